@@ -1,0 +1,64 @@
+"""Partition: the joint function cut into a forward and a backward pass.
+
+Residuals are the forward values that backward reads. Views and sizes are made again in backward
+from what they are views of: they cost nothing, and keep no memory alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir import dims
+from graphc.ir.function import sizes_read, topological
+from graphc.ir.graph import ARGUMENT, CONSTANT
+from graphc.ir.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The residuals in order of computation, and the names of sizes that none of them shows."""
+
+    residuals: tuple[Node, ...]
+    sizes: tuple[str, ...]
+
+
+def partition(outputs: Sequence[Node], gradients: Sequence[Node]) -> Partition:
+    """Which forward values the gradients are computed from.
+
+    Arguments of kind `cotangent` belong to backward alone.
+    """
+    order = topological([*outputs, *gradients])
+    forward = set(topological(outputs))
+    backward: list[Node] = []
+    seen: set[Node] = set()
+    residuals: set[Node] = set()
+    stack = list(gradients)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if is_cotangent(node) or node.op is CONSTANT:
+            continue
+        if node.op is ARGUMENT or (node in forward and not is_free(node)):
+            residuals.add(node)
+            continue
+        backward.append(node)
+        stack.extend(node.args)
+    needed = {name for node in backward for size in sizes_read(node) for name in dims.names(size)}
+    shown = {dims.pure_name(size) for node in seen if node.op is ARGUMENT or node in residuals
+             for size in node.shape}  # fmt: skip
+    kept = [node for node in order if node in residuals]
+    hidden = [name for name in sorted(needed) if name not in shown]
+    return Partition(tuple(kept), tuple(hidden))
+
+
+def is_cotangent(node: Node) -> bool:
+    """Whether a node is the argument by which a cotangent enters backward."""
+    return node.op is ARGUMENT and node.params.kind == "cotangent"
+
+
+def is_free(node: Node) -> bool:
+    """Whether making a value again costs nothing: a view, or a size."""
+    return (node.op.emission.view or not node.args) and len(node.types) == 1

@@ -1,0 +1,51 @@
+"""Forward mode: tangents flow from wrt to the outputs, operands before users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.errors import DifferentiationError
+from graphc.ir.function import differentiable_path
+from graphc.ir.node import Node
+from graphc.ops.families import cast
+from graphc.ops.shape import broadcast_to
+
+
+def pushforward(
+    outputs: Sequence[Node],
+    wrt: Sequence[Node],
+    tangents: Sequence[Node],
+    kinks: str = "torch",
+) -> list[Node | None]:
+    """The tangents of the outputs, for tangents of wrt: None where nothing arrives."""
+    dots: dict[Node, Node | None] = dict(zip(wrt, tangents, strict=True))
+    for node in differentiable_path(outputs, wrt):
+        if node in dots:
+            continue
+        dot = tangent(node, tuple(dots.get(arg) for arg in node.args), kinks)
+        if dot is not None:
+            dots[node] = total = fitted(dot, node)
+            node.graph.counterparts.setdefault(total, ("dot", node))
+    return [dots.get(output) for output in outputs]
+
+
+def tangent(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node | None:
+    """The tangent of one node for those of its operands."""
+    op = node.op
+    if all(dot is None for dot in tangents):
+        return None
+    if op.jvp is not None:
+        return op.jvp(node, tangents, kinks)
+    if op.body is None:
+        raise DifferentiationError(f"{op.name} has no derivative")
+    given = {arg: dot for arg, dot in zip(node.args, tangents, strict=True) if dot is not None}
+    body = op.body(*node.args, *node.params)
+    return pushforward([body], list(given), list(given.values()), kinks)[0]
+
+
+def fitted(dot: Node, node: Node) -> Node:
+    """A tangent in the shape and dtype of its node."""
+    if dot.type == node.type:
+        return dot
+    spread = dot if dot.shape == node.shape else broadcast_to(dot, node.shape)
+    return cast(spread, node.dtype)

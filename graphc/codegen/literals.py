@@ -1,0 +1,85 @@
+"""Values and texts as Python source, in the form that ruff's formatter leaves alone."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+LINE = 100
+MAX_LITERAL_ELEMENTS = 32
+MAX_EMBEDDED_BYTES = 64 * 1024
+
+
+def quoted(text: str) -> str:
+    """A string literal in double quotes, or single ones where that saves backslashes."""
+    quote = "'" if '"' in text and "'" not in text else '"'
+    written = []
+    for character in text:
+        if character in ("\\", quote):
+            written.append("\\" + character)
+        elif character.isprintable() and (character.isascii() or character.isalnum()):
+            written.append(character)
+        else:
+            written.append(character.encode("unicode_escape").decode())
+    return quote + "".join(written) + quote
+
+
+def number(value: Any) -> str:
+    """A NumPy scalar as the shortest Python literal that has its bits in its own dtype."""
+    plain = value.item()
+    if isinstance(plain, (bool, int)):
+        return repr(plain)
+    if math.isnan(plain):
+        return "np.nan"
+    if math.isinf(plain):
+        return "np.inf" if plain > 0 else "-np.inf"
+    short = np.format_float_positional(value, trim="0")
+    if len(short) > 18:
+        short = np.format_float_scientific(value, trim="-")
+    exact = type(value)(float(short)) == value
+    return short if exact else repr(plain)
+
+
+def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:
+    """`before item, item after` on one line if it fits, else one item a line with trailing commas."""
+    line = f"{before}{', '.join(items)}{after}"
+    if len(line) + indent <= LINE and "\n" not in line:
+        return line
+    inner = " " * (indent + 4)
+    rows = "".join(f"{inner}{item},\n" for item in items)
+    return f"{before}\n{rows}{' ' * indent}{after}"
+
+
+def array(value: np.ndarray[Any, Any]) -> str | None:
+    """An expression for an array: a literal, base64, or None where it has to go into a file."""
+    dtype = f"np.{'bool_' if value.dtype == bool else value.dtype.name}"
+    unusual_nan = np.isnan(value) if value.dtype.kind == "f" else np.zeros((), bool)
+    plain = not unusual_nan.any() or value[unusual_nan].tobytes() == np.full(
+        int(unusual_nan.sum()), np.nan, value.dtype
+    ).tobytes()  # fmt: skip
+    if value.size <= MAX_LITERAL_ELEMENTS and plain and value.size:
+        return bracketed("np.array(", [nested(value, 4), f"dtype={dtype}"], ")")
+    if value.size == 0:
+        return f"np.zeros({value.shape}, dtype={dtype})"
+    if value.nbytes > MAX_EMBEDDED_BYTES:
+        return None
+    encoded = base64.b64encode(value.astype(value.dtype.newbyteorder("<")).tobytes()).decode()
+    pieces = [encoded[i : i + 84] for i in range(0, len(encoded), 84)]
+    text = "".join(f'\n            "{piece}"' for piece in pieces)
+    code = value.dtype.newbyteorder("<").str
+    shape = ", ".join(map(str, value.shape))
+    return (
+        f"np.frombuffer(\n    base64.b64decode(\n        ({text}\n        )\n    ),\n"
+        f'    dtype="{code}",\n).reshape({shape})'
+    )
+
+
+def nested(value: np.ndarray[Any, Any], indent: int) -> str:
+    """An array as nested lists."""
+    if value.ndim == 0:
+        return number(value[()])
+    return bracketed("[", [nested(row, indent + 4) for row in value], "]", indent)

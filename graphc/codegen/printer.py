@@ -1,0 +1,146 @@
+"""The printer: a Program as Python statements.
+
+It owns everything inside an expression. Parentheses stand where the grammar asks for them. A line
+never wraps: a subexpression that would make it too long gets a name and a line of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from graphc.codegen.literals import LINE, number
+from graphc.ir import dims
+from graphc.ir.emission import ATOM, PRIMARY, strength
+from graphc.ir.graph import CONSTANT, ITEM
+from graphc.ir.node import Node
+from graphc.ir.types import TupleType, shape_text
+from graphc.lower.naming import Names
+from graphc.lower.program import Program, is_literal
+
+MAX_DEPTH = 3
+INDENT = 4
+
+
+class Written(NamedTuple):
+    """An expression: its text, how strongly it binds, how many operations it nests."""
+
+    text: str
+    strength: int
+    depth: int
+
+
+class Printer:
+    """Prints the statements of one program."""
+
+    def __init__(self, program: Program, names: Names) -> None:
+        self.program = program
+        self.names = names
+        self.inlined: dict[Node, Written] = {}
+        self.lines: list[str] = []
+        self.named = set(program.arguments)
+
+    def statements(self) -> list[str]:
+        """One line a value, in order, with the shape as a comment."""
+        for node in self.program.order:
+            if is_literal(node) or node.op is ITEM:
+                continue
+            written = self.expression(node)
+            fits = len(written.text) <= LINE - INDENT - 20
+            if node in self.program.inline and written.depth <= MAX_DEPTH and fits:
+                self.inlined[node] = written
+            else:
+                self.assign(node)
+        return self.lines
+
+    def assign(self, node: Node) -> None:
+        """Append the statement for a value, after naming as much of it as keeps the line short."""
+        target = self.target(node)
+        text = self.expression(node).text
+        while len(text) + len(target) + 3 + INDENT > LINE:
+            operands = [arg for arg in node.args if arg in self.inlined]
+            if not operands:
+                break
+            self.assign(max(operands, key=lambda arg: len(self.inlined[arg].text)))
+            text = self.expression(node).text
+        self.inlined.pop(node, None)
+        self.named.add(node)
+        line = f"{target} = {text}"
+        comment = f"  # {shape_text(node.shape)}" if len(node.types) == 1 and node.ndim else ""
+        self.lines.append(line + comment if len(line + comment) + INDENT <= LINE else line)
+
+    def target(self, node: Node) -> str:
+        """What a value is assigned to: a name, or as many names as the op has results."""
+        if not isinstance(node.type, TupleType):
+            return self.names.of(node)
+        items = {n.params.index: n for n in self.program.order if n.op is ITEM and n.args[0] is node}
+        names = [self.names.of(items[i]) if i in items else "_" for i in range(len(node.types))]
+        return ", ".join(names) + ("," if len(names) == 1 else "")
+
+    def expression(self, node: Node) -> Written:
+        """A value written in terms of its operands."""
+        template = node.op.emission.template(node)
+        depth = 0
+
+        def operand(name: str, strength: int) -> str:
+            nonlocal depth
+            written = self.operand(node, node.args[node.op.operands.index(name)])
+            depth = max(depth, written.depth)
+            return f"({written.text})" if written.strength < strength else written.text
+
+        def operands(name: str) -> str:
+            nonlocal depth
+            listed = [self.operand(node, arg) for arg in node.args]
+            depth = max([depth, *(written.depth for written in listed)])
+            return ", ".join(written.text for written in listed)
+
+        text = template.fill(operand, operands, self.names.of_size)
+        return Written(text, template.binding, depth + 1)
+
+    def operand(self, user: Node, node: Node) -> Written:
+        """An operand: a literal, an inlined expression or a name."""
+        if node in self.inlined and node not in self.named:
+            return self.inlined[node]
+        if is_literal(node) and node not in self.named:
+            return self.literal(user, node)
+        return Written(self.names.of(node), ATOM, 0)
+
+    def literal(self, user: Node, node: Node) -> Written:
+        """A scalar constant or size: bare beside an array of its dtype, else with its dtype.
+
+        NumPy 1.x makes a float64 of a float32 scalar and a bare number.
+        """
+        if node.op is CONSTANT:
+            text = number(node.params.data.array[()])
+        else:
+            text = dims.text(node.params.size, self.names.of_size)
+        beside_array = user.op.family == "elementwise" and any(
+            arg.shape and arg.dtype is node.dtype for arg in user.args
+        )
+        if beside_array:
+            return Written(text, strength(text), 0)
+        name = "bool_" if node.dtype.name == "bool" else node.dtype.name
+        return Written(f"np.{name}({text})", PRIMARY, 0)
+
+
+def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:
+    """For each argument that shows a named size, the statement that reads it."""
+    for size, source in program.sizes.items():
+        if source is not None:
+            node, axis = source
+            yield node, f"{names.of_size(size)} = {names.of(node)}.shape[{axis}]"
+
+
+def guard_lines(program: Program, names: Names) -> list[str]:
+    """Statements that check what could not be settled when the graph was declared."""
+    lines: list[str] = []
+    for guard in program.guards:
+        left, right = (dims.text(size, names.of_size) for size in (guard.left, guard.right))
+        opposite = {"==": "!=", ">=": "<"}[guard.relation]
+        lines += [f"if {left} {opposite} {right}:", f'    raise ValueError("{guard.reason}")']
+    return lines
+
+
+def print_program(program: Program, names: Names) -> Sequence[str]:
+    """The statements of a program, without its arguments and its return."""
+    return Printer(program, names).statements()

@@ -1,0 +1,266 @@
+"""The builder: `with gc.Graph("mlp") as g:` and what can be declared in it."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DeclarationError, DTypeError, Site, caller_frame
+from graphc.frontends.initializers import check_initializer
+from graphc.ir import dims
+from graphc.ir import graph as arena
+from graphc.ir.graph import ARGUMENT, Parameter
+from graphc.ir.node import Node
+from graphc.ir.types import FLOAT, DType, as_dtype, float32
+from graphc.ops.families import cast, operand
+from graphc.ops.shape import as_shape
+
+_default_dtype: ContextVar[DType] = ContextVar("graphc_default_dtype", default=float32)
+_path: ContextVar[tuple[str, ...]] = ContextVar("graphc_path", default=())
+
+
+@contextmanager
+def default_dtype(dtype: Any) -> Iterator[None]:
+    """In here, graphs and inputs that name no dtype get this float dtype."""
+    token = _default_dtype.set(_float_dtype(dtype))
+    try:
+        yield
+    finally:
+        _default_dtype.reset(token)
+
+
+@contextmanager
+def path(name: str) -> Iterator[None]:
+    """In here, parameters and labels are called `name.…`, so that a helper can be used twice."""
+    token = _path.set((*_path.get(), name))
+    try:
+        yield
+    finally:
+        _path.reset(token)
+
+
+def scoped(name: str) -> str:
+    """A name under the open paths."""
+    return ".".join((*_path.get(), name))
+
+
+class Graph(arena.Graph):
+    """A model: declare inputs and parameters, compute with them, declare outputs and a loss.
+
+    Nodes are called after the variables that they are assigned to.
+
+    name   what the model is called in generated code
+    dtype  the float dtype of whatever names none (float32)
+    """
+
+    def __init__(self, name: str = "model", *, dtype: Any = None) -> None:
+        chosen = _default_dtype.get() if dtype is None else _float_dtype(dtype)
+        super().__init__(name=str(name), dtype=chosen)
+        self._open = ExitStack()
+        self._caller: FrameType | None = None
+
+    def __enter__(self) -> Graph:
+        self._open.enter_context(arena.entered(self))
+        self._caller = caller_frame()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._caller is not None:
+            for name, value in self._caller.f_locals.items():
+                if isinstance(value, Node) and value.graph is self and value not in self.labels:
+                    self.label(value, name)
+        self._caller = None
+        self._open.close()
+
+    # --- declarations -----------------------------------------------------------------------
+
+    def input(self, name: str, shape: Any = (), dtype: Any = None) -> Node:
+        """An argument of the generated functions.
+
+        shape  ints, and names of dimensions that are known only when the module runs
+        """
+        return self._declare("input", name, shape, dtype)
+
+    def parameter(
+        self,
+        name: str,
+        shape: Any = (),
+        *,
+        init: object = "zeros",
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> Node:
+        """A parameter, with the initialiser that `init_params` uses.
+
+        init  the name of an initialiser (`he_normal`, `glorot_uniform`, `zeros`, …), a number, or
+              an array of the shape
+        """
+        name = scoped(name)
+        node = self._declare("parameter", name, shape, dtype)
+        check_initializer(init, node)
+        if trainable and node.dtype.kind != FLOAT:
+            raise DTypeError(
+                f"parameter {name!r} of dtype {node.dtype} cannot be trained",
+                hint="pass trainable=False",
+            )
+        self.parameters[name] = Parameter(node, _owned(init), trainable)
+        return node
+
+    def state(self, name: str, shape: Any = (), *, init: object = "zeros", dtype: Any = None) -> Node:
+        """A value that is carried from one step to the next without a gradient (see `update`)."""
+        name = scoped(name)
+        node = self._declare("state", name, shape, dtype)
+        check_initializer(init, node)
+        self.states[name] = (node, _owned(init))
+        return node
+
+    def update(self, state: Node, value: Any) -> None:
+        """Declare what a state becomes in each training step."""
+        if not isinstance(state, Node) or state.op is not ARGUMENT or state.params.kind != "state":
+            raise DeclarationError(f"update expects a state of this graph, got {state!r}")
+        name = state.params.name
+        if name in self.updates:
+            raise DeclarationError(f"state {name!r} has an update already")
+        value = cast(self._own(value), state.dtype)
+        if value.shape != state.shape:
+            raise DeclarationError(
+                f"the update of {self.describe(state, site=True)} has another shape: "
+                f"{self.describe(value, site=True)}"
+            )
+        self.updates[name] = value
+
+    def output(self, name: str, value: Any) -> Node:
+        """Declare a result of `predict`."""
+        if name in self.outputs:
+            raise DeclarationError(f"there is an output {name!r} already")
+        self.outputs[str(name)] = node = self._own(value)
+        return node
+
+    def loss(self, value: Any) -> Node:
+        """Declare the scalar that gradients are taken of."""
+        node = self._own(value)
+        described = self.describe(node, site=True)
+        if self.objective is not None:
+            before = self.describe(self.objective, site=True)
+            raise DeclarationError(f"there is a loss already: {before}")
+        if node.shape or node.dtype.kind != FLOAT:
+            raise DeclarationError(
+                f"the loss has to be a float scalar, got {described}",
+                hint="reduce it with .mean() or .sum()",
+            )
+        self.objective = node
+        return node
+
+    def constant(self, value: object, dtype: object = None) -> Node:
+        """A constant array; floats take the graph's dtype unless one is given."""
+        array = np.asarray(value)
+        if dtype is None and as_dtype(array.dtype).kind == FLOAT:
+            dtype = self.dtype
+        return super().constant(array, dtype)
+
+    def dim(self, name: str) -> dims.Dim:
+        """A named size, to be used in shapes: `(2 * g.dim("n"), 3)`."""
+        return as_shape(name)[0]  # type: ignore[return-value]
+
+    def _declare(self, kind: str, name: str, shape: Any, dtype: Any) -> Node:
+        if not isinstance(name, str) or not name:
+            raise DeclarationError(f"the name of an {kind} is a string, got {name!r}")
+        sizes = as_shape(shape)
+        for size in sizes:
+            if isinstance(size, int) and size < 0:
+                raise DeclarationError(f"{kind} {name!r} has a negative size in {shape!r}")
+        declared = [*self.inputs, *self.parameters, *self.states]
+        if name in declared:
+            before = next(
+                n for n in self.nodes if n.op is ARGUMENT and n.params.name == name
+            )
+            raise DeclarationError(
+                f"there is already {before.params.kind} {self.describe(before, site=True)}"
+            )
+        node = self.argument(
+            kind, name, sizes, self.dtype if dtype is None else as_dtype(dtype)
+        )
+        if kind == "input":
+            self.inputs[name] = node
+        return node
+
+    def _own(self, value: Any) -> Node:
+        with arena.entered(self):
+            node = operand(value)
+        if node.graph is not self:
+            raise DeclarationError(
+                f"{node.graph.describe(node, site=True)} belongs to graph {node.graph.name!r}, "
+                f"not to {self.name!r}"
+            )
+        return node
+
+    # --- labels and sites -------------------------------------------------------------------
+
+    def record(self, node: Node) -> None:
+        """Note the user's line for a node, and the variable that it is being assigned to."""
+        frame = caller_frame()
+        if frame is None:
+            return
+        code, place = frame.f_code, frame.f_lasti
+        sites = self.sites.setdefault(node, [])
+        sites.append(lambda: Site(code.co_filename, line_of(code, place)))
+        while frame is not None:
+            name = target_of(frame.f_code, frame.f_lasti)
+            if name is None:
+                break
+            if name != RETURNED:
+                self.label(node, scoped(name))
+                break
+            frame = frame.f_back
+
+
+RETURNED = "<returned>"
+_targets: dict[CodeType, dict[int, str]] = {}
+
+
+def target_of(code: CodeType, place: int) -> str | None:
+    """The variable that the instruction's result is stored in next, RETURNED, or None.
+
+    Only a plain `name = …` counts: the store follows the call at once.
+    """
+    if code not in _targets:
+        steps = list(dis.get_instructions(code))
+        found = {}
+        for step, following in zip(steps, steps[1:], strict=False):
+            if following.opname.startswith(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")):
+                stored = following.argval
+                found[step.offset] = stored[0] if isinstance(stored, tuple) else str(stored)
+            elif following.opname == "RETURN_VALUE":
+                found[step.offset] = RETURNED
+        _targets[code] = found
+    return _targets[code].get(place)
+
+
+def line_of(code: CodeType, place: int) -> int:
+    """The line of an instruction."""
+    for index, position in enumerate(code.co_positions()):
+        if index * 2 == place:
+            return position[0] or code.co_firstlineno
+    return code.co_firstlineno
+
+
+def _float_dtype(dtype: Any) -> DType:
+    chosen = as_dtype(dtype)
+    if chosen.kind != FLOAT:
+        raise DTypeError(f"the dtype of a graph is a float dtype, got {chosen}")
+    return chosen
+
+
+def _owned(init: object) -> object:
+    return np.array(init) if isinstance(init, np.ndarray) else init

@@ -1,0 +1,215 @@
+"""How an op is written down: the text that is printed, and that the interpreter evaluates.
+
+A template is Python source with placeholders: `{x}` for an operand, `{*xs}` for a list of them,
+`{:batch}` for a named size, `{out}` for the buffer of the `out=` form. Parentheses are never part
+of a template: the grammar of Python says where an operand needs them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from graphc.ir import dims
+from graphc.ir.dims import Extent, Shape
+from graphc.ir.types import TupleType
+
+if TYPE_CHECKING:
+    from graphc.ir.node import Node
+
+Text: TypeAlias = "str | Callable[[Node], str]"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Emission:
+    """The forms of one op.
+
+    numpy    an expression of the operands; the one truth about what the op computes
+    out      a statement that writes the result into `{out}`
+    math     an expression on Python floats, with the `math` module
+    view     the result may share memory with the first operand
+    repeats  the elements of the result share memory with each other
+    helpers  functions of `graphc.runtime` that the texts call
+    """
+
+    numpy: Text
+    out: Text | None = None
+    math: Text | None = None
+    view: bool = False
+    repeats: bool = False
+    helpers: tuple[Callable[..., Any], ...] = ()
+
+    def template(self, node: Node) -> Template:
+        """The parsed NumPy form for one node."""
+        return parse(self.numpy if isinstance(self.numpy, str) else self.numpy(node))
+
+
+# Binding strength of Python's expressions, weakest first.
+ANY, TEST, OR, AND, NOT, COMPARE, BIT_OR, BIT_XOR, BIT_AND, SHIFT, SUM, PRODUCT, UNARY = range(13)
+POWER, PRIMARY, ATOM = 13, 14, 15
+
+_BINARY: dict[type[ast.operator], int] = {
+    **dict.fromkeys((ast.Add, ast.Sub), SUM),
+    **dict.fromkeys((ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.MatMult), PRODUCT),
+    ast.BitAnd: BIT_AND,
+    ast.BitOr: BIT_OR,
+    ast.BitXor: BIT_XOR,
+    ast.Pow: POWER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed template: its text cut at the placeholders, and how strongly all of it binds.
+
+    `pieces` alternates text with slots; a slot is (kind, name, binding) where kind is `operand`,
+    `operands` or `size`, and `binding` the least strength that needs no parentheses there.
+    """
+
+    text: str
+    pieces: tuple[str | tuple[str, str, int], ...]
+    binding: int
+
+    def fill(
+        self,
+        operand: Callable[[str, int], str],
+        operands: Callable[[str], str],
+        size: Callable[[str], str],
+    ) -> str:
+        """The source text, with each placeholder written by one of the three functions."""
+        written = []
+        for piece in self.pieces:
+            if isinstance(piece, str):
+                written.append(piece)
+            elif piece[0] == "operand":
+                written.append(operand(piece[1], piece[2]))
+            elif piece[0] == "operands":
+                written.append(operands(piece[1]))
+            else:
+                written.append(size(piece[1]))
+        return "".join(written)
+
+    def code(self) -> CodeType:
+        """Compiled source in which operand x is `operand_x` and size n is `size_n`."""
+        return _compile(self.text)
+
+
+_PLACEHOLDER = re.compile(r"\{(\*|:|)(\w+)\}")
+_KINDS = {"": "operand", "*": "operands", ":": "size"}
+
+
+def _spelled(text: str) -> str:
+    def spell(match: re.Match[str]) -> str:
+        star, name = match.groups()
+        return f"{'*' if star == '*' else ''}{_KINDS[star]}_{name}"
+
+    return _PLACEHOLDER.sub(spell, text)
+
+
+@lru_cache(maxsize=65536)
+def _compile(text: str) -> CodeType:
+    return compile(_spelled(text), "<emission>", "eval")
+
+
+@lru_cache(maxsize=65536)
+def parse(text: str) -> Template:
+    """Cut a template at its placeholders and find the binding strength that each slot asks for."""
+    bindings: dict[str, int] = {}
+    root = ast.parse(_spelled(text), mode="eval").body
+    _collect_bindings(root, ANY, bindings)
+    pieces: list[str | tuple[str, str, int]] = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(text):
+        kind = _KINDS[match[1]]
+        pieces += [text[end : match.start()], (kind, match[2], bindings[f"{kind}_{match[2]}"])]
+        end = match.end()
+    pieces.append(text[end:])
+    return Template(text, tuple(p for p in pieces if p), _strength(root))
+
+
+@lru_cache(maxsize=65536)
+def strength(source: str) -> int:
+    """How strongly a piece of source binds, say a literal."""
+    return _strength(ast.parse(source, mode="eval").body)
+
+
+def _strength(node: ast.expr) -> int:
+    if isinstance(node, ast.BinOp):
+        return _BINARY[type(node.op)]
+    if isinstance(node, ast.UnaryOp):
+        return NOT if isinstance(node.op, ast.Not) else UNARY
+    if isinstance(node, ast.BoolOp):
+        return AND if isinstance(node.op, ast.And) else OR
+    for kind, binding in ((ast.Compare, COMPARE), (ast.IfExp, TEST)):
+        if isinstance(node, kind):
+            return binding
+    return PRIMARY if isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) else ATOM
+
+
+def _collect_bindings(node: ast.AST, need: int, bindings: dict[str, int]) -> None:
+    """Record for every placeholder the strongest binding that one of its places asks for."""
+    if isinstance(node, ast.Name):
+        bindings[node.id] = max(need, bindings.get(node.id, ANY))
+        return
+    if isinstance(node, ast.BinOp):
+        own = _BINARY[type(node.op)]
+        power = own == POWER
+        needs = {"left": own + power, "right": UNARY if power else own + 1}
+    elif isinstance(node, ast.UnaryOp):
+        needs = {"operand": POWER}
+    elif isinstance(node, ast.Compare):
+        needs = {"left": BIT_OR, "comparators": BIT_OR}
+    elif isinstance(node, ast.BoolOp):
+        needs = {"values": NOT}
+    elif isinstance(node, ast.IfExp):
+        needs = {"body": OR, "test": OR, "orelse": TEST}
+    elif isinstance(node, (ast.Attribute, ast.Subscript)):
+        needs = {"value": PRIMARY}
+    elif isinstance(node, ast.Call):
+        needs = {"func": PRIMARY}
+    else:
+        needs = {}
+    for field, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                _collect_bindings(child, needs.get(field, ANY), bindings)
+
+
+def evaluate(node: Node, values: tuple[Any, ...], sizes: Mapping[str, int]) -> Any:
+    """What the emission text of a node comes to for values of its operands.
+
+    An array of the dtype that the node declares (a tuple of them for several results); anything
+    else is a fault of the op's declaration and raises TypeError.
+    """
+    emission = node.op.emission
+    scope: dict[str, Any] = {"np": np, **{helper.__name__: helper for helper in emission.helpers}}
+    for position, name in enumerate(node.op.operands):
+        if name.startswith("*"):
+            scope[f"operands_{name[1:]}"] = values[position:]
+        else:
+            scope[f"operand_{name}"] = values[position]
+    scope.update({f"size_{name}": size for name, size in sizes.items()})
+    result = eval(emission.template(node).code(), scope)
+    parts = result if isinstance(node.type, TupleType) else (result,)
+    for part, declared in zip(parts, node.types, strict=True):
+        if np.asarray(part).dtype != declared.dtype.numpy:
+            raise TypeError(f"{node.op.name}: declared {declared}, computed {part.dtype}")
+    return result
+
+
+def size_text(size: Extent) -> str:
+    """A size as it stands in a template."""
+    return dims.text(size, lambda name: f"{{:{name}}}")
+
+
+def tuple_text(shape: Shape) -> str:
+    """A shape as it stands in a template."""
+    inside = ", ".join(map(size_text, shape))
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"

@@ -1,0 +1,102 @@
+"""Functions: named arguments and results over an arena; what a pass maps to another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.ir import dims
+from graphc.ir.graph import ARGUMENT, Graph
+from graphc.ir.node import Node
+from graphc.ir.types import FLOAT
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Named results computed from arguments.
+
+    The arguments are the argument nodes that the results reach, so a function takes what it needs
+    and no more; `declared` fixes their order.
+    """
+
+    name: str
+    graph: Graph
+    outputs: tuple[tuple[str, Node], ...]
+    declared: tuple[Node, ...]
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """The nodes of the results."""
+        return tuple(node for _, node in self.outputs)
+
+    @property
+    def arguments(self) -> tuple[Node, ...]:
+        """The arguments that are needed, in declaration order."""
+        needed = {node for node in topological(self.roots) if node.op is ARGUMENT}
+        return tuple(node for node in self.declared if node in needed)
+
+    def with_roots(self, roots: Iterable[Node]) -> Function:
+        """The same names for other nodes."""
+        names = (name for name, _ in self.outputs)
+        return replace(self, outputs=tuple(zip(names, roots, strict=True)))
+
+
+def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
+    """All nodes that the roots need, operands before users: a depth-first postorder.
+
+    Nodes in `stop` are listed, but not what they are made of.
+    """
+    order: list[Node] = []
+    seen = set(stop)
+    ends = frozenset(seen)
+    seen.clear()
+    stack = list(reversed(roots))
+    while stack:
+        node = stack[-1]
+        if node in seen:
+            stack.pop()
+            continue
+        pending = [a for a in node.args if a not in seen] if node not in ends else []
+        if pending:
+            stack.extend(reversed(pending))
+        else:
+            seen.add(node)
+            order.append(node)
+            stack.pop()
+    return order
+
+
+def differentiable_path(outputs: Sequence[Node], wrt: Sequence[Node]) -> list[Node]:
+    """The nodes through which wrt reaches the outputs, wrt included, operands before users.
+
+    Only floats carry derivatives, and ops without a derivative end the path.
+    """
+    order = topological(outputs)
+    ahead = set(wrt)  # what depends on wrt
+    for node in order:
+        if node.op.differentiable and any(arg in ahead for arg in node.args):
+            if node.types[0].dtype.kind == FLOAT:
+                ahead.add(node)
+    return [node for node in order if node in ahead]
+
+
+def substitute(roots: Sequence[Node], replaced: dict[Node, Node]) -> list[Node]:
+    """The roots with nodes exchanged for others of the same type."""
+    done = dict(replaced)
+    for node in topological(roots, stop=replaced):
+        if node not in done:
+            rebuilt = node.graph.rebuild(node, tuple(done[a] for a in node.args))
+            node.graph.inherit(node, rebuilt)
+            done[node] = rebuilt
+    return [done[root] for root in roots]
+
+
+def sizes_read(node: Node) -> list[dims.Extent]:
+    """The sizes that the emission of a node may mention."""
+    sizes = [size for type in node.types for size in type.shape]
+    for value in node.params:
+        values = value if isinstance(value, tuple) else (value,)
+        for item in values:
+            parts = item if isinstance(item, tuple) else (item,)
+            sizes.extend(part for part in parts if isinstance(part, dims.Dim))
+    return sizes

@@ -1,0 +1,283 @@
+"""The arena: an intern table of nodes, and side tables of what is known about them.
+
+Construction checks types and interns; it rewrites nothing. Everything derived from a model -
+gradients, rewritten values, the update of an optimiser - lives in the arena of that model.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DeclarationError, GraphcError, Site, UnsupportedError
+from graphc.ir.emission import Emission
+from graphc.ir.node import Node
+from graphc.ir.op import Op
+from graphc.ir.types import DType, Guard, Shape, TensorType, Type, as_dtype, float32
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Constant:
+    """The value of a constant node, compared by dtype, shape and bits."""
+
+    array: np.ndarray[Any, Any]
+    key: tuple[str, tuple[int, ...], bytes]
+
+    @staticmethod
+    def of(array: np.ndarray[Any, Any]) -> Constant:
+        """A private copy of an array, in native byte order and C layout."""
+        own = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
+        own.flags.writeable = False
+        data = own.tobytes()
+        if len(data) > 64:
+            data = hashlib.sha256(data).digest()
+        return Constant(own, (own.dtype.name, own.shape, data))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self.key == other.key
+
+    def __repr__(self) -> str:
+        name, shape, data = self.key
+        return f"{name}{shape}:{base64.b16encode(data).decode()}"
+
+
+@dataclass(eq=False, slots=True)
+class Label:
+    """The variable that a node was assigned to; `round` counts the rebindings in a loop."""
+
+    name: str
+    round: int
+    group: list[Node]
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}_{self.round}" if len(self.group) > 1 else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What is known of a parameter beside its node."""
+
+    node: Node
+    init: object
+    trainable: bool
+
+
+@dataclass(eq=False)
+class Graph:
+    """An arena of interned nodes with the declarations made on it."""
+
+    name: str = "model"
+    dtype: DType = float32
+    nodes: list[Node] = field(default_factory=list, repr=False)
+    inputs: dict[str, Node] = field(default_factory=dict)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    states: dict[str, tuple[Node, object]] = field(default_factory=dict)
+    updates: dict[str, Node] = field(default_factory=dict)
+    outputs: dict[str, Node] = field(default_factory=dict)
+    objective: Node | None = None
+    labels: dict[Node, Label] = field(default_factory=dict, repr=False)
+    hints: dict[Node, str] = field(default_factory=dict, repr=False)
+    counterparts: dict[Node, tuple[str, Node]] = field(default_factory=dict, repr=False)
+    sites: dict[Node, list[Callable[[], Site]]] = field(default_factory=dict, repr=False)
+    guards: dict[Node, tuple[Guard, ...]] = field(default_factory=dict, repr=False)
+    recording: bool = field(default=True, repr=False)
+    _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
+    _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
+
+    # --- nodes ------------------------------------------------------------------------------
+
+    def intern(self, op: Op, args: tuple[Node, ...], params: Any = ()) -> Node:
+        """The one node of this op on these operands; inferred and entered if it is new."""
+        ids = tuple([arg.id for arg in args])
+        if op.commutative and ids[0] > ids[1]:
+            ids = ids[::-1]
+        for arg in args:
+            if arg.graph is not self:
+                raise self._mixed(op, args)
+        key = (op, ids, params)
+        node = self._table.get(key)
+        if node is None:
+            guards: list[Guard] = []
+            type = self._infer(op, args, params, guards)
+            node = Node(self, op, args, params, type, len(self.nodes))
+            self._table[key] = node
+            self.nodes.append(node)
+            if guards:
+                self.guards[node] = tuple(guards)
+        if self.recording:
+            self.record(node)
+        return node
+
+    def rebuild(self, node: Node, args: tuple[Node, ...]) -> Node:
+        """The node with other operands; the node itself if they are the same."""
+        if all(new is old for new, old in zip(args, node.args, strict=True)):
+            return node
+        return self.intern(node.op, args, node.params)
+
+    def constant(self, value: object, dtype: object = None) -> Node:
+        """A constant: the value is copied, and kept bit for bit in the given dtype."""
+        array = np.asarray(value)
+        target = as_dtype(array.dtype if dtype is None else dtype)
+        if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
+            as_dtype(array.dtype)
+        with np.errstate(over="ignore"):
+            return self.intern(
+                CONSTANT, (), CONSTANT.record(Constant.of(array.astype(target.numpy)))
+            )
+
+    def argument(self, kind: str, name: str, shape: Shape, dtype: DType) -> Node:
+        """An argument of a function: an input, parameter, state, cotangent or hyperparameter."""
+        return self.intern(ARGUMENT, (), ARGUMENT.record(kind, name, shape, dtype))
+
+    def _infer(self, op: Op, args: tuple[Node, ...], params: Any, guards: list[Guard]) -> Type:
+        def require(guard: Guard | None) -> None:
+            if guard is not None:
+                guards.append(guard)
+
+        try:
+            return op.infer(require, *[arg.type for arg in args], *params)
+        except GraphcError as error:
+            operands = ", ".join(self.describe(arg, site=True) for arg in args)
+            message = f"{op.name}: {error.message}: {operands}"
+            raise type(error)(message, site=error.site, hint=error.hint) from None
+
+    def _mixed(self, op: Op, args: tuple[Node, ...]) -> GraphcError:
+        graphs = ", ".join(
+            f"{arg.graph.describe(arg, site=True)} of graph {arg.graph.name!r}" for arg in args
+        )
+        return DeclarationError(f"{op.name} mixes nodes of two graphs: {graphs}")
+
+    # --- what is known about nodes ------------------------------------------------------------
+
+    def record(self, node: Node) -> None:
+        """Called for each node that the user's code makes; the builder notes label and site."""
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """In here, nodes are made by graphc and not by the user."""
+        before, self.recording = self.recording, False
+        try:
+            yield
+        finally:
+            self.recording = before
+
+    def label(self, node: Node, name: str, *, explicit: bool = False) -> None:
+        """Call a node by a name. The first label stays unless a later one is explicit."""
+        if node.op is ARGUMENT or (node in self.labels and not explicit):
+            return
+        if node in self.labels:
+            self.labels[node].group.remove(node)
+        group = self._groups.setdefault(name, [])
+        group.append(node)
+        self.labels[node] = Label(name, len(group), group)
+
+    def hint(self, node: Node, name: str) -> Node:
+        """Suggest a variable for a node that the user has no name for."""
+        if node.op is not ARGUMENT:
+            self.hints.setdefault(node, name)
+        return node
+
+    def label_of(self, node: Node) -> str | None:
+        """The user's name of a node: its label, or the declared name of an argument."""
+        if node.op is ARGUMENT:
+            name: str = node.params.name
+            return name
+        label = self.labels.get(node)
+        return label.text if label else None
+
+    def inherit(self, old: Node, new: Node) -> None:
+        """After a rewrite, what was known about the old node holds for the new one."""
+        if old is new:
+            return
+        if old in self.labels and new.op is not ARGUMENT:
+            self.labels.setdefault(new, self.labels[old])
+        if old in self.hints:
+            self.hints.setdefault(new, self.hints[old])
+        if old in self.counterparts:
+            self.counterparts.setdefault(new, self.counterparts[old])
+        if old in self.sites:
+            known = self.sites.setdefault(new, [])
+            known.extend(site for site in self.sites[old] if site not in known)
+
+    def site_of(self, node: Node) -> Site | None:
+        """Where the user wrote a node, the first place if there are several."""
+        sites = self.sites.get(node)
+        return sites[0]() if sites else None
+
+    def describe(self, node: Node, *, site: bool = False) -> str:
+        """Name, dtype and shape of a node for messages, with its declaration site if asked."""
+        type = ", ".join(map(str, node.types))
+        place = self.site_of(node) if site else None
+        return f"{self.label_of(node) or node.op.name} {type}" + (f" [{place}]" if place else "")
+
+
+_current: ContextVar[tuple[Graph, ...]] = ContextVar("graphc_graphs", default=())
+
+
+@contextmanager
+def entered(graph: Graph) -> Iterator[Graph]:
+    """In here, constants without a node beside them belong to this graph."""
+    token = _current.set((*_current.get(), graph))
+    try:
+        yield graph
+    finally:
+        _current.reset(token)
+
+
+def current_graph() -> Graph:
+    """The graph of the innermost `with gc.Graph(...)`. Raises DeclarationError outside of one."""
+    graphs = _current.get()
+    if not graphs:
+        raise DeclarationError(
+            "no operand is a graphc node, and no graph is open", hint='use `with gc.Graph("name")`'
+        )
+    return graphs[-1]
+
+
+# The two leaves of every graph, and the one consumer of tuples. They are no operations on arrays.
+
+
+def _not_callable(op: Op, *arguments: Any, **options: Any) -> Node:
+    raise UnsupportedError(f"{op.name} is not called; use the methods of gc.Graph")
+
+
+ARGUMENT = Op(
+    name="argument",
+    doc="An argument of the generated function.",
+    operands=(),
+    parameters=("kind", "name", "shape", "dtype"),
+    infer=lambda require, kind, name, shape, dtype: TensorType(shape, dtype),
+    emission=Emission("None"),
+    call=_not_callable,
+)
+CONSTANT = Op(
+    name="constant",
+    doc="A constant array.",
+    operands=(),
+    parameters=("data",),
+    infer=lambda require, data: TensorType(data.array.shape, as_dtype(data.array.dtype)),
+    emission=Emission("None"),
+    call=_not_callable,
+    differentiable=False,
+)
+ITEM = Op(
+    name="item",
+    doc="One result of an op that has several.",
+    operands=("x",),
+    parameters=("index",),
+    infer=lambda require, x, index: x.items[index],
+    emission=Emission(lambda node: f"{{x}}[{node.params.index}]", view=True),
+    call=_not_callable,
+    jvp=lambda node, tangents, kinks: node.graph.intern(ITEM, tangents, node.params),
+)

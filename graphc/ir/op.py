@@ -1,0 +1,96 @@
+"""An op: one declaration of everything that graphc knows about it.
+
+Families in `graphc.ops` fill in the mathematics (a diagonal Jacobian, a transpose, a body in other
+ops); whatever reads ops asks the one record below and never their names.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from graphc.ir.emission import Emission
+from graphc.ir.types import Guard, Type
+
+if TYPE_CHECKING:
+    from graphc.ir.node import Node
+
+KINKS = ("torch", "jax", "textbook")
+
+Require: TypeAlias = Callable[["Guard | None"], None]
+VJP: TypeAlias = "Callable[[int, Node, Node, str], Node | None]"
+JVP: TypeAlias = "Callable[[Node, tuple[Node | None, ...], str], Node | None]"
+Draw: TypeAlias = Callable[[np.random.Generator], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Op:
+    """One operation.
+
+    name        as in NumPy 2 / the Array API
+    doc         what it computes, one line and a formula
+    operands    names of the operands; a last one `*xs` stands for any number
+    parameters  names of the static parameters, kept in `node.params`
+    infer       (require, *operand types, *parameters) -> type; `require` takes guards
+    emission    how it is written down
+    call        (op, *arguments, **options) -> Node: checks and normalises what users pass
+    vjp         (operand index, cotangent, node, kinks) -> contribution; None: no derivative there
+    jvp         (node, tangents, kinks) -> tangent; None: zero
+    body        for a composite, the same value in other ops
+    differentiable  False where the derivative is zero, or not defined (integers, comparisons)
+    commutative     f(x, y) and f(y, x) are the same bits
+    symbolic    (sympy, *expressions) -> expression, where the op is a formula of scalars
+    kink        the row of the table of conventions that its derivative follows
+    family      which mathematics it shares: elementwise, linear, composite, or none
+    samples     draws of arguments on which tests and registration checks run
+    """
+
+    name: str
+    doc: str
+    operands: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    infer: Callable[..., Type]
+    emission: Emission
+    call: Callable[..., Any]
+    vjp: VJP | None = None
+    jvp: JVP | None = None
+    body: Callable[..., Node] | None = None
+    differentiable: bool = True
+    commutative: bool = False
+    symbolic: Callable[..., Any] | None = None
+    kink: Mapping[str, str] | None = None
+    family: str = ""
+    samples: tuple[Draw, ...] = ()
+    record: Callable[..., Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.name in OPS:
+            raise ValueError(f"op {self.name!r} is declared twice")
+        object.__setattr__(self, "record", namedtuple(self.name, self.parameters))  # noqa: PYI024
+        object.__setattr__(self, "__doc__", self.doc)
+        OPS[self.name] = FUNCTIONS[self.name] = self
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.call(self, *arguments, **options)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def node(self, args: tuple[Node, ...], *params: Any) -> Node:
+        """The interned node of this op, on operands that are nodes of the right dtype already."""
+        return args[0].graph.intern(self, args, self.record(*params) if params else ())
+
+
+OPS: dict[str, Op] = {}
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the ops, and functions composed of them
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def function(implementation: _F) -> _F:
+    """Register a function composed of ops, so that NumPy's protocols and methods find it."""
+    FUNCTIONS[implementation.__name__] = implementation
+    return implementation

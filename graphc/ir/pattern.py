@@ -1,0 +1,218 @@
+"""Patterns of nodes, so that a rewrite rule can be written as the identity that it states.
+
+    x, s = Wild("x"), Wild("s")
+    Rule("-(-x) = x", -(-x), x, EXACT)
+
+A pattern matches commuted operands too; each order becomes a variant of its own, so that matching
+needs no backtracking.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.ir.op import FUNCTIONS, OPS, Op
+
+EXACT = "exact"  # the same bits, infinities, NaN and -0.0 included
+STABILIZE = "stabilize"  # more accurate; value and derivative stay, at kinks too
+REASSOCIATE = "reassociate"  # the last bits may change
+
+Bindings: TypeAlias = dict[str, Node]
+
+
+class Pattern:
+    """Something that a node may match. Operators build the pattern of that operation."""
+
+    def __add__(self, other: object) -> Pattern:
+        return call("add", self, other)
+
+    def __sub__(self, other: object) -> Pattern:
+        return call("subtract", self, other)
+
+    def __mul__(self, other: object) -> Pattern:
+        return call("multiply", self, other)
+
+    def __rmul__(self, other: object) -> Pattern:
+        return call("multiply", other, self)
+
+    def __truediv__(self, other: object) -> Pattern:
+        return call("divide", self, other)
+
+    def __rtruediv__(self, other: object) -> Pattern:
+        return call("divide", other, self)
+
+    def __pow__(self, other: object) -> Pattern:
+        return call("pow", self, other)
+
+    def __matmul__(self, other: object) -> Pattern:
+        return call("matmul", self, other)
+
+    def __neg__(self) -> Pattern:
+        return call("negative", self)
+
+    def __invert__(self) -> Pattern:
+        return call("logical_not", self)
+
+
+@dataclass(frozen=True, slots=True)
+class Wild(Pattern):
+    """Any node; the same name means the same node."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Pattern):
+    """A scalar constant of exactly this value (0.0 is not -0.0)."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Pattern):
+    """An op on operands that match; its parameters may be any."""
+
+    op: str
+    args: tuple[Pattern, ...]
+
+
+def call(op: str, *args: object) -> Pattern:
+    """The pattern of an op; numbers stand for scalar constants."""
+    return Apply(op, tuple(a if isinstance(a, Pattern) else Literal(a) for a in args))  # type: ignore[arg-type]
+
+
+def wilds(names: str) -> list[Wild]:
+    """Wildcards of the given names."""
+    return [Wild(name) for name in names.split()]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An identity: what matches the left side is replaced by the right.
+
+    name         how reports call it
+    pattern      the left side; or a test of ops, whose every node is offered to `replacement`
+    replacement  a pattern; or (node, **bindings) -> Node, or None where the rule does not hold
+    preserves    EXACT, STABILIZE or REASSOCIATE
+    when         a further condition on the bindings
+    once         the inner operations of the left side must have no other user: moving work out of
+                 a shared value would do it twice
+    """
+
+    name: str
+    pattern: Pattern | Callable[[Op], bool]
+    replacement: Pattern | Callable[..., Node | None]
+    preserves: str
+    when: Callable[..., bool] | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One order of the operands of a rule's pattern, with the ops it needs at first glance."""
+
+    rule: Rule
+    pattern: Apply | None
+    heads: tuple[str | None, ...]
+
+    def apply(self, node: Node, uses: Mapping[Node, int]) -> Node | None:
+        """The replacement of a node, or None if the rule does not apply to it."""
+        bindings: Bindings = {}
+        inner: list[Node] = []
+        if self.pattern is not None:
+            for arg, head in zip(node.args, self.heads, strict=True):
+                if head is not None and arg.op.name != head:
+                    return None
+            if not match(self.pattern, node, bindings, inner):
+                return None
+            if self.rule.once and any(uses.get(n, 1) > 1 for n in inner if n is not node):
+                return None
+        if self.rule.when is not None and not self.rule.when(**bindings):
+            return None
+        if isinstance(self.rule.replacement, Pattern):
+            return instantiate(self.rule.replacement, node, bindings)
+        return self.rule.replacement(node, **bindings)
+
+
+Table: TypeAlias = Mapping[str, tuple[Variant, ...]]
+
+
+def compile_rules(rules: tuple[Rule, ...]) -> Table:
+    """All variants of all rules, by the op at the root."""
+    table: dict[str, list[Variant]] = {}
+    for rule in rules:
+        if not isinstance(rule.pattern, Pattern):
+            for op in filter(rule.pattern, OPS.values()):
+                table.setdefault(op.name, []).append(Variant(rule, None, ()))
+            continue
+        for pattern in orders(rule.pattern):
+            assert isinstance(pattern, Apply)
+            heads = tuple(_head(arg) for arg in pattern.args)
+            table.setdefault(pattern.op, []).append(Variant(rule, pattern, heads))
+    return {op: tuple(variants) for op, variants in table.items()}
+
+
+def orders(pattern: Pattern) -> Iterator[Pattern]:
+    """The pattern with the operands of commutative ops in either order, all through."""
+    if not isinstance(pattern, Apply):
+        yield pattern
+        return
+    seen = []
+    for args in itertools.product(*(list(orders(arg)) for arg in pattern.args)):
+        for order in (args, args[::-1]) if OPS[pattern.op].commutative else (args,):
+            if order not in seen:
+                seen.append(order)
+                yield Apply(pattern.op, tuple(order))
+
+
+def _head(pattern: Pattern) -> str | None:
+    if isinstance(pattern, Apply):
+        return pattern.op
+    return "constant" if isinstance(pattern, Literal) else None
+
+
+def match(pattern: Pattern, node: Node, bindings: Bindings, inner: list[Node]) -> bool:
+    """Whether a node has the form of a pattern; collects bindings and the operations matched."""
+    if isinstance(pattern, Wild):
+        return bindings.setdefault(pattern.name, node) is node
+    if isinstance(pattern, Literal):
+        return scalar_value(node) == pattern.value and (
+            pattern.value != 0 or np.signbit(scalar_value(node)) == np.signbit(pattern.value)
+        )
+    assert isinstance(pattern, Apply)
+    inner.append(node)
+    return (
+        node.op.name == pattern.op
+        and len(node.args) == len(pattern.args)
+        and all(
+            match(part, arg, bindings, inner)
+            for part, arg in zip(pattern.args, node.args, strict=True)
+        )
+    )
+
+
+def scalar_value(node: Node) -> Any:
+    """The number that a scalar constant is, else None."""
+    if node.op is not CONSTANT or node.shape:
+        return None
+    return node.params.data.array.item()
+
+
+def instantiate(pattern: Pattern, like: Node, bindings: Bindings) -> Node:
+    """The node that a pattern describes; literals take the dtype of `like`."""
+    if isinstance(pattern, Wild):
+        return bindings[pattern.name]
+    if isinstance(pattern, Literal):
+        return like.graph.constant(pattern.value, like.dtype)
+    assert isinstance(pattern, Apply)
+    result: Node = FUNCTIONS[pattern.op](
+        *(instantiate(arg, like, bindings) for arg in pattern.args)
+    )
+    return result

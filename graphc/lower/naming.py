@@ -1,0 +1,71 @@
+"""Python identifiers for values: the user's label, else a name that says what the value is."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from graphc.ir.graph import CONSTANT, Graph
+from graphc.ir.node import Node
+
+MAX_LENGTH = 40
+
+
+def identifier(text: str, fallback: str = "value") -> str:
+    """A valid ASCII identifier like the text: no leading underscore, no dunder, <= 40 characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"\W+", "_", plain).strip("_")[:MAX_LENGTH].strip("_")
+    if not name:
+        return fallback
+    return name if not name[0].isdigit() else f"{fallback}_{name}"[:MAX_LENGTH]
+
+
+class Names:
+    """The identifiers of one module: a value is called the same in each of its functions."""
+
+    def __init__(self, graph: Graph, reserved: Iterable[str]) -> None:
+        self.graph = graph
+        self.taken = {*reserved, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
+        self.given: dict[Node | str, str] = {}
+
+    def of(self, node: Node) -> str:
+        """The identifier of a value; the first call decides it."""
+        if node not in self.given:
+            self.given[node] = self.free(self.proposed(node))
+        return self.given[node]
+
+    def of_size(self, name: str) -> str:
+        """The identifier of a named size."""
+        if name not in self.given:
+            self.given[name] = self.free(identifier(name, "size"))
+        return self.given[name]
+
+    def free(self, wanted: str) -> str:
+        """The wanted identifier, suffixed with a number if it is taken; it is taken from then."""
+        name, count = wanted, 1
+        while name in self.taken:
+            count += 1
+            name = f"{wanted[: MAX_LENGTH - len(str(count)) - 1]}_{count}"
+        self.taken.add(name)
+        return name
+
+    def proposed(self, node: Node) -> str:
+        """What a value would be called if every identifier were free."""
+        own = self.graph.label_of(node)
+        if own is not None:
+            name = identifier(own, node.op.name)
+            return name.upper() if node.op is CONSTANT else name
+        if node in self.graph.counterparts:
+            suffix, primal = self.graph.counterparts[node]
+            base = self.graph.label_of(primal) or self.graph.hints.get(primal) or primal.op.name
+            return f"{identifier(base, primal.op.name)[: MAX_LENGTH - 4]}_{suffix}"
+        if node in self.graph.hints:
+            return identifier(self.graph.hints[node])
+        if node.op is CONSTANT:
+            return "CONSTANT"
+        subject = next((self.given[arg] for arg in node.args if arg in self.given), "")
+        name = f"{subject}_{node.op.name}" if subject else node.op.name
+        return name if len(name) <= MAX_LENGTH else node.op.name

@@ -1,0 +1,114 @@
+"""The Program: which values are computed in which order, consumed by interpreter and printer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.errors import DeclarationError
+from graphc.ir import dims
+from graphc.ir.function import sizes_read
+from graphc.ir.graph import CONSTANT, Graph
+from graphc.ir.node import Node
+from graphc.ir.types import Guard
+from graphc.lower.schedule import schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One function of the generated module.
+
+    arguments   argument nodes, or forward values that arrive as residuals
+    order       every other value, operands before users
+    results     what is returned
+    inline      values that may be written inside their only user
+    sizes       each named size that is read: the argument and axis that show it, or None where it
+                is an argument of its own
+    guards      conditions on sizes that the types could not settle
+    """
+
+    name: str
+    graph: Graph
+    arguments: tuple[Node, ...]
+    order: tuple[Node, ...]
+    results: tuple[Node, ...]
+    inline: frozenset[Node]
+    sizes: dict[str, tuple[Node, int] | None]
+    guards: tuple[Guard, ...]
+
+
+def lower(
+    name: str,
+    arguments: Sequence[Node],
+    results: Sequence[Node],
+    *,
+    order: Sequence[Node] | None = None,
+    kept: Sequence[Node] = (),
+    given_sizes: Sequence[str] = (),
+) -> Program:
+    """The program of a function.
+
+    order        the results in the order in which they should be completed
+    kept         values that something outside reads: residuals
+    given_sizes  names of sizes that are arguments of their own
+    """
+    graph = (*results, *arguments)[0].graph
+    steps = schedule(order or results, arguments)
+    uses = Counter(arg for node in steps for arg in node.args)
+    named = {*results, *kept}
+    inline = frozenset(
+        node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
+    )
+    guards = tuple(dict.fromkeys(g for node in steps for g in graph.guards.get(node, ())))
+    sizes = {
+        name: None if name in given_sizes else shown(name, arguments)
+        for name in read_sizes(steps, arguments, guards)
+    }
+    return Program(
+        name, graph, tuple(arguments), steps, tuple(results), inline, sizes, guards
+    )  # fmt: skip
+
+
+def is_anonymous(node: Node) -> bool:
+    """Whether the reader would miss nothing without a name: no label, no labelled primal."""
+    graph = node.graph
+    if graph.label_of(node) is not None or len(node.types) > 1:
+        return False
+    primal = graph.counterparts.get(node)
+    return primal is None or graph.label_of(primal[1]) is None
+
+
+def read_sizes(
+    steps: Sequence[Node], arguments: Sequence[Node], guards: Sequence[Guard]
+) -> list[str]:
+    """The names of sizes that code or checks have to know, in order of appearance."""
+    sizes: list[dims.Extent] = []
+    for guard in guards:
+        sizes += [guard.left, guard.right]
+    for node in steps:
+        text = node.op.emission.template(node).text if node.op.emission.numpy else ""
+        if "{:" in text:
+            sizes += sizes_read(node)
+    shapes = [size for node in arguments for size in node.shape if not isinstance(size, int)]
+    repeated = Counter(name for size in shapes for name in set(dims.names(size)))
+    sizes += [size for size in shapes if dims.pure_name(size) is None]
+    sizes += [size for size in shapes if repeated[dims.pure_name(size) or ""] > 1]
+    return list(dict.fromkeys(name for size in sizes for name in dims.names(size)))
+
+
+def shown(name: str, arguments: Sequence[Node]) -> tuple[Node, int]:
+    """The first argument and axis whose size is just this name."""
+    for node in arguments:
+        for axis, size in enumerate(node.shape):
+            if dims.pure_name(size) == name:
+                return node, axis
+    raise DeclarationError(
+        f"the size {name!r} cannot be read off any argument",
+        hint=f"declare an input or parameter with an axis of size {name!r} itself",
+    )
+
+
+def is_literal(node: Node) -> bool:
+    """Whether a value is written in place, however often it is used: a scalar constant or size."""
+    return not node.types[0].shape and (node.op is CONSTANT or node.op.name == "dimension")

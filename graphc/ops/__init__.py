@@ -1,0 +1,40 @@
+"""The ops, by family. Importing this package registers them all."""
+
+from graphc.ops.comparison import *
+from graphc.ops.derivatives import *
+from graphc.ops.elementwise import *
+from graphc.ops.families import astype as astype
+from graphc.ops.indexing import *
+from graphc.ops.linalg import *
+from graphc.ops.losses import *
+from graphc.ops.mode import *
+from graphc.ops.nn import *
+from graphc.ops.reduction import *
+from graphc.ops.shape import *
+
+from . import (
+    comparison,
+    derivatives,
+    elementwise,
+    indexing,
+    linalg,
+    losses,
+    mode,
+    nn,
+    reduction,
+    shape,
+)
+
+__all__ = [
+    "astype",
+    *comparison.__all__,
+    *derivatives.__all__,
+    *elementwise.__all__,
+    *indexing.__all__,
+    *linalg.__all__,
+    *losses.__all__,
+    *mode.__all__,
+    *nn.__all__,
+    *reduction.__all__,
+    *shape.__all__,
+]

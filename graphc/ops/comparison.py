@@ -1,0 +1,55 @@
+"""Comparisons and logic: bools, without a derivative."""
+
+from __future__ import annotations
+
+from graphc.ops.families import elementwise
+
+__all__ = [
+    "equal", "greater", "greater_equal", "isfinite", "less", "less_equal", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "not_equal",
+]  # fmt: skip
+
+less = elementwise(
+    "less", "x < y", operands="x y", result="bool",
+    numpy="{x} < {y}", out="np.less({x}, {y}, out={out})", math="{x} < {y}",
+)  # fmt: skip
+less_equal = elementwise(
+    "less_equal", "x <= y", operands="x y", result="bool",
+    numpy="{x} <= {y}", out="np.less_equal({x}, {y}, out={out})", math="{x} <= {y}",
+)  # fmt: skip
+greater = elementwise(
+    "greater", "x > y", operands="x y", result="bool",
+    numpy="{x} > {y}", out="np.greater({x}, {y}, out={out})", math="{x} > {y}",
+)  # fmt: skip
+greater_equal = elementwise(
+    "greater_equal", "x >= y", operands="x y", result="bool",
+    numpy="{x} >= {y}", out="np.greater_equal({x}, {y}, out={out})", math="{x} >= {y}",
+)  # fmt: skip
+equal = elementwise(
+    "equal", "x = y", operands="x y", result="bool", commutative=True,
+    numpy="{x} == {y}", out="np.equal({x}, {y}, out={out})", math="{x} == {y}",
+)  # fmt: skip
+not_equal = elementwise(
+    "not_equal", "x ≠ y", operands="x y", result="bool", commutative=True,
+    numpy="{x} != {y}", out="np.not_equal({x}, {y}, out={out})", math="{x} != {y}",
+)  # fmt: skip
+isfinite = elementwise(
+    "isfinite", "x is neither infinite nor NaN", result="bool",
+    ufunc="np.isfinite", math="math.isfinite({x})",
+)  # fmt: skip
+logical_and = elementwise(
+    "logical_and", "x and y", operands="x y", result="bool", commutative=True,
+    ufunc="np.logical_and", math="bool({x}) and bool({y})",
+)  # fmt: skip
+logical_or = elementwise(
+    "logical_or", "x or y", operands="x y", result="bool", commutative=True,
+    ufunc="np.logical_or", math="bool({x}) or bool({y})",
+)  # fmt: skip
+logical_xor = elementwise(
+    "logical_xor", "either x or y", operands="x y", result="bool", commutative=True,
+    ufunc="np.logical_xor", math="bool({x}) != bool({y})",
+)  # fmt: skip
+logical_not = elementwise(
+    "logical_not", "not x", result="bool",
+    ufunc="np.logical_not", math="not {x}",
+)  # fmt: skip

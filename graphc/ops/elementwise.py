@@ -1,0 +1,315 @@
+"""Elementwise arithmetic: name left, formula right.
+
+In a rule, g is a cotangent or a tangent, y the result, the rest the operands; the rule is
+g times ∂y/∂operand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.errors import GraphcError
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.ir.op import function
+from graphc.ops.families import Kinked, composite, elementwise, operands, unary_call
+from graphc.runtime import arrays
+
+__all__ = [
+    "abs", "add", "clip", "cos", "divide", "exp", "expm1", "leaky_relu", "log", "log1p", "mask",
+    "maximum", "minimum", "multiply", "negative", "positive", "pow", "reciprocal", "relu",
+    "sigmoid", "sign", "sin", "sqrt", "square", "stop_gradient", "subtract", "tanh", "where",
+]  # fmt: skip
+
+# --- arithmetic ---------------------------------------------------------------------------------
+
+add = elementwise(
+    "add", "x + y", operands="x y", result="same",
+    numpy="{x} + {y}", out="np.add({x}, {y}, out={out})", math="{x} + {y}",
+    rules=(lambda g, y, a, b: g, lambda g, y, a, b: g),
+    symbolic=lambda sp, x, y: x + y, commutative=True,
+)  # fmt: skip
+subtract = elementwise(
+    "subtract", "x - y", operands="x y", result="same",
+    numpy="{x} - {y}", out="np.subtract({x}, {y}, out={out})", math="{x} - {y}",
+    rules=(lambda g, y, a, b: g, lambda g, y, a, b: -g),
+    symbolic=lambda sp, x, y: x - y,
+)  # fmt: skip
+multiply = elementwise(
+    "multiply", "x * y", operands="x y", result="same",
+    numpy="{x} * {y}", out="np.multiply({x}, {y}, out={out})", math="{x} * {y}",
+    rules=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
+    symbolic=lambda sp, x, y: x * y, commutative=True,
+)  # fmt: skip
+divide = elementwise(
+    "divide", "x / y", operands="x y",
+    numpy="{x} / {y}", out="np.divide({x}, {y}, out={out})", math="{x} / {y}",
+    rules=(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y / b)),
+    symbolic=lambda sp, x, y: x / y, domain=((-2, 2), (0.5, 2)),
+)  # fmt: skip
+negative = elementwise(
+    "negative", "-x", result="same",
+    numpy="-{x}", out="np.negative({x}, out={out})", math="-{x}",
+    rules=(lambda g, y, x: -g,),
+    symbolic=lambda sp, x: -x,
+)  # fmt: skip
+reciprocal = elementwise(
+    "reciprocal", "1 / x",
+    numpy="np.reciprocal({x})", out="np.divide(1, {x}, out={out})", math="1.0 / {x}",
+    rules=(lambda g, y, x: -(g * (y * y)),),
+    symbolic=lambda sp, x: 1 / x, domain=((0.5, 2),),
+)  # fmt: skip
+square = elementwise(
+    "square", "x²", result="same",
+    ufunc="np.square", math="{x} * {x}",
+    rules=(lambda g, y, x: g * (2 * x),),
+    symbolic=lambda sp, x: x**2,
+)  # fmt: skip
+sqrt = elementwise(
+    "sqrt", "√x",
+    ufunc="np.sqrt", math="math.sqrt({x})",
+    rules=(lambda g, y, x: 0.5 * g / y,),
+    symbolic=lambda sp, x: sp.sqrt(x), domain=((0.5, 2),),
+)  # fmt: skip
+
+
+def _pow_base(g: Node, y: Node, x: Node, p: Node) -> Node | None:
+    if p.op is CONSTANT and not p.shape:
+        exponent = p.params.data.array.item()
+        return None if exponent == 0 else g * (p * x ** (exponent - 1))
+    # x**-1 must not meet 0 where p is 0: the derivative there is 0.
+    return g * (p * x ** where(p == 0, 1, p - 1))
+
+
+def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
+    # lim x→0 of x**p log x is 0 for p > 0, and at 0**0 the constant branch is taken.
+    return g * (y * log(where((x == 0) & (p >= 0), 1, x)))
+
+
+pow = elementwise(
+    "pow", "x to the power p", operands="x p",
+    numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})", math="{x} ** {p}",
+    rules=(_pow_base, _pow_exponent),
+    symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)),
+)  # fmt: skip
+
+# --- functions ----------------------------------------------------------------------------------
+
+exp = elementwise(
+    "exp", "e to the power x",
+    ufunc="np.exp", math="math.exp({x})",
+    rules=(lambda g, y, x: g * y,),
+    symbolic=lambda sp, x: sp.exp(x),
+)  # fmt: skip
+log = elementwise(
+    "log", "natural logarithm of x",
+    ufunc="np.log", math="math.log({x})",
+    rules=(lambda g, y, x: g / x,),
+    symbolic=lambda sp, x: sp.log(x), domain=((0.5, 2),),
+)  # fmt: skip
+expm1 = elementwise(
+    "expm1", "exp(x) - 1, accurate near 0",
+    ufunc="np.expm1", math="math.expm1({x})",
+    rules=(lambda g, y, x: g * (y + 1),),
+    symbolic=lambda sp, x: sp.exp(x) - 1,
+)  # fmt: skip
+log1p = elementwise(
+    "log1p", "log(1 + x), accurate near 0",
+    ufunc="np.log1p", math="math.log1p({x})",
+    rules=(lambda g, y, x: g / (x + 1),),
+    symbolic=lambda sp, x: sp.log(1 + x), domain=((-0.5, 2),),
+)  # fmt: skip
+sin = elementwise(
+    "sin", "sine of x radians",
+    ufunc="np.sin", math="math.sin({x})",
+    rules=(lambda g, y, x: g * cos(x),),
+    symbolic=lambda sp, x: sp.sin(x),
+)  # fmt: skip
+cos = elementwise(
+    "cos", "cosine of x radians",
+    ufunc="np.cos", math="math.cos({x})",
+    rules=(lambda g, y, x: -(g * sin(x)),),
+    symbolic=lambda sp, x: sp.cos(x),
+)  # fmt: skip
+tanh = elementwise(
+    "tanh", "hyperbolic tangent of x",
+    ufunc="np.tanh", math="math.tanh({x})",
+    rules=(lambda g, y, x: g * (1 - y * y),),
+    symbolic=lambda sp, x: sp.tanh(x),
+)  # fmt: skip
+sigmoid = elementwise(
+    "sigmoid", "1 / (1 + exp(-x))",
+    numpy="sigmoid({x})", helpers=(arrays.sigmoid,),
+    math="math.exp(min({x}, 0.0)) / (1.0 + math.exp(-abs({x})))",
+    rules=(lambda g, y, x: g * (y * (1 - y)),),
+    symbolic=lambda sp, x: 1 / (1 + sp.exp(-x)),
+)  # fmt: skip
+
+# --- pieces: what has a kink, or no slope at all ------------------------------------------------
+
+mask = elementwise(
+    "mask", "x where the condition holds, else 0 (x * condition)", operands="x condition",
+    numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
+    math="{x} if {condition} else 0.0",
+    rules=(lambda g, y, x, condition: mask(g, condition), None),
+)  # fmt: skip
+where = elementwise(
+    "where", "x where the condition holds, else y", operands="condition x y",
+    numpy="np.where({condition}, {x}, {y})", math="{x} if {condition} else {y}",
+    rules=(
+        None,
+        lambda g, y, condition, a, b: mask(g, condition),
+        lambda g, y, condition, a, b: mask(g, ~condition),
+    ),
+)  # fmt: skip
+abs = elementwise(
+    "abs", "|x|", result="same",
+    ufunc="np.abs", math="abs({x})",
+    rules=(Kinked(
+        torch=lambda g, y, x: g * sign(x),
+        jax=lambda g, y, x: where(x >= 0, g, -g),
+        textbook=lambda g, y, x: g * sign(x),
+    ),),
+    kink={"torch": "abs'(0) = 0", "jax": "abs'(0) = 1", "textbook": "abs'(0) = 0"},
+    symbolic=lambda sp, x: sp.Abs(x), domain=((0.5, 2),),
+)  # fmt: skip
+sign = elementwise(
+    "sign", "-1, 0 or 1", result="same",
+    ufunc="np.sign", math="float(({x} > 0.0) - ({x} < 0.0))",
+    symbolic=lambda sp, x: sp.sign(x),
+)  # fmt: skip
+
+
+def _relu_text(node: Node) -> str:
+    # Beside a scalar, NumPy 1.x would take the int 0 for an int64 and make a float64.
+    zero = "0" if node.ndim else f"np.{node.dtype.name}(0)"
+    return f"np.maximum({{x}}, {zero})"
+
+
+relu = elementwise(
+    "relu", "max(x, 0)", result="same",
+    numpy=_relu_text, out="np.maximum({x}, 0, out={out})", math="max({x}, 0.0)",
+    rules=(Kinked(
+        torch=lambda g, y, x: mask(g, y > 0),
+        jax=lambda g, y, x: mask(g, y > 0),
+        textbook=lambda g, y, x: mask(g, x >= 0),
+    ),),
+    kink={"torch": "relu'(0) = 0", "jax": "relu'(0) = 0", "textbook": "relu'(0) = 1"},
+    symbolic=lambda sp, x: sp.Max(x, 0),
+)  # fmt: skip
+
+
+def _extremum_rules(strict: Any, loose: Any) -> tuple[Kinked, Kinked]:
+    """Rules of maximum and minimum, from the comparison that the result wins."""
+
+    def halved(g: Node, own: Node, other: Node) -> Node:
+        return mask(g, strict(own, other)) + mask(0.5 * g, own == other)
+
+    def first(g: Node, y: Node, a: Node, b: Node) -> Node:
+        return halved(g, a, b)
+
+    def second(g: Node, y: Node, a: Node, b: Node) -> Node:
+        return halved(g, b, a)
+
+    return (
+        Kinked(first, first, textbook=lambda g, y, a, b: mask(g, loose(a, b))),
+        Kinked(second, second, textbook=lambda g, y, a, b: mask(g, strict(b, a))),
+    )
+
+
+_TIES = {
+    "torch": "{0}(a, b) at a tie: half to each",
+    "jax": "{0}(a, b) at a tie: half to each",
+    "textbook": "{0}(a, b) at a tie: all to a",
+}
+maximum = elementwise(
+    "maximum", "the larger of x and y", operands="x y", result="same",
+    ufunc="np.maximum", math="max({x}, {y})",
+    rules=_extremum_rules(lambda a, b: a > b, lambda a, b: a >= b),
+    kink={key: text.format("maximum") for key, text in _TIES.items()},
+    symbolic=lambda sp, x, y: sp.Max(x, y), domain=((-2, 0), (0, 2)),
+)  # fmt: skip
+minimum = elementwise(
+    "minimum", "the smaller of x and y", operands="x y", result="same",
+    ufunc="np.minimum", math="min({x}, {y})",
+    rules=_extremum_rules(lambda a, b: a < b, lambda a, b: a <= b),
+    kink={key: text.format("minimum") for key, text in _TIES.items()},
+    symbolic=lambda sp, x, y: sp.Min(x, y), domain=((-2, 0), (0, 2)),
+)  # fmt: skip
+
+
+def _clip_rules(inside: Any, share: float) -> tuple[Any, Any, Any]:
+    """Rules of clip: g passes whole to x where `inside` holds, and by `share` on a bound."""
+
+    def bound(g: Node, x: Node, limit: Node, beyond: Node) -> Node:
+        return mask(g, beyond) + mask((1 - share) * g, x == limit) if share < 1 else mask(g, beyond)
+
+    def value(g: Node, y: Node, x: Node, low: Node, high: Node) -> Node:
+        whole = mask(g, inside(x, low, high))
+        return whole + mask(share * g, (x == low) | (x == high)) if share < 1 else whole
+
+    return (
+        value,
+        lambda g, y, x, low, high: bound(g, x, low, x < low),
+        lambda g, y, x, low, high: bound(g, x, high, x > high),
+    )
+
+
+_CLOSED = _clip_rules(lambda x, low, high: (x >= low) & (x <= high), 1.0)
+_HALVED = _clip_rules(lambda x, low, high: (x > low) & (x < high), 0.5)
+_clip = elementwise(
+    "clip", "x limited to low..high, where low <= high", operands="x low high", result="same",
+    numpy="np.clip({x}, {low}, {high})", out="np.clip({x}, {low}, {high}, out={out})",
+    math="min(max({x}, {low}), {high})",
+    rules=tuple(Kinked(torch=c, jax=h, textbook=c) for c, h in zip(_CLOSED, _HALVED, strict=True)),
+    kink={
+        "torch": "clip at its bound: 1", "jax": "clip at its bound: 1/2",
+        "textbook": "clip at its bound: 1",
+    },
+    symbolic=lambda sp, x, low, high: sp.Min(sp.Max(x, low), high),
+    domain=((-2, 2), (-1, -0.5), (0.5, 1)),
+)  # fmt: skip
+
+
+@function
+def clip(x: Any, low: Any = None, high: Any = None) -> Node:
+    """x limited to low..high; a bound that is None does not limit."""
+    if low is None and high is None:
+        raise GraphcError("clip needs low, high or both")
+    if low is None or high is None:
+        return minimum(x, high) if low is None else maximum(x, low)  # type: ignore[no-any-return]
+    return _clip(x, low, high)  # type: ignore[no-any-return]
+
+
+@function
+def positive(x: Any) -> Node:
+    """x itself, as a node."""
+    return operands(x)[0]
+
+
+def _leaky_vjp(index: int, g: Node, node: Node, kinks: str) -> Node:
+    return g * where(node.args[0] > 0, 1.0, node.params.slope)
+
+
+leaky_relu = composite(
+    "leaky_relu", "x where x > 0, else slope * x; slope <= 1, its derivative at 0 is the slope",
+    parameters=("slope",),
+    body=lambda x, slope: maximum(x, slope * x),
+    vjp=_leaky_vjp,
+    jvp=lambda node, tangents, kinks: _leaky_vjp(0, tangents[0], node, kinks),
+    call=lambda op, x, slope=0.01: op.node(operands(x, floating=True), _slope(slope)),
+    samples=(lambda rng: ((rng.normal(size=(2, 3)),), {"slope": 0.1}),),
+)  # fmt: skip
+
+
+def _slope(slope: object) -> float:
+    if not isinstance(slope, (int, float)) or not slope <= 1:
+        raise GraphcError(f"leaky_relu expects a slope <= 1, got {slope!r}")
+    return float(slope)
+
+
+stop_gradient = composite(
+    "stop_gradient", "x, with derivative 0",
+    body=lambda x: x, call=unary_call, differentiable=False,
+    samples=(lambda rng: ((rng.normal(size=(2, 3)),), {}),),
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""Softmax and its relatives: composites whose bodies are shifted by the maximum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.errors import ShapeError
+from graphc.ir.node import Node
+from graphc.ir.op import Draw, Op
+from graphc.ir.types import normalize_axes, normalize_axis
+from graphc.ops.elementwise import exp, log, stop_gradient
+from graphc.ops.families import composite, operand
+from graphc.ops.reduction import max, restored, sum
+from graphc.ops.shape import squeeze
+
+__all__ = ["log_softmax", "logsumexp", "softmax"]
+
+
+def shifted_exp(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
+    """x - max(x), its exponential and the sum of that, kept on axes of size 1."""
+    graph = x.graph
+    shifted = graph.hint(x - stop_gradient(max(x, axes, True)), "shifted")
+    exps = graph.hint(exp(shifted), "exps")
+    return shifted, exps, graph.hint(sum(exps, axes, True), "sums")
+
+
+def _softmax_body(x: Node, axis: int) -> Node:
+    _, exps, sums = shifted_exp(x, (axis,))
+    return exps / sums
+
+
+def _log_softmax_body(x: Node, axis: int) -> Node:
+    shifted, _, sums = shifted_exp(x, (axis,))
+    return shifted - log(sums)
+
+
+def _logsumexp_body(x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    peak = max(x, axes, True)
+    _, _, sums = shifted_exp(x, axes)
+    result = peak + log(sums)
+    return result if keepdims or not axes else squeeze(result, axes)
+
+
+def _axis_call(op: Op, x: Any, axis: int = -1) -> Node:
+    x = operand(x, floating=True)
+    if x.ndim == 0:
+        raise ShapeError(f"{op.name} needs an axis, got {x.graph.describe(x, site=True)}")
+    return op.node((x,), normalize_axis(axis, x.ndim))
+
+
+def _axes_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
+    x = operand(x, floating=True)
+    return op.node((x,), normalize_axes(axis, x.ndim), bool(keepdims))
+
+
+def _softmax_rule(g: Node, y: Node) -> Node:
+    return y * (g - sum(g * y, y.params.axis, True))
+
+
+def _log_softmax_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+    axis = node.params.axis
+    return bar - softmax(node.args[0], axis) * sum(bar, axis, True)  # type: ignore[no-any-return]
+
+
+def _log_softmax_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
+    axis = node.params.axis
+    return tangents[0] - sum(softmax(node.args[0], axis) * tangents[0], axis, True)  # type: ignore[no-any-return]
+
+
+def weights(node: Node) -> Node:
+    """The softmax of the operand of a logsumexp, over its axes: its gradient."""
+    _, exps, sums = shifted_exp(node.args[0], node.params.axes)
+    return exps / sums
+
+
+def _logsumexp_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
+    axes, keepdims = node.params
+    return sum(weights(node) * tangents[0], axes, keepdims)  # type: ignore[no-any-return]
+
+
+def _samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
+    def sample(chosen: dict[str, Any]) -> Draw:
+        return lambda rng: ((rng.normal(size=(3, 4)),), chosen)
+
+    return tuple(sample(chosen) for chosen in options)
+
+
+softmax = composite(
+    "softmax", "exp(x) / sum(exp(x)) along an axis",
+    parameters=("axis",), body=_softmax_body, call=_axis_call,
+    vjp=lambda index, bar, node, kinks: _softmax_rule(bar, node),
+    jvp=lambda node, tangents, kinks: _softmax_rule(tangents[0], node),
+    samples=_samples({}, {"axis": 0}),
+)  # fmt: skip
+log_softmax = composite(
+    "log_softmax", "log(softmax(x)) along an axis",
+    parameters=("axis",), body=_log_softmax_body, call=_axis_call,
+    vjp=_log_softmax_vjp, jvp=_log_softmax_jvp,
+    samples=_samples({}, {"axis": 0}),
+)  # fmt: skip
+logsumexp = composite(
+    "logsumexp", "log(sum(exp(x))) over axes",
+    parameters=("axes", "keepdims"), body=_logsumexp_body, call=_axes_call,
+    vjp=lambda index, bar, node, kinks: restored(bar, node) * weights(node),
+    jvp=_logsumexp_jvp,
+    samples=_samples({}, {"axis": 0}, {"axis": (0, 1), "keepdims": True}),
+)  # fmt: skip

@@ -1,0 +1,246 @@
+"""Reductions over axes. The cotangent is put back on the axes that were reduced away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphc.ir import dims
+from graphc.ir.dims import Extent
+from graphc.ir.emission import Emission
+from graphc.ir.node import Node
+from graphc.ir.op import VJP, Draw, Op
+from graphc.ir.types import FLOAT, TensorType, bool_, int64, normalize_axes
+from graphc.ops.elementwise import mask, sqrt, square, where
+from graphc.ops.families import (
+    Kinked,
+    composite,
+    linear,
+    operand,
+    size_node,
+    without_axes,
+)
+from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
+from graphc.runtime import arrays
+
+__all__ = ["max", "mean", "min", "prod", "std", "sum", "var"]
+
+
+def restored(reduced: Node, y: Node) -> Node:
+    """A value of the shape of y, with the axes that y lost put back as axes of size 1."""
+    if y.params.keepdims or not y.params.axes:
+        return reduced
+    return expand_dims(reduced, y.params.axes)  # type: ignore[no-any-return]
+
+
+def spread(reduced: Node, y: Node) -> Node:
+    """A value of the shape of y, repeated along the axes that y reduced."""
+    return broadcast_to(restored(reduced, y), y.args[0].shape)  # type: ignore[no-any-return]
+
+
+def reduced_size(x: Node, axes: tuple[int, ...]) -> Extent:
+    """How many elements go into one result."""
+    return dims.product(tuple(x.shape[axis] for axis in axes))
+
+
+def _infer(require: Any, x: TensorType, axes: tuple[int, ...], keepdims: bool) -> TensorType:
+    return TensorType(without_axes(x.shape, axes, keepdims), x.dtype)
+
+
+def _call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
+    x = operand(x)
+    return op.node((x,), normalize_axes(axis, x.ndim), bool(keepdims))
+
+
+def _float_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
+    return _call(op, operand(x, floating=True), axis, keepdims)
+
+
+def _count_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
+    x = operand(x)
+    return _call(op, x if x.dtype.kind == FLOAT else x.astype(int64), axis, keepdims)
+
+
+def options_text(node: Node) -> str:
+    """The arguments of a reduction as a method: `axis=1, keepdims=True`."""
+    axes = node.params.axes
+    options = []
+    if len(axes) != node.args[0].ndim:
+        options.append(f"axis={axes[0] if len(axes) == 1 else axes}")
+    if node.params.keepdims:
+        options.append("keepdims=True")
+    return ", ".join(options)
+
+
+def _method(name: str) -> Emission:
+    return Emission(
+        lambda node: f"{{x}}.{name}({options_text(node)})",
+        lambda node: f"{{x}}.{name}({options_text(node) or 'axis=None'}, out={{out}})",
+        "{x}",
+    )
+
+
+def _samples(low: float = -2.0, empty: bool = True) -> tuple[Draw, ...]:
+    cases: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+        ((2, 3), {}),
+        ((2, 3), {"axis": 0}),
+        ((2, 3, 2), {"axis": (0, -1), "keepdims": True}),
+        ((), {}),
+    ]
+    if empty:
+        cases.append(((0, 3), {"axis": 1}))
+
+    def sample(shape: tuple[int, ...], options: dict[str, Any]) -> Draw:
+        return lambda rng: ((rng.uniform(low, 2, shape),), options)
+
+    return tuple(sample(*case) for case in cases)
+
+
+sum = linear(
+    "sum", "the sum of x over axes",
+    parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum"),
+    transpose=spread, call=_count_call, samples=_samples(),
+)  # fmt: skip
+mean = linear(
+    "mean", "the sum of x over axes, divided by the number of its terms",
+    parameters=("axes", "keepdims"), infer=_infer, emission=_method("mean"),
+    transpose=lambda bar, y: spread(
+        bar / size_node(y.graph, reduced_size(y.args[0], y.params.axes), y.dtype), y
+    ),
+    call=_float_call, samples=_samples(),
+)  # fmt: skip
+
+# --- extrema --------------------------------------------------------------------------------------
+
+
+def _extremum(name: str, doc: str, sign: int) -> Op:
+    def shared(g: Node, y: Node, x: Node) -> Node:
+        """The slope at each element: 1 over the number of ties at the extremum, 0 elsewhere."""
+        ties = x == restored(y, y)
+        return mask(g, ties) / restored(sum(ties, y.params.axes).astype(y.dtype), y)
+
+    def first(g: Node, y: Node, x: Node) -> Node:
+        own = x if sign > 0 else -x
+        return mask(g, first_maximum.node((own,), y.params.axes))  # type: ignore[no-any-return]
+
+    rule = Kinked(torch=shared, jax=shared, textbook=first)
+
+    def vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+        chosen: Callable[..., Node] = getattr(rule, kinks)
+        return chosen(restored(bar, node), node, node.args[0])
+
+    def jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
+        weighted = getattr(rule, kinks)(tangents[0], node, node.args[0])
+        return sum(weighted, node.params.axes, node.params.keepdims)  # type: ignore[no-any-return]
+
+    even = f"{name} over axes, ties: shared evenly"
+    return Op(
+        name=name, doc=doc, operands=("x",), parameters=("axes", "keepdims"),
+        infer=_infer, emission=_method(name), call=_call, vjp=vjp, jvp=jvp,
+        kink={"torch": even, "jax": even, "textbook": f"{name} over axes, ties: the first"},
+        samples=_samples(),
+    )  # fmt: skip
+
+
+max = _extremum("max", "the largest element of x over axes", 1)
+min = _extremum("min", "the smallest element of x over axes", -1)
+first_maximum = Op(
+    name="first_maximum", doc="true at the first of the largest elements over axes",
+    operands=("x",), parameters=("axes",),
+    infer=lambda require, x, axes: TensorType(x.shape, bool_),
+    emission=Emission(
+        lambda node: f"first_maximum({{x}}, {node.params.axes})", helpers=(arrays.first_maximum,)
+    ),
+    call=lambda op, x, axis=None: op.node((operand(x),), normalize_axes(axis, operand(x).ndim)),
+    differentiable=False,
+    samples=(
+        lambda rng: ((rng.integers(0, 3, (3, 4)).astype(float),), {}),
+        lambda rng: ((rng.integers(0, 3, (3, 4, 2)).astype(float), (0, 2)), {}),
+    ),
+)  # fmt: skip
+
+# --- products -------------------------------------------------------------------------------------
+
+
+def _rows(x: Node, axes: tuple[int, ...]) -> Node:
+    """The reduced axes moved to the end and joined."""
+    kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    moved = permute_dims(x, kept + axes)
+    size = reduced_size(x, axes)
+    return reshape(moved, (*(x.shape[axis] for axis in kept), size))  # type: ignore[no-any-return]
+
+
+def _from_rows(rows: Node, like: Node, axes: tuple[int, ...]) -> Node:
+    kept = tuple(axis for axis in range(like.ndim) if axis not in axes)
+    order = kept + axes
+    moved = reshape(rows, tuple(like.shape[axis] for axis in order))
+    back = tuple(order.index(axis) for axis in range(like.ndim))
+    return permute_dims(moved, back)  # type: ignore[no-any-return]
+
+
+def _others(y: Node) -> Node:
+    x, axes = y.args[0], y.params.axes
+    return _from_rows(product_of_others.node((_rows(x, axes),)), x, axes)
+
+
+def _prod_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
+    axes, keepdims = node.params
+    return sum(tangents[0] * _others(node), axes, keepdims)  # type: ignore[no-any-return]
+
+
+prod = Op(
+    name="prod", doc="the product of x over axes; its derivative never divides by an element",
+    operands=("x",), parameters=("axes", "keepdims"),
+    infer=_infer, emission=_method("prod"), call=_count_call,
+    vjp=lambda index, bar, node, kinks: restored(bar, node) * _others(node),
+    jvp=_prod_jvp, samples=_samples(),
+)  # fmt: skip
+
+
+def _others_body(x: Node) -> Node:
+    numbers = arange_on(x.graph, x.shape[-1])
+    own = expand_dims(numbers, -1) == numbers
+    return prod(where(own, 1.0, expand_dims(x, -2)), -1)  # type: ignore[no-any-return]
+
+
+product_of_others = composite(
+    "product_of_others", "along the last axis, for each element the product of the others",
+    body=_others_body,
+    emission=Emission("product_of_others({x})", helpers=(arrays.product_of_others,)),
+    call=lambda op, x: op.node((operand(x, floating=True),)),
+    samples=(lambda rng: ((rng.normal(size=(2, 3)),), {}), lambda rng: ((rng.normal(size=4),), {})),
+)  # fmt: skip
+
+# --- moments --------------------------------------------------------------------------------------
+
+
+def _var_body(x: Node, axes: tuple[int, ...], keepdims: bool, correction: float) -> Node:
+    centred = x - mean(x, axes, True)
+    x.graph.hint(centred, "centred")
+    freedom = size_node(x.graph, reduced_size(x, axes), x.dtype)
+    if correction:
+        freedom = freedom - correction
+    return sum(square(centred), axes, keepdims) / freedom  # type: ignore[no-any-return]
+
+
+def _moment_call(
+    op: Op, x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0.0,
+    ddof: float | None = None,
+) -> Node:  # fmt: skip
+    x = operand(x, floating=True)
+    taken = float(correction if ddof is None else ddof)
+    return op.node((x,), normalize_axes(axis, x.ndim), bool(keepdims), taken)
+
+
+def _moment(name: str, doc: str, body: Callable[..., Node], vjp: VJP | None = None) -> Op:
+    return composite(
+        name, doc, parameters=("axes", "keepdims", "correction"), body=body, call=_moment_call,
+        samples=(
+            lambda rng: ((rng.normal(size=(3, 4)),), {}),
+            lambda rng: ((rng.normal(size=(3, 4)), 0, True), {"correction": 1}),
+        ),
+    )  # fmt: skip
+
+
+var = _moment("var", "the mean of (x - mean(x))², in two passes; correction as NumPy's", _var_body)
+std = _moment("std", "the square root of var", lambda *args: sqrt(_var_body(*args)))

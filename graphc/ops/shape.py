@@ -1,0 +1,454 @@
+"""Ops that move elements and compute nothing. All linear: their transposes move them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ShapeError
+from graphc.ir import dims
+from graphc.ir.dims import Extent, Shape
+from graphc.ir.emission import Emission, size_text, tuple_text
+from graphc.ir.graph import ITEM, current_graph
+from graphc.ir.node import Node
+from graphc.ir.op import Op, function
+from graphc.ir.types import (
+    DType,
+    Guard,
+    TensorType,
+    TupleType,
+    as_dtype,
+    equal_sizes,
+    int64,
+    normalize_axes,
+    normalize_axis,
+)
+from graphc.ops.families import linear, linear_jvp, operand, operands, require_rank
+
+__all__ = [
+    "arange", "broadcast_to", "concat", "expand_dims", "matrix_transpose", "permute_dims",
+    "reshape", "split", "squeeze", "stack", "swapaxes", "zeros_like",
+]  # fmt: skip
+
+# --- the order of axes ----------------------------------------------------------------------------
+
+
+def _permute_call(op: Op, x: Any, axes: Any = None) -> Node:
+    x = operand(x)
+    order = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
+    if sorted(normalize_axis(a, x.ndim) for a in order) != list(range(x.ndim)):
+        raise ShapeError(f"permute_dims expects each of {x.ndim} axes once, got {order}")
+    return op.node((x,), tuple(normalize_axis(a, x.ndim) for a in order))
+
+
+def _permute_text(node: Node) -> str:
+    axes = node.params.axes
+    if axes == tuple(reversed(range(node.ndim))):
+        return "{x}.T"
+    moved = [i for i, axis in enumerate(axes) if i != axis]
+    if len(moved) == 2:
+        return f"{{x}}.swapaxes({moved[0] - node.ndim}, {moved[1] - node.ndim})"
+    return f"{{x}}.transpose({', '.join(map(str, axes))})"
+
+
+permute_dims = linear(
+    "permute_dims", "x with its axes in another order, reversed by default",
+    parameters=("axes",),
+    infer=lambda require, x, axes: TensorType(tuple(x.shape[a] for a in axes), x.dtype),
+    emission=Emission(_permute_text, view=True),
+    transpose=lambda bar, y: permute_dims(bar, tuple(np.argsort(y.params.axes).tolist())),
+    call=_permute_call,
+    samples=(
+        lambda rng: ((rng.normal(size=(2, 3)),), {}),
+        lambda rng: ((rng.normal(size=(2, 3, 4)), (2, 0, 1)), {}),
+        lambda rng: ((rng.normal(size=(2, 3, 0, 4)), (0, 2, 1, 3)), {}),
+        lambda rng: ((rng.normal(size=()),), {}),
+    ),
+)  # fmt: skip
+
+
+@function
+def matrix_transpose(x: Any) -> Node:
+    """x with its last two axes swapped."""
+    return swapaxes(require_rank("matrix_transpose", operand(x), 2), -1, -2)
+
+
+@function
+def swapaxes(x: Any, first: int, second: int) -> Node:
+    """x with two axes swapped."""
+    x = operand(x)
+    order = list(range(x.ndim))
+    i, j = normalize_axis(first, x.ndim), normalize_axis(second, x.ndim)
+    order[i], order[j] = order[j], order[i]
+    return permute_dims(x, tuple(order))  # type: ignore[no-any-return]
+
+
+# --- the shape --------------------------------------------------------------------------------------
+
+
+def as_shape(shape: Any) -> Shape:
+    """A shape from what users write: a size or a sequence of ints, named sizes and Dims."""
+    several = shape if isinstance(shape, (tuple, list)) else (shape,)
+    return tuple(as_size(size) for size in several)
+
+
+def as_size(size: Any) -> Extent:
+    """One size; a string names a dimension. Raises ShapeError for anything else."""
+    if isinstance(size, str):
+        if not size.isidentifier():
+            raise ShapeError(f"the name of a dimension is an identifier, got {size!r}")
+        return dims.named(size)
+    if isinstance(size, dims.Dim):
+        return size
+    try:
+        return int(size.__index__())
+    except AttributeError:
+        raise ShapeError(f"a size is an int or the name of a dimension, got {size!r}") from None
+
+
+def _reshape_infer(require: Any, x: TensorType, shape: Shape) -> TensorType:
+    total = dims.product(x.shape)
+    if -1 not in shape:
+        try:
+            require(equal_sizes(total, dims.product(shape)))
+        except ShapeError:
+            raise ShapeError(f"{total} elements do not fill {tuple_of(shape)}") from None
+        return TensorType(shape, x.dtype)
+    known = dims.product(tuple(size for size in shape if size != -1))
+    if known == 0 or shape.count(-1) > 1:
+        raise ShapeError(f"the size -1 in {tuple_of(shape)} is not determined")
+    missing = dims.exact_quotient(total, known)
+    if missing is None:
+        if isinstance(total, int):
+            raise ShapeError(f"{total} elements do not divide by {known}")
+        missing = dims.floor_divide(total, known)
+        reason = f"{total} elements have to divide by {known}"
+        require(Guard(total - missing * known, "==", 0, reason))
+    return TensorType(tuple(missing if size == -1 else size for size in shape), x.dtype)
+
+
+def tuple_of(shape: Shape) -> str:
+    """A shape as a message shows it."""
+    return "(" + ", ".join(map(str, shape)) + ")"
+
+
+def _reshape_call(op: Op, x: Any, *shape: Any, **options: Any) -> Node:
+    target = options.get("shape", options.get("newshape", shape[0] if len(shape) == 1 else shape))
+    sizes = as_shape(target)
+    for size in sizes:
+        if isinstance(size, int) and size < -1:
+            raise ShapeError(f"reshape: a size is not negative, got {size}")
+    return op.node((operand(x),), sizes)
+
+
+def _reshape_text(node: Node) -> str:
+    sizes = list(map(size_text, node.shape))
+    flexible = [i for i, size in enumerate(node.params.shape) if size == -1]
+    if flexible and 0 not in node.shape:
+        sizes[flexible[0]] = "-1"
+    return f"{{x}}.reshape({', '.join(sizes) or '()'})"
+
+
+reshape = linear(
+    "reshape", "the elements of x in another shape, in C order; one size may be -1",
+    parameters=("shape",),
+    infer=_reshape_infer,
+    emission=Emission(_reshape_text, view=True),
+    transpose=lambda bar, y: reshape(bar, y.args[0].shape),
+    call=_reshape_call,
+    samples=(
+        lambda rng: ((rng.normal(size=(2, 6)), (3, -1)), {}),
+        lambda rng: ((rng.normal(size=(2, 6)), (12,)), {}),
+        lambda rng: ((rng.normal(size=(1,)), ()), {}),
+        lambda rng: ((rng.normal(size=(0, 3)), (3, 0)), {}),
+    ),
+)  # fmt: skip
+
+
+def _expand_call(op: Op, x: Any, axis: Any = 0) -> Node:
+    x = operand(x)
+    several = axis if isinstance(axis, (tuple, list)) else (axis,)
+    return op.node((x,), normalize_axes(axis, x.ndim + len(several)))
+
+
+def _expand_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    shape = list(x.shape)
+    for axis in axes:
+        shape.insert(axis, 1)
+    return TensorType(tuple(shape), x.dtype)
+
+
+def _expand_text(node: Node) -> str:
+    axes = node.params.axes
+    if axes[-1] == node.ndim - 1 and len(axes) == 1 and node.ndim > 2:
+        return "{x}[..., None]"
+    keys = ["None" if axis in axes else ":" for axis in range(axes[-1] + 1)]
+    # A scalar may be a NumPy scalar, whose [None] is an array as well.
+    return f"{{x}}[{', '.join(keys)}]"
+
+
+expand_dims = linear(
+    "expand_dims", "x with new axes of size 1",
+    parameters=("axes",),
+    infer=_expand_infer,
+    emission=Emission(_expand_text, view=True),
+    transpose=lambda bar, y: squeeze(bar, y.params.axes),
+    call=_expand_call,
+    samples=(
+        lambda rng: ((rng.normal(size=(2, 3)), 1), {}),
+        lambda rng: ((rng.normal(size=(3,)), (0, 2)), {}),
+        lambda rng: ((rng.normal(size=()), 0), {}),
+    ),
+)  # fmt: skip
+
+
+def _squeeze_call(op: Op, x: Any, axis: Any = None) -> Node:
+    x = operand(x)
+    single = tuple(i for i, size in enumerate(x.shape) if size == 1)
+    axes = single if axis is None else normalize_axes(axis, x.ndim)
+    for i in axes:
+        if i not in single:
+            raise ShapeError(f"squeeze: axis {i} of {x.graph.describe(x, site=True)} is not 1")
+    return op.node((x,), axes) if axes else x
+
+
+def _squeeze_text(node: Node) -> str:
+    axes, rank = node.params.axes, node.args[0].ndim
+    if axes == (rank - 1,) and rank > 2:
+        return "{x}[..., 0]"
+    return f"{{x}}[{', '.join('0' if axis in axes else ':' for axis in range(axes[-1] + 1))}]"
+
+
+squeeze = linear(
+    "squeeze", "x without axes of size 1",
+    parameters=("axes",),
+    infer=lambda require, x, axes: TensorType(
+        tuple(size for i, size in enumerate(x.shape) if i not in axes), x.dtype
+    ),
+    emission=Emission(_squeeze_text, view=True),
+    transpose=lambda bar, y: expand_dims(bar, y.params.axes),
+    call=_squeeze_call,
+    samples=(
+        lambda rng: ((rng.normal(size=(2, 1, 3)),), {}),
+        lambda rng: ((rng.normal(size=(1, 2, 1)), 0), {}),
+        lambda rng: ((rng.normal(size=(1, 1)),), {}),
+    ),
+)  # fmt: skip
+
+
+def _broadcast_infer(require: Any, x: TensorType, shape: Shape) -> TensorType:
+    if len(shape) < len(x.shape):
+        raise ShapeError(f"{tuple_of(x.shape)} does not broadcast to {tuple_of(shape)}")
+    for own, wanted in zip(reversed(x.shape), reversed(shape), strict=False):
+        if own != 1:
+            require(equal_sizes(own, wanted))
+    return TensorType(shape, x.dtype)
+
+
+broadcast_to = linear(
+    "broadcast_to", "x repeated along axes that are missing or of size 1",
+    parameters=("shape",),
+    infer=_broadcast_infer,
+    emission=Emission(
+        lambda node: f"np.broadcast_to({{x}}, {tuple_text(node.shape)})", view=True, repeats=True
+    ),
+    # The loop of the pullback sums over what was broadcast.
+    transpose=lambda bar, y: bar,
+    call=lambda op, x, shape: op.node((operand(x),), as_shape(shape)),
+    samples=(
+        lambda rng: ((rng.normal(size=(3,)), (2, 3)), {}),
+        lambda rng: ((rng.normal(size=(2, 1)), (4, 2, 3)), {}),
+        lambda rng: ((rng.normal(size=()), (0, 3)), {}),
+    ),
+)  # fmt: skip
+
+
+@function
+def zeros_like(x: Any) -> Node:
+    """Zeros of the shape and dtype of x."""
+    x = operand(x)
+    return zeros_of(x, x.types[0])
+
+
+def zeros_of(node: Node, type: TensorType) -> Node:
+    """Zeros of a type, in the arena of a node."""
+    return broadcast_to(node.graph.constant(0, type.dtype), type.shape)  # type: ignore[no-any-return]
+
+
+def _arange_call(op: Op, size: Any, dtype: Any = int64) -> Node:
+    graph = current_graph()
+    return graph.intern(op, (), op.record(as_size(size), as_dtype(dtype)))
+
+
+def arange_on(graph: Any, size: Extent, dtype: DType = int64) -> Node:
+    """0, 1, … size - 1 in a given arena."""
+    node: Node = graph.intern(arange, (), arange.record(size, dtype))
+    return node
+
+
+def _arange_text(node: Node) -> str:
+    return f"np.arange({size_text(node.params.size)}, dtype=np.{node.dtype.name})"
+
+
+arange = Op(
+    name="arange", doc="0, 1, … size - 1",
+    operands=(), parameters=("size", "dtype"),
+    infer=lambda require, size, dtype: TensorType((size,), dtype),
+    emission=Emission(_arange_text),
+    call=_arange_call, differentiable=False,
+)  # fmt: skip
+
+# --- several arrays -----------------------------------------------------------------------------------
+
+
+def _listed(name: str, arrays: Any) -> tuple[Node, ...]:
+    if isinstance(arrays, Node) or not isinstance(arrays, (tuple, list)) or not arrays:
+        raise GraphcError(f"{name} expects a list of at least one array, got {arrays!r}")
+    return operands(*arrays)
+
+
+def _concat_infer(require: Any, *rest: Any) -> TensorType:
+    *types, axis = rest
+    total: Extent = 0
+    for type in types:
+        if len(type.shape) != len(types[0].shape):
+            raise ShapeError("all need the same number of axes")
+        for i, (own, first) in enumerate(zip(type.shape, types[0].shape, strict=True)):
+            if i != axis:
+                require(equal_sizes(own, first))
+        total = total + type.shape[axis]
+    shape = list(types[0].shape)
+    shape[axis] = total
+    return TensorType(tuple(shape), types[0].dtype)
+
+
+def _concat_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
+    nodes = tuple(require_rank("concat", node, 1) for node in _listed("concat", arrays))
+    return op.node(nodes, normalize_axis(axis, nodes[0].ndim))
+
+
+def _concat_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+    axis = node.params.axis
+    start = sum_sizes(arg.shape[axis] for arg in node.args[:index])
+    stop = start + node.args[index].shape[axis]
+    return bar[(slice(None),) * axis + (slice(start, stop),)]
+
+
+def sum_sizes(sizes: Any) -> Extent:
+    """The sum of some sizes."""
+    total: Extent = 0
+    for size in sizes:
+        total = total + size
+    return total
+
+
+def _variadic_jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node:
+    filled = (
+        zeros_like(arg) if t is None else t for t, arg in zip(tangents, node.args, strict=True)
+    )
+    return node.graph.rebuild(node, tuple(filled))
+
+
+concat = Op(
+    name="concat", doc="arrays one after the other along an axis",
+    operands=("*xs",), parameters=("axis",),
+    infer=_concat_infer,
+    emission=Emission(lambda node: f"np.concatenate([{{*xs}}], axis={node.params.axis})"),
+    call=_concat_call, vjp=_concat_vjp, jvp=_variadic_jvp,
+    samples=(
+        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(4, 3))],), {}),
+        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(2, 0))], -1), {}),
+        lambda rng: (([rng.normal(size=(2,))] * 3,), {}),
+    ),
+)  # fmt: skip
+
+
+def _stack_infer(require: Any, *rest: Any) -> TensorType:
+    *types, axis = rest
+    for type in types[1:]:
+        if len(type.shape) != len(types[0].shape):
+            raise ShapeError("all need the same shape")
+        for own, first in zip(type.shape, types[0].shape, strict=True):
+            require(equal_sizes(own, first))
+    shape = list(types[0].shape)
+    shape.insert(axis, len(types))
+    return TensorType(tuple(shape), types[0].dtype)
+
+
+def _stack_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
+    nodes = _listed("stack", arrays)
+    return op.node(nodes, normalize_axis(axis, nodes[0].ndim + 1))
+
+
+stack = Op(
+    name="stack", doc="arrays of one shape side by side along a new axis",
+    operands=("*xs",), parameters=("axis",),
+    infer=_stack_infer,
+    emission=Emission(lambda node: f"np.stack([{{*xs}}], axis={node.params.axis})"),
+    call=_stack_call,
+    vjp=lambda index, bar, node, kinks: bar[(slice(None),) * node.params.axis + (index,)],
+    jvp=_variadic_jvp,
+    samples=(
+        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))],), {}),
+        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), {}),
+        lambda rng: (([rng.normal(size=()), rng.normal(size=())],), {}),
+    ),
+)  # fmt: skip
+
+
+def _split_infer(require: Any, x: TensorType, sizes: Shape, axis: int) -> TupleType:
+    require(equal_sizes(sum_sizes(sizes), x.shape[axis]))
+    return TupleType(
+        tuple(TensorType((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
+    )
+
+
+def _split_call(op: Op, x: Any, sections: Any, axis: int = 0) -> list[Node]:
+    x = require_rank("split", operand(x), 1)
+    axis = normalize_axis(axis, x.ndim)
+    size = x.shape[axis]
+    if isinstance(sections, int):
+        if sections < 1 or (isinstance(size, int) and size % sections):
+            raise ShapeError(
+                f"split: {size} does not divide into {sections} equal parts",
+                hint="give the positions at which to cut, as a list",
+            )
+        sizes: Shape = (dims.floor_divide(size, sections),) * sections
+    else:
+        cuts = [0, *(as_size(cut) for cut in sections), size]
+        sizes = tuple(stop - start for start, stop in zip(cuts, cuts[1:], strict=False))
+        if any(isinstance(n, int) and n < 0 for n in sizes):
+            raise ShapeError(f"split: the positions {list(sections)} do not ascend within {size}")
+    node = op.node((x,), sizes, axis)
+    return [x.graph.intern(ITEM, (node,), ITEM.record(i)) for i in range(len(sizes))]
+
+
+def _split_text(node: Node) -> str:
+    sizes = node.params.sizes
+    ends = [sum_sizes(sizes[: i + 1]) for i in range(len(sizes) - 1)]
+    cuts = ", ".join(map(size_text, ends))
+    return f"np.split({{x}}, [{cuts}], axis={node.params.axis})"
+
+
+def _split_vjp(index: int, bar: Any, node: Node, kinks: str) -> Node:
+    filled = [
+        zeros_of(node, type) if part is None else part
+        for part, type in zip(bar, node.types, strict=True)
+    ]
+    return concat(filled, node.params.axis)  # type: ignore[no-any-return]
+
+
+split = Op(
+    name="split", doc="x cut along an axis, into equal parts or at positions",
+    operands=("x",), parameters=("sizes", "axis"),
+    infer=_split_infer,
+    emission=Emission(_split_text, view=True),
+    call=_split_call, vjp=_split_vjp,
+    jvp=linear_jvp,
+    samples=(
+        lambda rng: ((rng.normal(size=(4, 3)), 2), {}),
+        lambda rng: ((rng.normal(size=(2, 5)), [1, 3], -1), {}),
+    ),
+)  # fmt: skip

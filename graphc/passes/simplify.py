@@ -1,0 +1,254 @@
+"""Algebra on the joint graph, as lists of identities.
+
+EXACT keeps every bit, for infinities, NaN and signed zeros too; `x * 0` and `x - x` are in no list.
+REASSOCIATE may change the last bits: it moves scalar factors to where they cost least, and orders
+chains of products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.ir import dims
+from graphc.ir.emission import evaluate
+from graphc.ir.function import sizes_read
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, wilds
+from graphc.ir.types import FLOAT, TensorType, broadcast
+from graphc.ops.reduction import sum as sum_over
+from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
+
+x, y, z, s, t = wilds("x y z s t")
+
+# --- shapes ---------------------------------------------------------------------------------------
+
+
+def absorb_broadcast(node: Node) -> Node | None:
+    """An elementwise op repeats its operands itself: f(broadcast(a), b) = f(a, b)."""
+    for index, arg in enumerate(node.args):
+        if arg.op is broadcast_to or (arg.op is expand_dims and _leading(arg)):
+            args = (*node.args[:index], arg.args[0], *node.args[index + 1 :])
+            if broadcast([a.shape for a in args])[0] == node.shape:
+                return node.graph.rebuild(node, args)
+    return None
+
+
+def _leading(node: Node) -> bool:
+    axes: tuple[int, ...] = node.params.axes
+    return axes == tuple(range(len(axes)))
+
+
+def compose_permutations(node: Node, x: Node) -> Node | None:
+    """Two permutations are one."""
+    inner, outer = node.args[0].params.axes, node.params.axes
+    result: Node = permute_dims(x, tuple(inner[axis] for axis in outer))
+    return result
+
+
+def undo_expand(node: Node, x: Node) -> Node | None:
+    """Axes added and taken away again."""
+    return x if node.args[0].params.axes == node.params.axes else None
+
+
+def drop_kept_axes(node: Node, x: Node) -> Node | None:
+    """A reduction that keeps axes of size 1 which are then squeezed keeps none."""
+    reduction = node.args[0]
+    if reduction.params.axes == node.params.axes and reduction.params.keepdims:
+        return reduction.op.node((x,), reduction.params.axes, False)
+    return None
+
+
+def merge_sums(node: Node, x: Node) -> Node | None:
+    """A sum over some axes of a sum over others is one sum."""
+    inner = node.args[0]
+    if inner.params.keepdims or node.params.keepdims:
+        return None
+    left = [axis for axis in range(x.ndim) if axis not in inner.params.axes]
+    axes = {*inner.params.axes, *(left[axis] for axis in node.params.axes)}
+    result: Node = sum_over(x, tuple(sorted(axes)))
+    return result
+
+
+def narrow_again(node: Node, x: Node) -> Node | None:
+    """A float widened and then cast back is unchanged."""
+    wide = node.args[0].dtype
+    exact = x.dtype.kind == FLOAT == wide.kind and x.dtype.itemsize <= wide.itemsize
+    return x if exact and node.dtype is x.dtype else None
+
+
+SHAPES = (
+    Rule("f(broadcast(x), y) = f(x, y)",
+         lambda op: op.family == "elementwise" and len(op.operands) > 1,
+         absorb_broadcast, EXACT),
+    Rule("permute(permute(x)) = permute(x)",
+         call("permute_dims", call("permute_dims", x)), compose_permutations, EXACT),
+    Rule("permute(x) in order = x", call("permute_dims", x),
+         lambda node, x: x if node.params.axes == tuple(range(x.ndim)) else None, EXACT),
+    Rule("reshape(reshape(x)) = reshape(x)", call("reshape", call("reshape", x)),
+         lambda node, x: reshape(x, node.shape), EXACT),
+    Rule("reshape(x) to its shape = x", call("reshape", x),
+         lambda node, x: x if node.shape == x.shape else None, EXACT),
+    Rule("broadcast(x) to its shape = x", call("broadcast_to", x),
+         lambda node, x: x if node.shape == x.shape else None, EXACT),
+    Rule("broadcast(broadcast(x)) = broadcast(x)", call("broadcast_to", call("broadcast_to", x)),
+         lambda node, x: broadcast_to(x, node.shape), EXACT),
+    Rule("squeeze(expand(x)) = x", call("squeeze", call("expand_dims", x)), undo_expand, EXACT),
+    Rule("expand(squeeze(x)) = x", call("expand_dims", call("squeeze", x)), undo_expand, EXACT),
+    *(Rule(f"squeeze({name}(x, keepdims)) = {name}(x)",
+           call("squeeze", call(name, x)), drop_kept_axes, EXACT)
+      for name in ("sum", "mean", "max", "min", "prod")),
+    *(Rule(f"{name}(x) over no axes = x", call(name, x),
+           lambda node, x: x if node.params.axes == () else None, EXACT)
+      for name in ("sum", "mean", "max", "min", "prod")),
+    Rule("cast(cast(x)) = x", call("astype", call("astype", x)), narrow_again, EXACT),
+)  # fmt: skip
+
+# --- arithmetic -------------------------------------------------------------------------------------
+
+
+def fold(node: Node) -> Node | None:
+    """An op on constants is a constant: what its emission computes now, it computes at run time."""
+    if not node.args or any(arg.op is not CONSTANT for arg in node.args):
+        return None
+    if not isinstance(node.type, TensorType) or not node.op.emission.numpy:
+        return None
+    if any(isinstance(size, dims.Dim) for size in sizes_read(node)):
+        return None
+    elements = [dims.product(n.shape) for n in (node, *node.args)]
+    if elements[0] > max(64, *elements[1:]):  # type: ignore[operator]
+        return None
+    with np.errstate(all="ignore"):
+        value = evaluate(node, tuple(arg.params.data.array for arg in node.args), {})
+    return node.graph.constant(value, node.dtype)
+
+
+FOLD = Rule("f(constants) = constant", lambda op: bool(op.operands), fold, EXACT)
+
+SIGNS = (
+    Rule("-(-x) = x", -(-x), x, EXACT),  # type: ignore[operator]
+    Rule("(-x) * y = -(x * y)", -x * y, -(x * y), EXACT),
+    Rule("(-x) / y = -(x / y)", -x / y, -(x / y), EXACT),
+    Rule("x / (-y) = -(x / y)", x / -y, -(x / y), EXACT),
+    Rule("x + (-y) = x - y", x + -y, x - y, EXACT),
+    Rule("x - (-y) = x + y", x - -y, x + y, EXACT),
+    Rule("(-x) - y = -(x + y)", -x - y, -(x + y), EXACT, once=True),
+    Rule("x * -1 = -x", x * -1.0, -x, EXACT),  # type: ignore[operator]
+    Rule("x / -1 = -x", x / -1.0, -x, EXACT),
+    Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), EXACT),
+)  # fmt: skip
+
+UNITS = (
+    Rule("x * 1 = x", x * 1.0, lambda node, x: _same(node, x), EXACT),
+    Rule("x / 1 = x", x / 1.0, lambda node, x: _same(node, x), EXACT),
+    Rule("x - 0 = x", x - 0.0, lambda node, x: _same(node, x), EXACT),
+    Rule("x + -0 = x", x + -0.0, lambda node, x: _same(node, x), EXACT),
+    Rule("x ** 1 = x", x**1.0, lambda node, x: _same(node, x), EXACT),
+    Rule("where(c, x, x) = x", call("where", s, x, x), lambda node, s, x: _same(node, x), EXACT),
+    Rule("not not x = x", ~(~x), x, EXACT),  # type: ignore[operator]
+    Rule("where(not c, x, y) = where(c, y, x)", call("where", ~s, x, y), call("where", s, y, x),
+         EXACT),
+    Rule("maximum(x, x) = x", call("maximum", x, x), x, EXACT),
+    Rule("minimum(x, x) = x", call("minimum", x, x), x, EXACT),
+)  # fmt: skip
+
+
+def _same(node: Node, x: Node) -> Node | None:
+    return x if x.type == node.type else None
+
+
+# --- last bits may change ---------------------------------------------------------------------------
+
+
+def is_scalar(node: Node) -> bool:
+    """Whether a node has no axes."""
+    return not node.shape
+
+
+def cheaper(small: Node, large: Node) -> bool:
+    """Whether scaling the one costs less than scaling the other, for all sizes."""
+    a, b = dims.product(small.shape), dims.product(large.shape)
+    return dims.at_least(b, a) and not dims.at_least(a, b)
+
+
+def scale_smaller(node: Node, x: Node, s: Node, y: Node) -> Node | None:
+    """s (x @ y): the factor goes to the product, unless it stands at a smaller operand."""
+    if not is_scalar(s):
+        return None
+    product = x @ y
+    if cheaper(product, x):
+        return product * s
+    return x @ (y * s) if cheaper(y, x) else None
+
+
+def scale_operand(node: Node, x: Node, y: Node, s: Node) -> Node | None:
+    """(x @ y) s: the factor goes to the smaller operand, if that is smaller than the product."""
+    if not is_scalar(s):
+        return None
+    small = y if cheaper(y, x) else x
+    if not cheaper(small, x @ y):
+        return None
+    return (x * s) @ y if small is x else x @ (y * s)
+
+
+def chain_right(node: Node, x: Node, y: Node, z: Node) -> Node | None:
+    """(x y) z = x (y z), where that takes fewer multiplications for all sizes."""
+    if any(m.ndim > 2 for m in (x, y, z)) or x.ndim < 2 or y.ndim < 2:
+        return None
+    (m, k), n = x.shape, y.shape[1]
+    p = z.shape[1] if z.ndim == 2 else 1
+    left, right = m * k * n + m * n * p, k * n * p + m * k * p
+    return x @ (y @ z) if _fewer(right, left) else None
+
+
+def chain_left(node: Node, x: Node, y: Node, z: Node) -> Node | None:
+    """x (y z) = (x y) z, where that takes fewer multiplications for all sizes."""
+    if any(m.ndim > 2 for m in (x, y, z)) or y.ndim < 2 or z.ndim < 2:
+        return None
+    m = x.shape[0] if x.ndim == 2 else 1
+    (k, n), p = y.shape, z.shape[1]
+    left, right = m * k * n + m * n * p, k * n * p + m * k * p
+    return (x @ y) @ z if _fewer(left, right) else None
+
+
+def _fewer(a: Any, b: Any) -> bool:
+    return dims.at_least(b, a) and not dims.at_least(a, b)
+
+
+def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
+    """sum(x s) = s sum(x)."""
+    if not is_scalar(s) or not node.params.axes:
+        return None
+    return sum_over(x, node.params.axes, node.params.keepdims) * s  # type: ignore[no-any-return]
+
+
+SCALARS = (
+    Rule("(x * s) * t = x * (s * t)", (x * s) * t, x * (s * t), REASSOCIATE,
+         when=lambda x, s, t: bool(x.shape) and is_scalar(s) and is_scalar(t)),
+    Rule("x * (1 / y) = x / y", x * call("reciprocal", y), x / y, REASSOCIATE),
+    Rule("(x * s) @ y: s to the smaller", call("matmul", x * s, y), scale_smaller,
+         REASSOCIATE, once=True),
+    Rule("(x @ y) * s: s to the smaller", call("matmul", x, y) * s, scale_operand,
+         REASSOCIATE, once=True),
+    Rule("sum(x * s) = sum(x) * s", call("sum", x * s), sum_of_scaled, REASSOCIATE, once=True),
+)  # fmt: skip
+
+PRODUCTS = (
+    Rule("(x @ y) @ z = x @ (y @ z)", call("matmul", call("matmul", x, y), z), chain_right,
+         REASSOCIATE, once=True),
+    Rule("x @ (y @ z) = (x @ y) @ z", call("matmul", x, call("matmul", y, z)), chain_left,
+         REASSOCIATE, once=True),
+)  # fmt: skip
+
+POWERS = (
+    Rule("x ** 2 = square(x)", x**2.0, call("square", x), REASSOCIATE),
+    Rule("x ** 3 = square(x) * x", x**3.0, call("square", x) * x, REASSOCIATE),
+    Rule("x ** 4 = square(square(x))", x**4.0, call("square", call("square", x)), REASSOCIATE),
+    Rule("x ** -1 = 1 / x", x**-1.0, call("reciprocal", x), REASSOCIATE),
+    Rule("x ** -2 = 1 / square(x)", x**-2.0, call("reciprocal", call("square", x)), REASSOCIATE),
+)  # fmt: skip
+
+EXACT_RULES = (FOLD, *SHAPES, *SIGNS, *UNITS)
+REASSOCIATE_RULES = (*SCALARS, *PRODUCTS, *POWERS)

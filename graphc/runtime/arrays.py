@@ -1,0 +1,53 @@
+"""Array operations that NumPy has no function for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)); exp only ever sees numbers <= 0, so that it cannot overflow."""
+    one = x.dtype.type(1)
+    result: Array = np.exp(np.minimum(x, x.dtype.type(0))) / (one + np.exp(-np.abs(x)))
+    return result
+
+
+def embed(x: Array, shape: tuple[int, ...], key: Any) -> Array:
+    """Zeros of a shape, with x at a basic index: the transpose of reading `[key]`."""
+    result = np.zeros(shape, x.dtype)
+    result[key] = x
+    return result
+
+
+def pick(x: Array, index: Array) -> Array:
+    """x[..., index], one element a row. IndexError names an index outside of the last axis."""
+    if index.size and not (0 <= index.min() and index.max() < x.shape[-1]):
+        raise IndexError(
+            f"labels must be in 0..{x.shape[-1] - 1}, got {index.min()}..{index.max()}"
+        )
+    result: Array = np.take_along_axis(x, index[..., np.newaxis], axis=-1)[..., 0]
+    return result
+
+
+def first_maximum(x: Array, axes: tuple[int, ...]) -> Array:
+    """A mask of the first maximum over some axes, in C order."""
+    others = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    moved = x.transpose(others + axes)
+    rows = moved.reshape([x.shape[axis] for axis in others] + [-1])
+    mask = np.arange(rows.shape[-1]) == rows.argmax(axis=-1)[..., np.newaxis]
+    result: Array = mask.reshape(moved.shape).transpose(np.argsort(others + axes))
+    return result
+
+
+def product_of_others(x: Array) -> Array:
+    """Along the last axis, for each element the product of all the others; no division."""
+    ones = np.ones(x.shape[:-1] + (1,), x.dtype)
+    before = np.concatenate([ones, x[..., :-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
+    after = np.concatenate([ones, x[..., :0:-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
+    result: Array = before * after[..., ::-1]
+    return result
