@@ -28,9 +28,14 @@ def quoted(text: str) -> str:
     return quote + "".join(written) + quote
 
 
-def number(value: Any) -> str:
-    """A NumPy scalar as the shortest Python literal that has its bits in its own dtype."""
+def number(value: Any, *, short: bool = False) -> str:
+    """A NumPy scalar as the shortest Python literal that has its bits in its own dtype.
+
+    `short` writes small whole floats as ints: beside an array both mean the same.
+    """
     plain = value.item()
+    if short and plain == int_or_nan(plain) and abs(plain) < 1000 and not np.signbit(value):
+        return str(int(plain))
     if isinstance(plain, (bool, int)):
         return repr(plain)
     if math.isnan(plain):
@@ -44,10 +49,19 @@ def number(value: Any) -> str:
     return short if exact else repr(plain)
 
 
+def int_or_nan(plain: float) -> float:
+    """The whole part of a finite number."""
+    return math.trunc(plain) if math.isfinite(plain) else math.nan
+
+
 def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:
-    """`before item, item after` on one line if it fits, else one item a line with trailing commas."""
+    """`before item, item after` on one line if it fits, else one item a line with trailing commas.
+
+    `indent` is that of the line on which `before` stands; items that span lines were made for
+    `indent + 4`.
+    """
     line = f"{before}{', '.join(items)}{after}"
-    if len(line) + indent <= LINE and "\n" not in line:
+    if len(line) + indent < LINE and "\n" not in line:
         return line
     inner = " " * (indent + 4)
     rows = "".join(f"{inner}{item},\n" for item in items)

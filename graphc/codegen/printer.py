@@ -14,7 +14,7 @@ from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, strength
 from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
-from graphc.ir.types import TupleType, shape_text
+from graphc.ir.types import BOOL, TupleType, shape_text
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
 
@@ -100,6 +100,8 @@ class Printer:
     def operand(self, user: Node, node: Node) -> Written:
         """An operand: a literal, an inlined expression or a name."""
         if node in self.inlined and node not in self.named:
+            if is_bool_cast(node) and beside_array(user, node):
+                return self.operand(node, node.args[0])  # NumPy promotes bools so itself
             return self.inlined[node]
         if is_literal(node) and node not in self.named:
             return self.literal(user, node)
@@ -111,16 +113,25 @@ class Printer:
         NumPy 1.x makes a float64 of a float32 scalar and a bare number.
         """
         if node.op is CONSTANT:
-            text = number(node.params.data.array[()])
+            text = number(node.params.data.array[()], short=beside_array(user, node))
         else:
             text = dims.text(node.params.size, self.names.of_size)
-        beside_array = user.op.family == "elementwise" and any(
-            arg.shape and arg.dtype is node.dtype for arg in user.args
-        )
-        if beside_array:
+        if beside_array(user, node):
             return Written(text, strength(text), 0)
         name = "bool_" if node.dtype.name == "bool" else node.dtype.name
         return Written(f"np.{name}({text})", PRIMARY, 0)
+
+
+def beside_array(user: Node, node: Node) -> bool:
+    """Whether an elementwise op has another operand whose axes and dtype decide its dtype."""
+    return user.op.family == "elementwise" and any(
+        arg.shape and arg.dtype is node.dtype for arg in user.args if arg is not node
+    )
+
+
+def is_bool_cast(node: Node) -> bool:
+    """Whether a value is a mask made into numbers."""
+    return node.op.name == "astype" and node.args[0].dtype.kind == BOOL
 
 
 def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:
@@ -143,4 +154,4 @@ def guard_lines(program: Program, names: Names) -> list[str]:
 
 def print_program(program: Program, names: Names) -> Sequence[str]:
     """The statements of a program, without its arguments and its return."""
-    return Printer(program, names).statements()
+    return [" " * INDENT + line for line in Printer(program, names).statements()]

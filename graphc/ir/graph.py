@@ -181,6 +181,18 @@ class Graph:
         group = self._groups.setdefault(name, [])
         group.append(node)
         self.labels[node] = Label(name, len(group), group)
+        if len(node.args) == 1:
+            self.counterparts.setdefault(node.args[0], ("pre", node))
+
+    def name_of(self, node: Node) -> str | None:
+        """The label of a node, or what it is to a node that has one: `h_bar`, `h_pre`."""
+        suffixes: list[str] = []
+        while (name := self.label_of(node) or self.hints.get(node)) is None:
+            if node not in self.counterparts or len(suffixes) > 8:
+                return None
+            suffix, node = self.counterparts[node]
+            suffixes.append(suffix)
+        return "_".join((name, *reversed(suffixes)))
 
     def hint(self, node: Node, name: str) -> Node:
         """Suggest a variable for a node that the user has no name for."""
@@ -192,7 +204,7 @@ class Graph:
         """The user's name of a node: its label, or the declared name of an argument."""
         if node.op is ARGUMENT:
             name: str = node.params.name
-            return name
+            return f"{name}_bar" if node.params.kind == "cotangent" else name
         label = self.labels.get(node)
         return label.text if label else None
 

@@ -54,18 +54,15 @@ class Names:
 
     def proposed(self, node: Node) -> str:
         """What a value would be called if every identifier were free."""
-        own = self.graph.label_of(node)
+        own = self.graph.name_of(node)
         if own is not None:
             name = identifier(own, node.op.name)
             return name.upper() if node.op is CONSTANT else name
-        if node in self.graph.counterparts:
-            suffix, primal = self.graph.counterparts[node]
-            base = self.graph.label_of(primal) or self.graph.hints.get(primal) or primal.op.name
-            return f"{identifier(base, primal.op.name)[: MAX_LENGTH - 4]}_{suffix}"
-        if node in self.graph.hints:
-            return identifier(self.graph.hints[node])
         if node.op is CONSTANT:
             return "CONSTANT"
+        if node in self.graph.counterparts:
+            suffix, primal = self.graph.counterparts[node]
+            return f"{primal.op.name}_{suffix}"
         subject = next((self.given[arg] for arg in node.args if arg in self.given), "")
         name = f"{subject}_{node.op.name}" if subject else node.op.name
         return name if len(name) <= MAX_LENGTH else node.op.name

@@ -75,8 +75,8 @@ def is_anonymous(node: Node) -> bool:
     graph = node.graph
     if graph.label_of(node) is not None or len(node.types) > 1:
         return False
-    primal = graph.counterparts.get(node)
-    return primal is None or graph.label_of(primal[1]) is None
+    role, primal = graph.counterparts.get(node, ("", node))
+    return role == "pre" or graph.label_of(primal) is None
 
 
 def read_sizes(

@@ -33,7 +33,7 @@ def _cross_entropy_body(logits: Node, labels: Node) -> Node:
 def _cross_entropy_gradient(g: Node, node: Node) -> Node:
     logits, labels = node.args
     examples = size_node(node.graph, dims.product(labels.shape), logits.dtype)
-    error = softmax(logits) - one_hot(labels, logits.shape[-1])
+    error = node.graph.hint(softmax(logits) - one_hot(labels, logits.shape[-1]), "error")
     return error * (g / examples)  # type: ignore[no-any-return]
 
 

@@ -289,7 +289,8 @@ def arange_on(graph: Any, size: Extent, dtype: DType = int64) -> Node:
 
 
 def _arange_text(node: Node) -> str:
-    return f"np.arange({size_text(node.params.size)}, dtype=np.{node.dtype.name})"
+    dtype = "" if node.dtype is int64 else f", dtype=np.{node.dtype.name}"
+    return f"np.arange({size_text(node.params.size)}{dtype})"
 
 
 arange = Op(

@@ -1,0 +1,144 @@
+"""What a user meets beside the builder: compile a graph, look at the source, save it, load it."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import os
+import tempfile
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphc.codegen.assemble import assemble
+from graphc.codegen.render import render
+from graphc.compiler import Compilation, Options
+from graphc.errors import UsageError
+from graphc.frontends.optimizers import Optimizer, as_optimizer
+from graphc.ir.function import Function
+from graphc.ir.graph import Graph
+from graphc.lower.module import LoweredModule
+from graphc.passes.driver import Report
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A compiled module: its source, and how it came about.
+
+    source    the text of the .py file
+    lowered   the programs that it was printed from
+    report    the rewrite rules that fired
+    """
+
+    source: str
+    lowered: LoweredModule
+    report: Report
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the file, whole or not at all: an older one stays until the new one is complete.
+
+        Raises UsageError where the folder is missing or cannot be written to.
+        """
+        target = Path(path)
+        check_writable(target)
+        write_atomically(target, self.source)
+        return target
+
+    def load(self) -> types.ModuleType:
+        """The module, executed, without a file."""
+        module = types.ModuleType(self.lowered.graph.name)
+        code = builtins.compile(self.source, f"<graphc {self.lowered.graph.name}>", "exec")
+        exec(code, module.__dict__)
+        return module
+
+
+def compile(
+    graph: Graph,
+    *,
+    optimizer: Optimizer | str | None = None,
+    inference: bool = False,
+    wrt: str | Sequence[str] = (),
+    freeze: str | Sequence[str] = (),
+    kinks: str = "torch",
+    stabilize: bool = True,
+    allow_unused: bool = False,
+    style: str = "functional",
+    templates: str | os.PathLike[str] | None = None,
+    command: str | None = None,
+    after_pass: Callable[[str, Function], None] | None = None,
+) -> Module:
+    """Compile a graph into a NumPy module.
+
+    optimizer     "sgd" or `gc.sgd(...)`: emit `init_optimizer` and `train_step`
+    inference     emit `predict` alone, without anything that only training needs
+    wrt           names of parameters and inputs to differentiate by, in place of the default:
+                  the trainable parameters, or the float inputs of a graph without parameters
+    freeze        patterns of parameters that are not trained
+    kinks         the convention about derivatives at kinks: "torch", "jax" or "textbook"
+    stabilize     rewrite naive formulas to stable ones
+    allow_unused  accept gradients that are zero everywhere
+    templates     a folder whose templates replace the stock ones
+    command       how to make the module again, for its docstring
+    after_pass    called with the name of each pass and the function that it made
+
+    Raises UsageError for options that do not exist, DeclarationError for a graph without outputs,
+    DifferentiationError where a gradient does not exist.
+    """
+    if style != "functional":
+        raise UsageError(f"there is no style {style!r}", hint="use 'functional'")
+    options = Options(
+        optimizer=as_optimizer(optimizer),
+        inference=inference,
+        wrt=as_names(wrt),
+        freeze=as_names(freeze),
+        kinks=kinks,
+        stabilize=stabilize,
+        allow_unused=allow_unused,
+        command=command or f"graphc.compile(…) of graph {graph.name!r}",
+        version=VERSION,
+    )
+    if inference and options.optimizer is not None:
+        raise UsageError("inference and an optimizer exclude each other")
+    compilation = Compilation(graph, options)
+    if after_pass is not None:
+        compilation.after = after_pass
+    lowered = compilation.lowered()
+    folder = None if templates is None else os.fspath(templates)
+    return Module(render(assemble(lowered), folder), lowered, compilation.report)
+
+
+def as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several, comma-separated or listed."""
+    if isinstance(names, str):
+        return tuple(name.strip() for name in names.split(",") if name.strip())
+    return tuple(names)
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError unless a file can be written there."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {str(path)!r}: there is no folder {str(folder)!r}")
+    if path.is_dir():
+        raise UsageError(f"cannot write {str(path)!r}: it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write {str(path)!r}: the folder is not writable")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under another name beside it and rename it when it is complete."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

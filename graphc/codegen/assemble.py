@@ -1,0 +1,290 @@
+"""The ModuleView of a lowered module."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from keyword import iskeyword
+from typing import Any
+
+from graphc.codegen import blocks, literals
+from graphc.codegen import parameters as parameter_blocks
+from graphc.codegen.functions import Context, type_text
+from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.self_test import self_test
+from graphc.codegen.view import VIEW_VERSION, FunctionView, ModuleView, TypeView
+from graphc.ir.dims import pure_name
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.ir.types import shape_text
+from graphc.lower.module import LoweredModule
+from graphc.lower.naming import Names, identifier
+from graphc.lower.program import Program, is_literal
+from graphc.runtime import boundary
+
+RESERVED = (
+    *("np", "NDArray", "Any", "NamedTuple", "TypedDict", "Path", "Array", "annotations", "base64"),
+    *("Params", "State", "Grads", "Outputs", "Residuals", "OptimizerState", "sys"),
+    *("params", "state", "rng", "residuals", "grads", "outputs", "loss_bar", "optimizer_state"),
+    *("predict", "forward", "backward", "value_and_grad", "evaluate", "train_step", "self_test"),
+    *("init_params", "init_state", "init_optimizer", "save_params", "load_params"),
+    *("ravel_params", "unravel_params", "new_params", "new_optimizer_state", "lr", "sgd"),
+    *("checked", "show", "pattern", "slope", "agrees", "checks", "vector", "archive", "path"),
+)
+
+
+def assemble(module: LoweredModule) -> ModuleView:
+    """All texts of a module, with identifiers given in the order in which they are read."""
+    names = Names(module.graph, reserved(module))
+    context = Context(module, names, optimizer_names(module))
+    declare(module, names)
+    inference = tuple(blocks.inference(context))
+    training = tuple(blocks.training(context))
+    parameters = tuple(parameter_blocks.parameters(context, training=bool(training)))
+    optimizer = tuple(parameter_blocks.optimizer(context))
+    tests = tuple(self_test(context))
+    helpers = needed_helpers(module, bool(tests))
+    constants = constant_lines(context)
+    functions = (*parameters, *inference, *training, *optimizer, *tests)
+    return ModuleView(
+        view_version=VIEW_VERSION,
+        name=module.graph.name,
+        doc=tuple(docstring(context)),
+        imports=tuple(imports(functions, constants, module, bool(tests))),
+        metadata=tuple(metadata(module)),
+        types=tuple(types(context)),
+        constants=tuple(constants),
+        helpers=tuple(map(inspect.getsource, helpers)),
+        parameters=parameters,
+        inference=inference,
+        training=training,
+        optimizer=optimizer,
+        self_test=tests,
+    )
+
+
+def reserved(module: LoweredModule) -> Iterable[str]:
+    """Names that no value of the model may take."""
+    yield from RESERVED
+    yield from (helper.__name__ for helper in needed_helpers(module, True))
+    if module.optimizer is not None:
+        yield module.optimizer.kind
+        yield from (h.name for h in module.optimizer.hyperparameters)
+
+
+def optimizer_names(module: LoweredModule) -> Names:
+    """The identifiers inside the update of one parameter."""
+    graph = module.optimizer.program.graph if module.optimizer else module.graph
+    return Names(graph, ["np"])
+
+
+def declare(module: LoweredModule, names: Names) -> None:
+    """Give the identifiers of what is declared, before anything that is computed."""
+    declared = [*(p.node for p in module.parameters), *module.inputs]
+    for node in declared:
+        names.of(node)
+    for node in declared:
+        for size in node.shape:
+            if (name := pure_name(size)) is not None:
+                names.of_size(name)
+
+
+def programs(module: LoweredModule) -> list[Program]:
+    """The programs of a module that exist."""
+    return [
+        program
+        for program in (module.predict, module.evaluate, module.forward, module.backward)
+        if program is not None
+    ]
+
+
+# --- docstring and metadata -------------------------------------------------------------------------
+
+
+def docstring(context: Context) -> Iterable[str]:
+    """What stands at the top: the model, its conventions, whose it is and how to make it again."""
+    module, names = context.module, context.names
+    what = "forward and backward pass" if module.forward else "forward pass"
+    yield f"{escaped(module.graph.name)}: {what} in NumPy."
+    sections: list[tuple[str, Sequence[Node]]] = [
+        ("Inputs", module.inputs),
+        ("Parameters", [p.node for p in module.parameters]),
+        ("States", [node for node, _ in module.graph.states.values()]),
+    ]
+    for title, nodes in sections:
+        if nodes:
+            yield ""
+            yield title
+            yield from (f"    {names.of(node)}: {described(node, names)}" for node in nodes)
+    if module.gradients and module.forward:
+        yield ""
+        target = module.loss or "the outputs"
+        yield f"Gradients of {escaped(target)}"
+        yield f"    {', '.join(escaped(name) for name in module.gradients)}"
+    if module.kinks:
+        yield ""
+        yield f"Conventions at kinks ({module.options['kinks']})"
+        yield from (f"    {row}" for row in module.kinks)
+    yield ""
+    yield f"Generated by graphc {module.version}; make it again with"
+    yield f"    {escaped(module.command)}"
+    yield "This file is yours: use, change and pass it on under any terms you like."
+
+
+def described(node: Node, names: Names) -> str:
+    """Type of an argument, and its exact name where the identifier is another."""
+    name = node.params.name
+    exact = "" if names.of(node) == name else f", {escaped(quoted(name))}"
+    return f"{type_text(node)}{exact}"
+
+
+def escaped(text: str) -> str:
+    """Text of the user's inside a docstring: one line, and nothing that could end the string."""
+    plain = quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace("\\", "/")
+    return plain.replace('"""', "'''").replace('"', "'")[:200]
+
+
+def metadata(module: LoweredModule) -> Iterable[str]:
+    """The items of `__graphc__`."""
+    yield f'"version": {quoted(module.version)}'
+    yield f'"model": {quoted(module.graph.name)}'
+    yield f'"hash": {quoted(module.digest)}'
+    options = ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in module.options.items())
+    line = f'"options": {{{options}}}'
+    yield line if len(line) < literals.LINE - 8 else bracketed(
+        '"options": {', [f"{quoted(k)}: {quoted(v)}" for k, v in module.options.items()], "}", 4
+    )  # fmt: skip
+
+
+def imports(
+    functions: Sequence[FunctionView],
+    constants: Sequence[str],
+    module: LoweredModule,
+    tests: bool,
+) -> Iterable[str]:
+    """What the module imports: the standard library, then NumPy."""
+    text = "\n".join(line for f in functions for line in (f.signature, *f.body))
+    text += "\n".join(constants)
+    standard = []
+    if "base64." in text:
+        standard.append("import base64")
+    if "hashlib." in text:
+        standard.append("import hashlib")
+    if tests:
+        standard.append("import sys")
+    if "Path" in text:
+        standard.append("from pathlib import Path")
+    typing = ["Any"]
+    if module.residuals or module.forward or len(module.outputs) > 1:
+        typing.append("NamedTuple")
+    if module.parameters or module.graph.states or module.forward:
+        typing.append("TypedDict")
+    standard.append(f"from typing import {', '.join(typing)}")
+    return [*standard, "", "import numpy as np", "from numpy.typing import NDArray"]
+
+
+# --- types and constants ----------------------------------------------------------------------------
+
+
+def types(context: Context) -> Iterable[TypeView]:
+    """Params, State, Grads, Outputs, Residuals, OptimizerState: those that the module needs."""
+    module, names = context.module, context.names
+    if module.parameters:
+        yield typed_dict("Params", [p.node.params.name for p in module.parameters])
+    if module.graph.states:
+        yield typed_dict("State", list(module.graph.states))
+    if module.forward is None and len(module.outputs) == 1:
+        return
+    if module.forward is not None:
+        yield typed_dict("Grads", module.gradients)
+    if len(module.outputs) > 1 and (module.predict or not module.loss):
+        program = module.predict or module.forward
+        assert program is not None
+        fields = field_names(module.outputs)
+        comments = [comment(node) for node in program.results]
+        yield named_tuple("Outputs", "What the model computes.", fields, comments)
+    if module.forward is not None:
+        fields = [(names.of(node), "Array") for node in module.residuals]
+        comments = [comment(node) for node in module.residuals]
+        sizes = [(names.of_size(size), "int") for size in module.sizes]
+        doc = "What the backward pass reads of the forward pass."
+        yield named_tuple("Residuals", doc, [*fields, *sizes], [*comments, *("" for _ in sizes)])
+    if module.optimizer is not None:
+        if module.optimizer.slots:
+            yield typed_dict("Slots", module.optimizer.trained)
+        items = ['"step": int', *(f"{quoted(slot)}: Slots" for slot in module.optimizer.slots)]
+        line = bracketed('OptimizerState = TypedDict("OptimizerState", {', items, "})", 0)
+        yield TypeView("OptimizerState", line)
+
+
+def comment(node: Node) -> str:
+    """Shape and dtype of a field."""
+    return f"{shape_text(node.shape)} {node.dtype.name}"
+
+
+def typed_dict(name: str, keys: Iterable[str]) -> TypeView:
+    """A dict type with exact keys."""
+    items = [f"{quoted(key)}: Array" for key in keys]
+    line = f'{name} = TypedDict("{name}", {{{", ".join(items)}}})'
+    if len(line) < literals.LINE:
+        return TypeView(name, line)
+    rows = "".join(f"        {item},\n" for item in items)
+    return TypeView(name, f'{name} = TypedDict(\n    "{name}",\n    {{\n{rows}    }},\n)')
+
+
+def named_tuple(
+    name: str, doc: str, fields: Sequence[tuple[str, str]], comments: Sequence[str]
+) -> TypeView:
+    """A tuple type with one field a line."""
+    lines = [f"class {name}(NamedTuple):", f'    """{doc}"""']
+    if fields:
+        lines.append("")
+    for (field, annotation), text in zip(fields, comments, strict=True):
+        lines.append(f"    {field}: {annotation}" + (f"  # {text}" if text else ""))
+    return TypeView(name, "\n".join(lines))
+
+
+def field_names(outputs: Sequence[str]) -> list[tuple[str, str]]:
+    """Identifiers for the fields of Outputs."""
+    taken: set[str] = {"count", "index"}
+    fields = []
+    for output in outputs:
+        name, number = identifier(output, "output"), 1
+        while name in taken or not name.isidentifier() or iskeyword(name):
+            number += 1
+            name = f"{identifier(output, 'output')}_{number}"
+        taken.add(name)
+        fields.append((name, "Array"))
+    return fields
+
+
+def constant_lines(context: Context) -> list[str]:
+    """Assignments of the constant arrays that the programs use, in order of use."""
+    found = dict.fromkeys(
+        arg
+        for program in programs(context.module)
+        for node in (*program.order, *program.results)
+        for arg in (*node.args, node)
+        if arg.op is CONSTANT and not is_literal(arg)
+    )
+    listed = [(context.names.of(node), node.params.data.array) for node in found]
+    lines = []
+    for name, value in [*listed, *context.constants]:
+        text = literals.array(value)
+        if text is None:
+            text = f'_load_constant("{name}")'
+        lines.append(f"{name}: Array = {text}")
+    return lines
+
+
+def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any]]:
+    """The runtime functions that the programs call, and those at the boundary."""
+    found: dict[Callable[..., Any], None] = {}
+    if any(program.arguments for program in programs(module)) or module.parameters:
+        found.update(dict.fromkeys([boundary.checked, boundary.show]))
+    for program in programs(module):
+        for node in program.order:
+            found.update(dict.fromkeys(node.op.emission.helpers))
+    if tests and module.self_test is not None:
+        found.update(dict.fromkeys([boundary.pattern, boundary.slope, boundary.agrees]))
+    return list(found)

@@ -1,0 +1,213 @@
+"""The functions of a generated module that compute: inference and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.codegen.functions import (
+    Argument,
+    Context,
+    annotated,
+    arguments_of,
+    checks,
+    cotangent_lines,
+    dict_text,
+    function,
+    indented,
+    is_cotangent,
+    outputs_text,
+    plain,
+    returned,
+    returning,
+    signature,
+    type_text,
+)
+from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.printer import print_program
+from graphc.codegen.view import FunctionView
+from graphc.lower.program import Program
+
+
+def argument_doc(program: Program, context: Context) -> list[str]:
+    """What a docstring says about the inputs of a function."""
+    inputs = [node for node in program.arguments if node.params.kind == "input"]
+    return [f"{context.names.of(node)}: {type_text(node)}" for node in inputs]
+
+
+def statements(program: Program, context: Context) -> list[str]:
+    """Checks of the arguments, then one line a value."""
+    return [*checks(program, context.names), *print_program(program, context.names)]
+
+
+def outputs_type(context: Context) -> str:
+    """The annotation of the outputs."""
+    return "Array" if len(context.module.outputs) == 1 else "Outputs"
+
+
+def inference(context: Context) -> Iterator[FunctionView]:
+    """predict and evaluate."""
+    module, names = context.module, context.names
+    if module.predict is not None:
+        program = module.predict
+        body = statements(program, context)
+        texts = returned(program, program.results, names)
+        if len(texts) == 1:
+            body = annotated(body, texts[0])
+        results = [
+            f"{name}: {type_text(node)}"
+            for name, node in zip(module.outputs, program.results, strict=True)
+        ]
+        yield function(
+            "predict",
+            signature("predict", arguments_of(program, names), outputs_type(context)),
+            ["Return the outputs.", "", *argument_doc(program, context), "", "Returns", *results],
+            [*body, *returning([lambda indent, before: outputs_text(texts, indent, before)])],
+        )
+    if module.evaluate is not None:
+        program = module.evaluate
+        (text,) = returned(program, program.results, names)
+        yield function(
+            "evaluate",
+            signature("evaluate", arguments_of(program, names), "Array"),
+            [
+                "Return the loss in inference mode; nothing is kept for a backward pass.",
+                "",
+                *argument_doc(program, context),
+            ],
+            [*annotated(statements(program, context), text), *returning([plain(text)])],
+        )
+
+
+def training(context: Context) -> Iterator[FunctionView]:
+    """forward, backward and value_and_grad."""
+    if context.module.forward is None:
+        return
+    yield forward(context)
+    yield backward(context)
+    if context.module.loss:
+        yield value_and_grad(context)
+
+
+def result_names(context: Context) -> tuple[list[str], list[str]]:
+    """Of forward: variables and annotations for what stands before the residuals."""
+    module = context.module
+    first = [("loss", "Array")] if module.loss else [("outputs", outputs_type(context))]
+    if module.updates:
+        first.append(("state", "State"))
+    return [name for name, _ in first], [type for _, type in first]
+
+
+def forward_arguments(context: Context) -> list[Argument]:
+    """The arguments of forward, which takes the state also where it only updates it."""
+    program = context.module.forward
+    assert program is not None
+    return arguments_of(program, context.names, state=bool(context.module.updates))
+
+
+def forward(context: Context) -> FunctionView:
+    """The forward pass, which also returns what backward reads."""
+    module, names = context.module, context.names
+    program = module.forward
+    assert program is not None
+    results = returned(program, program.results, names)
+    count = 1 if module.loss else len(module.outputs)
+    values = [lambda indent, before: outputs_text(results[:count], indent, before)]
+    if module.updates:
+        fresh = dict(zip(module.updates, results[count:], strict=True))
+        items = [
+            (quoted(name), fresh.get(name, f"state[{quoted(name)}].copy()"))
+            for name in module.graph.states
+        ]
+        values.append(lambda indent, before: dict_text(items, indent, before))
+    fields = residual_names(context)
+    values.append(lambda indent, before: bracketed(f"{before}Residuals(", fields, ")", indent))
+    what = "loss" if module.loss else "outputs"
+    _, types = result_names(context)
+    return function(
+        "forward",
+        signature(
+            "forward", forward_arguments(context), f"tuple[{', '.join([*types, 'Residuals'])}]"
+        ),
+        [
+            f"Return the {what}, and the residuals that `backward` reads.",
+            "",
+            *argument_doc(program, context),
+        ],
+        [*statements(program, context), *returning(values)],
+    )
+
+
+def residual_names(context: Context) -> list[str]:
+    """The fields of Residuals: values, then sizes that no value shows."""
+    module, names = context.module, context.names
+    return [
+        *(names.of(node) for node in module.residuals),
+        *(names.of_size(size) for size in module.sizes),
+    ]
+
+
+def backward(context: Context) -> FunctionView:
+    """The backward pass: gradients for the residuals and the cotangents of the results."""
+    module, names = context.module, context.names
+    program = module.backward
+    assert program is not None
+    sizes = [
+        f"    {names.of_size(size)} = {names.of(source[0])}.shape[{source[1]}]"
+        for size, source in program.sizes.items()
+        if source is not None
+    ]
+    texts = returned(program, program.results, names)
+    keys = [quoted(name) for name in module.gradients]
+    items = list(zip(keys, texts, strict=True))
+    doc = "Return the gradients of the loss, times `loss_bar`."
+    if not module.loss:
+        doc = "Return the gradients for cotangents of the outputs; None stands for zeros."
+    return function(
+        "backward",
+        signature("backward", ["residuals: Residuals", *cotangents(program, context)], "Grads"),
+        [doc],
+        [
+            *unpacked(residual_names(context)),
+            *sizes,
+            *cotangent_lines(program, names),
+            *print_program(program, names),
+            *returning([lambda indent, before: dict_text(items, indent, before)]),
+        ],
+    )
+
+
+def unpacked(fields: list[str]) -> list[str]:
+    """Statements that read the residuals into variables."""
+    if not fields:
+        return []
+    names = f"({fields[0]},)" if len(fields) == 1 else ", ".join(fields)
+    if len(names) + 16 < LINE:
+        return [f"    {names} = residuals"]
+    return [f"    {name} = residuals.{name}" for name in fields]
+
+
+def cotangents(program: Program, context: Context) -> list[Argument]:
+    """The cotangents in the signature of backward: scalars default to 1.0."""
+    arguments = []
+    optional = False
+    for node in filter(is_cotangent, program.arguments):
+        optional = optional or not node.shape
+        kind = "Array | None" if node.shape else "Array | float | None"
+        default = " = None" if node.shape else " = 1.0"
+        name = context.names.of(node)
+        arguments.append(Argument(name, kind + (default if optional else "")))
+    return arguments
+
+
+def value_and_grad(context: Context) -> FunctionView:
+    """Loss and gradients in one call."""
+    variables, types = result_names(context)
+    arguments = forward_arguments(context)
+    targets = ", ".join([*variables, "residuals"])
+    call = bracketed(f"{targets} = forward(", [a.name for a in arguments], ")", 4)
+    return function(
+        "value_and_grad",
+        signature("value_and_grad", arguments, f"tuple[{', '.join([*types, 'Grads'])}]"),
+        ["Return the loss and its gradients."],
+        [*indented(call), *returning([plain(v) for v in [*variables, "backward(residuals)"]])],
+    )

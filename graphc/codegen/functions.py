@@ -1,0 +1,209 @@
+"""From programs to FunctionViews: signatures, checks at the boundary, returns.
+
+Arguments come in the groups `params, state, inputs…`; a group that is not needed drops out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from graphc.codegen.literals import LINE, bracketed, number, quoted
+from graphc.codegen.printer import guard_lines, size_lines
+from graphc.codegen.view import FunctionView
+from graphc.ir import dims
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.lower.naming import Names
+from graphc.lower.program import Program, is_literal
+from graphc.lower.module import LoweredModule
+
+GROUPS = {"parameter": ("params", "Params"), "state": ("state", "State")}
+
+
+@dataclass(slots=True)
+class Context:
+    """What the functions of one module share: identifiers, and constants found on the way."""
+
+    module: LoweredModule
+    names: Names
+    optimizer_names: Names
+    constants: list[tuple[str, Any]] = field(default_factory=list)
+
+
+class Argument(NamedTuple):
+    """An argument in a signature."""
+
+    name: str
+    annotation: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.annotation}"
+
+
+def function(name: str, signature: str, doc: Sequence[str], body: Iterable[str]) -> FunctionView:
+    """A function view."""
+    return FunctionView(name, signature, tuple(doc), tuple(body))
+
+
+def signature(name: str, arguments: Iterable[object], result: str) -> str:
+    """The `def` line, one argument a line where it would be too long."""
+    return bracketed(f"def {name}(", [str(a) for a in arguments], f") -> {result}:")
+
+
+def indented(text: str, indent: int = 4) -> list[str]:
+    """The lines of a statement; those after the first have their indentation already."""
+    return (" " * indent + text).split("\n")
+
+
+def dtype_name(node: Node) -> str:
+    """The dtype of a node as an attribute of np."""
+    return "np.bool_" if node.dtype.name == "bool" else f"np.{node.dtype.name}"
+
+
+def type_text(node: Node) -> str:
+    """Dtype and shape for docstrings: `float32 (batch, 64)`."""
+    return str(node.types[0])
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def arguments_of(program: Program, names: Names, *, state: bool = False) -> list[Argument]:
+    """The arguments of a function: those groups that it reads, then its inputs."""
+    kinds = {node.params.kind for node in program.arguments} | ({"state"} if state else set())
+    found = [Argument(*GROUPS[kind]) for kind in GROUPS if kind in kinds]
+    inputs = [node for node in program.arguments if node.params.kind == "input"]
+    return found + [Argument(names.of(node), "Array") for node in inputs]
+
+
+def checks(program: Program, names: Names) -> list[str]:
+    """Statements that check each argument, and read the named sizes off it.
+
+    An axis of a named size binds the name where it first stands alone, and is compared afterwards;
+    arguments whose sizes are computed from names come after those that show the names.
+    """
+    lines: list[str] = []
+    bound: set[str] = set()
+    reads = dict.fromkeys(node for node, _ in size_lines(program, names))
+    waiting = list(program.arguments)
+    while waiting:
+        ready = next(
+            (n for n in waiting if all(is_known(size, bound) for size in n.shape)), waiting[0]
+        )
+        waiting = [node for node in waiting if node is not ready]
+        lines.append(check(ready, names, bound))
+        if ready in reads:
+            for node, line in size_lines(program, names):
+                if node is ready:
+                    lines.append(line)
+            bound.update(
+                name for name, source in program.sizes.items() if source and source[0] is ready
+            )
+    return ["    " + line for line in lines + guard_lines(program, names)]
+
+
+def is_known(size: dims.Extent, bound: set[str]) -> bool:
+    """Whether a size can be checked, or is a bare name that binds itself."""
+    return dims.pure_name(size) is not None or bound.issuperset(dims.names(size))
+
+
+def check(node: Node, names: Names, bound: set[str]) -> str:
+    """The statement that checks one argument."""
+    sizes = [
+        dims.text(size, names.of_size) if bound.issuperset(dims.names(size)) else quoted(str(size))
+        for size in node.shape
+    ]
+    name, key = names.of(node), quoted(node.params.name)
+    group = GROUPS.get(node.params.kind)
+    source = f"{group[0]}[{key}]" if group else name
+    arguments = ", ".join([key if group else quoted(name), source, dtype_name(node), *sizes])
+    return f"{name} = checked({arguments})"
+
+
+def cotangent_lines(program: Program, names: Names) -> list[str]:
+    """Statements that check the cotangents that backward is given; None stands for zeros."""
+    lines = []
+    for node in program.arguments:
+        if not is_cotangent(node):
+            continue
+        name = names.of(node)
+        sizes = ", ".join(dims.text(size, names.of_size) for size in node.shape)
+        shape = f"({sizes},)" if node.ndim == 1 else f"({sizes})"
+        lines += [
+            f"if {name} is None:",
+            f"    {name} = np.zeros({shape}, {dtype_name(node)})",
+            f"{name} = checked({', '.join([quoted(name), name, dtype_name(node)])}"
+            + (f", {sizes})" if sizes else ")"),
+        ]
+    return ["    " + line for line in lines]
+
+
+def is_cotangent(node: Node) -> bool:
+    """Whether an argument is a cotangent."""
+    return bool(node.op.name == "argument" and node.params.kind == "cotangent")
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]:
+    """Expressions for results that share no memory with an argument or with each other."""
+    texts = []
+    seen = {*program.arguments}
+    for node in nodes:
+        base, repeats = node, node.op.emission.repeats
+        while base.op.emission.view and base not in program.arguments:
+            base = base.args[0]
+            repeats = repeats or base.op.emission.repeats
+        if is_literal(node):
+            text = f"{dtype_name(node)}({literal(node, names)})"
+        else:
+            text = names.of(node)
+        shared = base in seen or (base.op is CONSTANT and not is_literal(node)) or repeats
+        texts.append(f"{text}.copy()" if shared else text)
+        seen.add(base)
+    return texts
+
+
+def literal(node: Node, names: Names) -> str:
+    """A scalar constant or a size as source."""
+    if node.op is CONSTANT:
+        return number(node.params.data.array[()])
+    return dims.text(node.params.size, names.of_size)
+
+
+def outputs_text(texts: Sequence[str], indent: int, before: str = "") -> str:
+    """What a function returns for the outputs: a bare array, or Outputs."""
+    if len(texts) == 1:
+        return before + texts[0]
+    return bracketed(f"{before}Outputs(", texts, ")", indent)
+
+
+def dict_text(items: Sequence[tuple[str, str]], indent: int, before: str = "") -> str:
+    """A dict display, in the statement that `before` begins."""
+    return bracketed(f"{before}{{", [f"{key}: {value}" for key, value in items], "}", indent)
+
+
+def returning(items: Sequence[Callable[[int, str], str]]) -> list[str]:
+    """A return statement of several values, each written for an indentation and after a text."""
+    flat = [item(4, "") for item in items]
+    line = f"return {', '.join(flat)}"
+    if len(items) == 1:
+        return indented(items[0](4, "return "))
+    if len(line) + 4 < LINE and "\n" not in line:
+        return indented(line)
+    return indented(bracketed("return (", [item(8, "") for item in items], ")", 4))
+
+
+def plain(text: str) -> Callable[[int, str], str]:
+    """A value that is written the same everywhere."""
+    return lambda indent, before: before + text
+
+
+def annotated(lines: Sequence[str], text: str) -> list[str]:
+    """The lines with the assignment of the returned value annotated, for the type checker."""
+    start = f"    {text} = "
+    return [f"    {text}: Array = {line[len(start):]}" if line.startswith(start) else line
+            for line in lines]  # fmt: skip

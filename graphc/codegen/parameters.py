@@ -1,0 +1,250 @@
+"""The functions of a generated module that make, keep and change parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from graphc.codegen.blocks import forward_arguments, result_names
+from graphc.codegen.functions import (
+    Context,
+    dict_text,
+    dtype_name,
+    function,
+    indented,
+    returning,
+    signature,
+)
+from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.printer import print_program
+from graphc.codegen.view import FunctionView
+from graphc.ir import dims
+from graphc.ir.emission import parse
+from graphc.ir.node import Node
+
+
+def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
+    """init, save and load parameters; flatten them; make states."""
+    module = context.module
+    declared = [parameter.node for parameter in module.parameters]
+    if declared and training:
+        yield init(
+            context, "init_params", ["rng: np.random.Generator"], declared, "Params",
+            "Return new parameters.",
+        )  # fmt: skip
+    states = [node for node, _ in module.graph.states.values()]
+    if states:
+        doc = "Return the state before the first step."
+        yield init(context, "init_state", [], states, "State", doc)
+    if declared and training:
+        yield save_params(declared)
+    if declared:
+        yield load_params(declared)
+    fixed = all(isinstance(size, int) for node in declared for size in node.shape)
+    trained = [node for node in declared if node.params.name in module.gradients]
+    if training and trained and fixed:
+        yield ravel_params(trained)
+        yield unravel_params(trained, [node for node in declared if node not in set(trained)])
+
+
+def init(
+    context: Context, name: str, arguments: list[str], nodes: list[Node], type: str, doc: str
+) -> FunctionView:
+    """A function that makes a dict of initial values."""
+    names = context.names
+    sizes = dict.fromkeys(n for node in nodes for size in node.shape for n in dims.names(size))
+    keywords = ["*", *(f"{names.of_size(size)}: int" for size in sizes)] if sizes else []
+    items = []
+    for node in nodes:
+        initial = context.module.initial[node.params.name]
+        if isinstance(initial, str):
+            text = parse(initial).fill(lambda n, _: n, lambda n: n, names.of_size)
+        else:
+            constant = names.free(f"{names.of(node).upper()[:32]}_INITIAL")
+            context.constants.append((constant, initial))
+            text = f"{constant}.copy()"
+        items.append((quoted(node.params.name), text))
+    return function(
+        name,
+        signature(name, [*arguments, *keywords], type),
+        [doc],
+        returning([lambda indent, before: dict_text(items, indent, before)]),
+    )
+
+
+def save_params(declared: Sequence[Node]) -> FunctionView:
+    """Writing parameters to a file."""
+    items = [
+        (quoted(f"params/{node.params.name}"), f"params[{quoted(node.params.name)}]")
+        for node in declared
+    ]
+    return function(
+        "save_params",
+        "def save_params(path: str | Path, params: Params) -> None:",
+        ["Write parameters to an .npz file."],
+        [
+            *indented(dict_text(items, 4, "arrays: dict[str, Any] = ")),
+            '    with open(path, "wb") as file:',
+            "        np.savez(file, **arrays)",
+        ],
+    )
+
+
+def load_params(declared: Sequence[Node]) -> FunctionView:
+    """Reading what save_params wrote, checked."""
+    items = []
+    for node in declared:
+        name = node.params.name
+        sizes = [str(s) if isinstance(s, int) else quoted(str(s)) for s in node.shape]
+        source = f"archive[{quoted(f'params/{name}')}]"
+        value = bracketed(
+            f"{quoted(name)}: checked(", [quoted(name), source, dtype_name(node), *sizes], ")", 12
+        )
+        items.append(value)
+    return function(
+        "load_params",
+        "def load_params(path: str | Path) -> Params:",
+        ["Read parameters from an .npz file; their shapes and dtypes are checked."],
+        [
+            "    with np.load(path, allow_pickle=False) as archive:",
+            *indented(bracketed("return {", items, "}", 8), 8),
+        ],
+    )
+
+
+def ravel_params(trained: Sequence[Node]) -> FunctionView:
+    """Parameters or gradients as one vector, as SciPy's optimisers have them."""
+    parts = [f"params[{quoted(node.params.name)}].ravel()" for node in trained]
+    listed = bracketed("parts = [", parts, "]", 4)
+    return function(
+        "ravel_params",
+        "def ravel_params(params: Params | Grads) -> Array:",
+        ["Return the trained parameters, or their gradients, as one vector."],
+        [*indented(listed), "    return np.concatenate(parts)"],
+    )
+
+
+def unravel_params(trained: Sequence[Node], frozen: Sequence[Node]) -> FunctionView:
+    """The inverse of ravel_params; what is not trained is passed through."""
+    items = []
+    start = 0
+    for node in trained:
+        stop = start + dims.evaluate(dims.product(node.shape), {})
+        shape = ", ".join(map(str, node.shape)) or "()"
+        value = f"vector[{start}:{stop}].reshape({shape}).astype({dtype_name(node)})"
+        items.append((quoted(node.params.name), value))
+        start = stop
+    for node in frozen:
+        key = quoted(node.params.name)
+        items.append((key, f"params[{key}].copy()"))
+    doc = ["Return the parameters that a vector holds; the inverse of `ravel_params`."]
+    if frozen:
+        doc += ["", "What is not trained is taken from `params`."]
+    return function(
+        "unravel_params",
+        signature(
+            "unravel_params", ["vector: Array", *(["params: Params"] if frozen else [])], "Params"
+        ),
+        doc,
+        returning([lambda indent, before: dict_text(items, indent, before)]),
+    )
+
+
+# --- the training step ------------------------------------------------------------------------------
+
+
+def optimizer(context: Context) -> Iterator[FunctionView]:
+    """init_optimizer, the update of one parameter, and train_step."""
+    if context.module.optimizer is None:
+        return
+    yield init_optimizer(context)
+    yield update(context)
+    yield train_step(context)
+
+
+def init_optimizer(context: Context) -> FunctionView:
+    """The state of the optimiser before the first step."""
+    lowered = context.module.optimizer
+    assert lowered is not None
+    items = [(quoted("step"), "0")]
+    for slot in lowered.slots:
+        zeros = [(quoted(n), f"np.zeros_like(params[{quoted(n)}])") for n in lowered.trained]
+        items.append((quoted(slot), dict_text(zeros, 8)))
+    return function(
+        "init_optimizer",
+        "def init_optimizer(params: Params) -> OptimizerState:",
+        ["Return the state of the optimiser before the first step."],
+        returning([lambda indent, before: dict_text(items, indent, before)]),
+    )
+
+
+def update(context: Context) -> FunctionView:
+    """One step of the optimiser on one parameter, printed from its graph."""
+    lowered = context.module.optimizer
+    assert lowered is not None
+    program, names = lowered.program, context.optimizer_names
+    arguments = []
+    casts = []
+    for node in program.arguments:
+        name = names.of(node)
+        scalar = node.params.kind == "hyperparameter"
+        arguments.append(f"{name}: {'float' if scalar else 'Array'}")
+        if scalar:
+            casts.append(name)
+    body = [f"    {name} = parameter.dtype.type({name})" for name in casts]
+    results = [names.of(node) for node in program.results]
+    types = ["Array"] * len(results)
+    return function(
+        lowered.kind,
+        signature(lowered.kind, arguments, f"tuple[{', '.join(types)}]" if results[1:] else "Array"),
+        ["Return one parameter after a step" + (", and its slots." if results[1:] else ".")],
+        [*body, *print_program(program, names), f"    return {', '.join(results)}"],
+    )
+
+
+def train_step(context: Context) -> FunctionView:
+    """Loss, gradients and update in one pure function."""
+    module, lowered = context.module, context.module.optimizer
+    assert lowered is not None
+    arguments = forward_arguments(context)
+    groups = [a for a in arguments if a.annotation in ("Params", "State")]
+    inputs = [a for a in arguments if a not in groups]
+    hypers = [f"{h.name}: float = {h.default!r}" for h in lowered.hyperparameters]
+    variables, types = result_names(context)
+    call = bracketed(
+        f"{', '.join([*variables, 'grads'])} = value_and_grad(", [a.name for a in arguments], ")", 4
+    )
+    body = indented(call)
+    variable = {}
+    for name in lowered.trained:
+        key = quoted(name)
+        parameter = next(p.node for p in module.parameters if p.node.params.name == name)
+        variable[name] = context.names.of(parameter)
+        targets = [variable[name], *(f"{variable[name]}_{slot}" for slot in lowered.slots)]
+        given = [f"params[{key}]", f"grads[{key}]"]
+        given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]
+        given += [h.name for h in lowered.hyperparameters]
+        body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
+    new_params = [
+        (quoted(p.node.params.name),
+         variable.get(p.node.params.name, f"params[{quoted(p.node.params.name)}].copy()"))
+        for p in module.parameters
+    ]  # fmt: skip
+    body += indented(dict_text(new_params, 4, "new_params: Params = "))
+    items = [(quoted("step"), 'optimizer_state["step"] + 1')]
+    for slot in lowered.slots:
+        values = [(quoted(n), f"{variable[n]}_{slot}") for n in lowered.trained]
+        items.append((quoted(slot), dict_text(values, 8)))
+    body += indented(dict_text(items, 4, "new_optimizer_state: OptimizerState = "))
+    results = ["new_params", *variables[1:], "new_optimizer_state", "loss"]
+    result_types = ["Params", *types[1:], "OptimizerState", "Array"]
+    meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
+    return function(
+        "train_step",
+        signature(
+            "train_step",
+            [*groups, "optimizer_state: OptimizerState", *inputs, "*", *hypers],
+            f"tuple[{', '.join(result_types)}]",
+        ),
+        ["Return everything after one step, and the loss before it.", "", *meanings],
+        [*body, f"    return {', '.join(results)}"],
+    )

@@ -1,0 +1,67 @@
+"""ModuleView: what a template sees of a module. Strings and lists only, in reading order.
+
+Templates lay out, they decide nothing about ops or types. The fields are the interface to
+`--templates DIR`: `VIEW_VERSION` counts changes that could break somebody's template.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VIEW_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """An entry of a dict or tuple: its exact key as a literal, an identifier, and its type."""
+
+    key: str
+    name: str
+    annotation: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionView:
+    """A function: its `def` line(s), the lines of its docstring and of its body."""
+
+    name: str
+    signature: str
+    doc: tuple[str, ...]
+    body: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeView:
+    """A dict or tuple type: its name, what it holds, its definition as source."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleView:
+    """One module.
+
+    doc         the lines of its docstring
+    imports     import statements, standard library first
+    metadata    the items of `__graphc__`
+    types       definitions of Params, Grads, Outputs, Residuals, …
+    constants   assignments of constant arrays
+    helpers     sources of runtime functions, in the order in which they are needed
+    functions   by block: `parameters`, `inference`, `training`, `optimizer`, `self_test`
+    """
+
+    view_version: int
+    name: str
+    doc: tuple[str, ...]
+    imports: tuple[str, ...]
+    metadata: tuple[str, ...]
+    types: tuple[TypeView, ...]
+    constants: tuple[str, ...]
+    helpers: tuple[str, ...]
+    parameters: tuple[FunctionView, ...]
+    inference: tuple[FunctionView, ...]
+    training: tuple[FunctionView, ...]
+    optimizer: tuple[FunctionView, ...]
+    self_test: tuple[FunctionView, ...]

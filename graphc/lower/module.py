@@ -1,0 +1,85 @@
+"""Everything that a generated module is made of, lowered and ready to be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.graph import Graph, Parameter
+from graphc.ir.node import Node
+from graphc.lower.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """A keyword argument of `train_step`."""
+
+    name: str
+    default: float
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredOptimizer:
+    """An optimiser as a program on one parameter: (p, g, slots, hyperparameters) -> (p, slots)."""
+
+    kind: str
+    slots: tuple[str, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
+    program: Program
+    trained: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What the module checks itself against.
+
+    phases  for each argument the phase of the pattern that it is filled with
+    sizes   the named sizes
+    labels  ints run through 0 … labels - 1
+    values  what graphc computed: the loss (under None), and the slope of each gradient
+    """
+
+    phases: Mapping[Node, int]
+    sizes: Mapping[str, int]
+    labels: int
+    values: tuple[tuple[str | None, float], ...]
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredModule:
+    """The programs of one module.
+
+    predict, evaluate   None where there is nothing for them to compute
+    forward, backward   None for inference; forward's first result is the loss where `loss` is set
+    residuals, sizes    what backward reads of forward: values, and named sizes that none shows
+    gradients           names of what backward returns, in order
+    updates             names of the states that forward returns, in order
+    initial             for parameters and states the template or array of the initial value
+    """
+
+    graph: Graph
+    parameters: tuple[Parameter, ...]
+    inputs: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    predict: Program | None
+    evaluate: Program | None
+    forward: Program | None
+    backward: Program | None
+    loss: str | None
+    residuals: tuple[Node, ...]
+    sizes: tuple[str, ...]
+    gradients: tuple[str, ...]
+    updates: tuple[str, ...]
+    initial: Mapping[str, str | np.ndarray[Any, Any]]
+    optimizer: LoweredOptimizer | None
+    kinks: tuple[str, ...]
+    options: Mapping[str, str]
+    digest: str
+    command: str
+    version: str
+    self_test: SelfTest | None = None
