@@ -29,11 +29,13 @@ class Module:
     """A compiled module: its source, and how it came about.
 
     source    the text of the .py file
+    companion the content of the .npz file beside it, where there are large constants
     lowered   the programs that it was printed from
     report    the rewrite rules that fired
     """
 
     source: str
+    companion: bytes
     lowered: LoweredModule
     report: Report
 
@@ -44,14 +46,21 @@ class Module:
         """
         target = Path(path)
         check_writable(target)
-        write_atomically(target, self.source)
+        if self.companion:
+            write_atomically(target.with_suffix(".npz"), self.companion)
+        write_atomically(target, self.source.encode())
         return target
 
     def load(self) -> types.ModuleType:
-        """The module, executed, without a file."""
-        module = types.ModuleType(self.lowered.graph.name)
-        code = builtins.compile(self.source, f"<graphc {self.lowered.graph.name}>", "exec")
-        exec(code, module.__dict__)
+        """The module, executed; no file stays behind."""
+        name = self.lowered.graph.name
+        module = types.ModuleType("generated")
+        code = builtins.compile(self.source, f"<graphc {name!r}>", "exec")
+        with tempfile.TemporaryDirectory() as folder:
+            if self.companion:
+                module.__file__ = f"{folder}/generated.py"
+                Path(folder, "generated.npz").write_bytes(self.companion)
+            exec(code, module.__dict__)
         return module
 
 
@@ -107,7 +116,8 @@ def compile(
         compilation.after = after_pass
     lowered = compilation.lowered()
     folder = None if templates is None else os.fspath(templates)
-    return Module(render(assemble(lowered), folder), lowered, compilation.report)
+    view, companion = assemble(lowered)
+    return Module(render(view, folder), companion, lowered, compilation.report)
 
 
 def as_names(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -128,12 +138,12 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {str(path)!r}: the folder is not writable")
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under another name beside it and rename it when it is complete."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from graphc.autodiff.derivative import expand_derivatives
-from graphc.autodiff.partition import Partition, partition
+from graphc.autodiff.partition import Partition, is_cotangent, partition
 from graphc.errors import DeclarationError, DifferentiationError, UsageError, suggest
 from graphc.frontends.initializers import initial_expression
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, differentiable_path, topological
-from graphc.ir.graph import ARGUMENT, Graph, Parameter
+from graphc.ir.graph import Graph, Parameter
 from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
@@ -188,7 +188,8 @@ class Compilation:
             for name in options.wrt:
                 if name not in known_nodes:
                     raise UsageError(
-                        f"wrt {name!r} is no parameter and no input", hint=suggest(name, known_nodes)
+                        f"wrt {name!r} is no parameter and no input",
+                        hint=suggest(name, known_nodes),
                     )
                 if known_nodes[name].dtype.kind != FLOAT:
                     described = graph.describe(known_nodes[name], site=True)
@@ -220,10 +221,10 @@ class Compilation:
         results = targets if loss else list(graph.outputs.items())
         joint = self.optimized(
             "joint",
-            [*results, *graph.updates.items(), *((w.params.name, g) for w, g in zip(wrt, gradients, strict=True))],
+            [*results, *graph.updates.items(), *(("gradient", g) for g in gradients)],
             "train",
             bars,
-        )  # fmt: skip
+        )
         cut = len(results) + len(graph.updates)
         outputs, derived = joint.roots[:cut], joint.roots[cut:]
         parts = partition(outputs, derived)
@@ -310,14 +311,14 @@ class Compilation:
         """
         if module.forward is None or module.backward is None:
             return None
-        names = sorted({n for node in self.declared() for size in node.shape for n in dims.names(size)})
+        names = sorted({name for node in self.declared() for name in size_names(node)})
         sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
-        bars = [n for n in module.backward.arguments if n.op is ARGUMENT and n.params.kind == "cotangent"]
+        bars = [n for n in module.backward.arguments if is_cotangent(n)]
         phases = {node: phase for phase, node in enumerate([*self.declared(), *bars])}
         nodes = {*module.forward.order, *module.backward.order, *phases}
         try:
-            elements = sum(dims.evaluate(dims.product(t.shape), sizes) for n in nodes for t in n.types)
-            if elements > SELF_TEST_ELEMENTS:
+            shapes = [type.shape for node in nodes for type in node.types]
+            if sum(dims.evaluate(dims.product(s), sizes) for s in shapes) > SELF_TEST_ELEMENTS:
                 return None
             tolerance = {2: 0.05, 4: 1e-3, 8: 1e-8}[min(n.dtype.itemsize for n in bars)]
             for labels in (2, 1):
@@ -335,11 +336,12 @@ def measure(
     module: LoweredModule, test: SelfTest, bars: Sequence[Node]
 ) -> tuple[tuple[str | None, float], ...]:
     """What the interpreter makes of the patterns: the loss, and the slope of each gradient."""
-    assert module.forward is not None and module.backward is not None
+    assert module.forward is not None
+    assert module.backward is not None
     values: dict[Node, Any] = {}
     for node, phase in test.phases.items():
         shape = [dims.evaluate(size, test.sizes) for size in node.shape]
-        values[node] = boundary.pattern(node.dtype.numpy, phase, *shape, labels=test.labels)
+        values[node] = boundary.sample_values(node.dtype.numpy, phase, *shape, labels=test.labels)
     if module.loss:
         values[bars[0]] = np.ones((), bars[0].dtype.numpy)
     with np.errstate(all="ignore"):
@@ -348,7 +350,7 @@ def measure(
         sizes = {name: test.sizes[name] for name in module.sizes}
         derived = interpret(module.backward, known, sizes)
     slopes = [
-        (name, boundary.slope(np.asarray(derived[node])))
+        (name, boundary.sample_slope(np.asarray(derived[node])))
         for name, node in zip(module.gradients, module.backward.results, strict=True)
     ]
     loss = [(None, float(known[module.forward.results[0]]))] if module.loss else []

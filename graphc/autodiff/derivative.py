@@ -42,7 +42,8 @@ def expand(node: Node, kinks: str, prepare: Prepare) -> list[Node]:
         inner, free = isolated(targets, wrt)
         dots = pushforward(prepare(inner), [free.get(w, w) for w in wrt], tangents, kinks)
         return restored(dots, targets, free)
-    targets, cotangents, wrt = node.args[:count], node.args[count : 2 * count], node.args[2 * count :]
+    targets, cotangents = node.args[:count], node.args[count : 2 * count]
+    wrt = node.args[2 * count :]
     found: dict[Node, Node] = {}
     # A wrt inside the graph is cut out, which would hide it from the others: each has its turn.
     leaves = [w for w in wrt if w.op is ARGUMENT]

@@ -13,7 +13,8 @@ from graphc.errors import DifferentiationError
 from graphc.ir.function import differentiable_path
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
-from graphc.ops.families import add_up, cast
+from graphc.ops.families import add_up
+from graphc.ops.operands import cast
 from graphc.ops.reduction import sum as sum_over
 
 Bar: TypeAlias = "Node | list[Node | None] | None"  # a list for a node with several results
@@ -39,6 +40,8 @@ def pullback(
     on_path, ends = set(path), set(leaves)
     for node in reversed(path):
         bar = bars.get(node)
+        if isinstance(bar, Node):
+            node.graph.counterparts.setdefault(bar, ("bar", node))
         if bar is None or node in ends or on_path.isdisjoint(node.args):
             continue
         for operand, contribution in contributions(node, bar, on_path, kinks):
@@ -58,7 +61,6 @@ def accumulate(bars: dict[Node, Bar], node: Node, contribution: Node) -> None:
     assert not isinstance(before, list)
     total = add_up([before, fitted(contribution, node)])
     assert total is not None
-    node.graph.counterparts.setdefault(total, ("bar", node))
     bars[node] = total
 
 
@@ -73,7 +75,8 @@ def contributions(
         operands = [arg for arg in dict.fromkeys(node.args) if arg in on_path]
         body = op.body(*node.args, *node.params)
         parts = pullback([body], [bar], operands, kinks, leaves=operands)
-        yield from ((arg, part) for arg, part in zip(operands, parts, strict=True) if part is not None)
+        arrived = zip(operands, parts, strict=True)
+        yield from ((operand, part) for operand, part in arrived if part is not None)
         return
     for index, operand in enumerate(node.args):
         if operand in on_path:

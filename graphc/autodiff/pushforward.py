@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graphc.errors import DifferentiationError
 from graphc.ir.function import differentiable_path
 from graphc.ir.node import Node
-from graphc.ops.families import cast
+from graphc.ops.operands import cast
 from graphc.ops.shape import broadcast_to
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import io
 from collections.abc import Callable, Iterable, Sequence
-from keyword import iskeyword
 from typing import Any
+
+import numpy as np
 
 from graphc.codegen import blocks, literals
 from graphc.codegen import parameters as parameter_blocks
-from graphc.codegen.functions import Context, type_text
+from graphc.codegen.functions import Context, escaped, field_names, type_text
 from graphc.codegen.literals import bracketed, quoted
 from graphc.codegen.self_test import self_test
 from graphc.codegen.view import VIEW_VERSION, FunctionView, ModuleView, TypeView
@@ -18,23 +21,37 @@ from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.types import shape_text
 from graphc.lower.module import LoweredModule
-from graphc.lower.naming import Names, identifier
+from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
 from graphc.runtime import boundary
+from graphc.runtime.companion import load_constants
 
 RESERVED = (
     *("np", "NDArray", "Any", "NamedTuple", "TypedDict", "Path", "Array", "annotations", "base64"),
     *("Params", "State", "Grads", "Outputs", "Residuals", "OptimizerState", "sys"),
-    *("params", "state", "rng", "residuals", "grads", "outputs", "loss_bar", "optimizer_state"),
+    *("params", "state", "rng", "residuals", "grads", "outputs", "optimizer_state"),
     *("predict", "forward", "backward", "value_and_grad", "evaluate", "train_step", "self_test"),
     *("init_params", "init_state", "init_optimizer", "save_params", "load_params"),
     *("ravel_params", "unravel_params", "new_params", "new_optimizer_state", "lr", "sgd"),
-    *("checked", "show", "pattern", "slope", "agrees", "checks", "vector", "archive", "path"),
+    *(
+        "checked",
+        "shape_text",
+        "sample_values",
+        "sample_slope",
+        "agrees",
+        "checks",
+        "vector",
+        "archive",
+        "path",
+    ),
 )
 
 
-def assemble(module: LoweredModule) -> ModuleView:
-    """All texts of a module, with identifiers given in the order in which they are read."""
+def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
+    """All texts of a module, and the content of its companion .npz file if it needs one.
+
+    Identifiers are given in the order in which they are read.
+    """
     names = Names(module.graph, reserved(module))
     context = Context(module, names, optimizer_names(module))
     declare(module, names)
@@ -43,16 +60,17 @@ def assemble(module: LoweredModule) -> ModuleView:
     parameters = tuple(parameter_blocks.parameters(context, training=bool(training)))
     optimizer = tuple(parameter_blocks.optimizer(context))
     tests = tuple(self_test(context))
+    constants, companion = constant_lines(context)
     helpers = needed_helpers(module, bool(tests))
-    constants = constant_lines(context)
     functions = (*parameters, *inference, *training, *optimizer, *tests)
-    return ModuleView(
+    view = ModuleView(
         view_version=VIEW_VERSION,
         name=module.graph.name,
         doc=tuple(docstring(context)),
         imports=tuple(imports(functions, constants, module, bool(tests))),
         metadata=tuple(metadata(module)),
         types=tuple(types(context)),
+        loaders=(inspect.getsource(load_constants),) if companion else (),
         constants=tuple(constants),
         helpers=tuple(map(inspect.getsource, helpers)),
         parameters=parameters,
@@ -61,6 +79,7 @@ def assemble(module: LoweredModule) -> ModuleView:
         optimizer=optimizer,
         self_test=tests,
     )
+    return view, companion
 
 
 def reserved(module: LoweredModule) -> Iterable[str]:
@@ -98,7 +117,7 @@ def programs(module: LoweredModule) -> list[Program]:
     ]
 
 
-# --- docstring and metadata -------------------------------------------------------------------------
+# --- docstring and metadata --------------------------------------------------------------------
 
 
 def docstring(context: Context) -> Iterable[str]:
@@ -138,12 +157,6 @@ def described(node: Node, names: Names) -> str:
     return f"{type_text(node)}{exact}"
 
 
-def escaped(text: str) -> str:
-    """Text of the user's inside a docstring: one line, and nothing that could end the string."""
-    plain = quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace("\\", "/")
-    return plain.replace('"""', "'''").replace('"', "'")[:200]
-
-
 def metadata(module: LoweredModule) -> Iterable[str]:
     """The items of `__graphc__`."""
     yield f'"version": {quoted(module.version)}'
@@ -168,8 +181,8 @@ def imports(
     standard = []
     if "base64." in text:
         standard.append("import base64")
-    if "hashlib." in text:
-        standard.append("import hashlib")
+    if "load_constants(" in text:
+        standard += ["import hashlib", "import io"]
     if tests:
         standard.append("import sys")
     if "Path" in text:
@@ -183,7 +196,7 @@ def imports(
     return [*standard, "", "import numpy as np", "from numpy.typing import NDArray"]
 
 
-# --- types and constants ----------------------------------------------------------------------------
+# --- types and constants -----------------------------------------------------------------------
 
 
 def types(context: Context) -> Iterable[TypeView]:
@@ -200,7 +213,7 @@ def types(context: Context) -> Iterable[TypeView]:
     if len(module.outputs) > 1 and (module.predict or not module.loss):
         program = module.predict or module.forward
         assert program is not None
-        fields = field_names(module.outputs)
+        fields = [(name, "Array") for name in field_names(module.outputs)]
         comments = [comment(node) for node in program.results]
         yield named_tuple("Outputs", "What the model computes.", fields, comments)
     if module.forward is not None:
@@ -241,25 +254,11 @@ def named_tuple(
         lines.append("")
     for (field, annotation), text in zip(fields, comments, strict=True):
         lines.append(f"    {field}: {annotation}" + (f"  # {text}" if text else ""))
-    return TypeView(name, "\n".join(lines))
+    return TypeView(name, "\n".join(lines), is_class=True)
 
 
-def field_names(outputs: Sequence[str]) -> list[tuple[str, str]]:
-    """Identifiers for the fields of Outputs."""
-    taken: set[str] = {"count", "index"}
-    fields = []
-    for output in outputs:
-        name, number = identifier(output, "output"), 1
-        while name in taken or not name.isidentifier() or iskeyword(name):
-            number += 1
-            name = f"{identifier(output, 'output')}_{number}"
-        taken.add(name)
-        fields.append((name, "Array"))
-    return fields
-
-
-def constant_lines(context: Context) -> list[str]:
-    """Assignments of the constant arrays that the programs use, in order of use."""
+def constant_lines(context: Context) -> tuple[list[str], bytes]:
+    """Assignments of the constant arrays in order of use, and the file with the large ones."""
     found = dict.fromkeys(
         arg
         for program in programs(context.module)
@@ -269,22 +268,33 @@ def constant_lines(context: Context) -> list[str]:
     )
     listed = [(context.names.of(node), node.params.data.array) for node in found]
     lines = []
+    large: dict[str, Any] = {}
     for name, value in [*listed, *context.constants]:
         text = literals.array(value)
         if text is None:
-            text = f'_load_constant("{name}")'
+            large[name] = value
+            text = f'CONSTANTS["{name}"]'
         lines.append(f"{name}: Array = {text}")
-    return lines
+    if not large:
+        return lines, b""
+    file = io.BytesIO()
+    np.savez(file, **large)
+    content = file.getvalue()
+    checksum = hashlib.sha256(content).hexdigest()
+    call = ['Path(__file__).with_suffix(".npz")', quoted(checksum)]
+    return [bracketed("CONSTANTS = load_constants(", call, ")"), *lines], content
 
 
 def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any]]:
     """The runtime functions that the programs call, and those at the boundary."""
     found: dict[Callable[..., Any], None] = {}
     if any(program.arguments for program in programs(module)) or module.parameters:
-        found.update(dict.fromkeys([boundary.checked, boundary.show]))
+        found.update(dict.fromkeys([boundary.checked, boundary.shape_text]))
     for program in programs(module):
         for node in program.order:
             found.update(dict.fromkeys(node.op.emission.helpers))
     if tests and module.self_test is not None:
-        found.update(dict.fromkeys([boundary.pattern, boundary.slope, boundary.agrees]))
+        found.update(
+            dict.fromkeys([boundary.sample_values, boundary.sample_slope, boundary.agrees])
+        )
     return list(found)

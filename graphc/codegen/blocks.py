@@ -12,6 +12,8 @@ from graphc.codegen.functions import (
     checks,
     cotangent_lines,
     dict_text,
+    escaped,
+    field_names,
     function,
     indented,
     is_cotangent,
@@ -28,15 +30,21 @@ from graphc.codegen.view import FunctionView
 from graphc.lower.program import Program
 
 
-def argument_doc(program: Program, context: Context) -> list[str]:
-    """What a docstring says about the inputs of a function."""
+def documented(first: str, program: Program, context: Context) -> list[str]:
+    """The docstring of a function: what it returns, and its inputs."""
     inputs = [node for node in program.arguments if node.params.kind == "input"]
-    return [f"{context.names.of(node)}: {type_text(node)}" for node in inputs]
+    listed = [f"{context.names.of(node)}: {type_text(node)}" for node in inputs]
+    return [first, "", *listed] if listed else [first]
 
 
 def statements(program: Program, context: Context) -> list[str]:
     """Checks of the arguments, then one line a value."""
     return [*checks(program, context.names), *print_program(program, context.names)]
+
+
+def objective(name: str) -> str:
+    """What docstrings call the scalar that is differentiated."""
+    return "the loss" if name == "loss" else escaped(name)
 
 
 def outputs_type(context: Context) -> str:
@@ -53,14 +61,14 @@ def inference(context: Context) -> Iterator[FunctionView]:
         texts = returned(program, program.results, names)
         if len(texts) == 1:
             body = annotated(body, texts[0])
-        results = [
+        results = ", ".join(
             f"{name}: {type_text(node)}"
-            for name, node in zip(module.outputs, program.results, strict=True)
-        ]
+            for name, node in zip(field_names(module.outputs), program.results, strict=True)
+        )
         yield function(
             "predict",
             signature("predict", arguments_of(program, names), outputs_type(context)),
-            ["Return the outputs.", "", *argument_doc(program, context), "", "Returns", *results],
+            documented(f"Return {results}.", program, context),
             [*body, *returning([lambda indent, before: outputs_text(texts, indent, before)])],
         )
     if module.evaluate is not None:
@@ -69,11 +77,7 @@ def inference(context: Context) -> Iterator[FunctionView]:
         yield function(
             "evaluate",
             signature("evaluate", arguments_of(program, names), "Array"),
-            [
-                "Return the loss in inference mode; nothing is kept for a backward pass.",
-                "",
-                *argument_doc(program, context),
-            ],
+            documented("Return the loss in inference mode.", program, context),
             [*annotated(statements(program, context), text), *returning([plain(text)])],
         )
 
@@ -121,18 +125,14 @@ def forward(context: Context) -> FunctionView:
         values.append(lambda indent, before: dict_text(items, indent, before))
     fields = residual_names(context)
     values.append(lambda indent, before: bracketed(f"{before}Residuals(", fields, ")", indent))
-    what = "loss" if module.loss else "outputs"
+    what = objective(module.loss) if module.loss else "the outputs"
     _, types = result_names(context)
     return function(
         "forward",
         signature(
             "forward", forward_arguments(context), f"tuple[{', '.join([*types, 'Residuals'])}]"
         ),
-        [
-            f"Return the {what}, and the residuals that `backward` reads.",
-            "",
-            *argument_doc(program, context),
-        ],
+        documented(f"Return {what}, and the residuals that `backward` reads.", program, context),
         [*statements(program, context), *returning(values)],
     )
 
@@ -159,9 +159,12 @@ def backward(context: Context) -> FunctionView:
     texts = returned(program, program.results, names)
     keys = [quoted(name) for name in module.gradients]
     items = list(zip(keys, texts, strict=True))
-    doc = "Return the gradients of the loss, times `loss_bar`."
-    if not module.loss:
-        doc = "Return the gradients for cotangents of the outputs; None stands for zeros."
+    if module.loss:
+        bar = names.of(next(filter(is_cotangent, program.arguments)))
+        doc = f"Return the gradients of {objective(module.loss)}, times `{bar}`."
+    else:
+        many = "; None stands for zeros." if len(module.outputs) > 1 else "."
+        doc = f"Return the gradients for cotangents of the outputs{many}"
     return function(
         "backward",
         signature("backward", ["residuals: Residuals", *cotangents(program, context)], "Grads"),
@@ -190,9 +193,11 @@ def cotangents(program: Program, context: Context) -> list[Argument]:
     """The cotangents in the signature of backward: scalars default to 1.0."""
     arguments = []
     optional = False
-    for node in filter(is_cotangent, program.arguments):
+    nodes = [node for node in program.arguments if is_cotangent(node)]
+    for node in nodes:
         optional = optional or not node.shape
-        kind = "Array | None" if node.shape else "Array | float | None"
+        kind = "Array" if node.shape else "Array | float"
+        kind += " | None" if len(nodes) > 1 else ""
         default = " = None" if node.shape else " = 1.0"
         name = context.names.of(node)
         arguments.append(Argument(name, kind + (default if optional else "")))
@@ -208,6 +213,6 @@ def value_and_grad(context: Context) -> FunctionView:
     return function(
         "value_and_grad",
         signature("value_and_grad", arguments, f"tuple[{', '.join([*types, 'Grads'])}]"),
-        ["Return the loss and its gradients."],
+        [f"Return {objective(context.module.loss or '')} and its gradients."],
         [*indented(call), *returning([plain(v) for v in [*variables, "backward(residuals)"]])],
     )

@@ -5,6 +5,7 @@ Arguments come in the groups `params, state, inputs…`; a group that is not nee
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,9 +16,9 @@ from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
-from graphc.lower.naming import Names
-from graphc.lower.program import Program, is_literal
 from graphc.lower.module import LoweredModule
+from graphc.lower.naming import Names, identifier
+from graphc.lower.program import Program, is_literal
 
 GROUPS = {"parameter": ("params", "Params"), "state": ("state", "State")}
 
@@ -67,7 +68,7 @@ def type_text(node: Node) -> str:
     return str(node.types[0])
 
 
-# --- arguments ------------------------------------------------------------------------------------
+# --- arguments ---------------------------------------------------------------------------------
 
 
 def arguments_of(program: Program, names: Names, *, state: bool = False) -> list[Argument]:
@@ -125,15 +126,14 @@ def check(node: Node, names: Names, bound: set[str]) -> str:
 def cotangent_lines(program: Program, names: Names) -> list[str]:
     """Statements that check the cotangents that backward is given; None stands for zeros."""
     lines = []
-    for node in program.arguments:
-        if not is_cotangent(node):
-            continue
+    cotangents = [node for node in program.arguments if is_cotangent(node)]
+    for node in cotangents:
         name = names.of(node)
         sizes = ", ".join(dims.text(size, names.of_size) for size in node.shape)
         shape = f"({sizes},)" if node.ndim == 1 else f"({sizes})"
+        if len(cotangents) > 1:
+            lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {dtype_name(node)})"]
         lines += [
-            f"if {name} is None:",
-            f"    {name} = np.zeros({shape}, {dtype_name(node)})",
             f"{name} = checked({', '.join([quoted(name), name, dtype_name(node)])}"
             + (f", {sizes})" if sizes else ")"),
         ]
@@ -145,7 +145,7 @@ def is_cotangent(node: Node) -> bool:
     return bool(node.op.name == "argument" and node.params.kind == "cotangent")
 
 
-# --- results --------------------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------
 
 
 def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]:
@@ -154,7 +154,7 @@ def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]
     seen = {*program.arguments}
     for node in nodes:
         base, repeats = node, node.op.emission.repeats
-        while base.op.emission.view and base not in program.arguments:
+        while base.op.emission.view and not any(base is a for a in program.arguments):
             base = base.args[0]
             repeats = repeats or base.op.emission.repeats
         if is_literal(node):
@@ -192,7 +192,7 @@ def returning(items: Sequence[Callable[[int, str], str]]) -> list[str]:
     line = f"return {', '.join(flat)}"
     if len(items) == 1:
         return indented(items[0](4, "return "))
-    if len(line) + 4 < LINE and "\n" not in line:
+    if len(line) + 4 <= LINE and "\n" not in line:
         return indented(line)
     return indented(bracketed("return (", [item(8, "") for item in items], ")", 4))
 
@@ -207,3 +207,24 @@ def annotated(lines: Sequence[str], text: str) -> list[str]:
     start = f"    {text} = "
     return [f"    {text}: Array = {line[len(start):]}" if line.startswith(start) else line
             for line in lines]  # fmt: skip
+
+
+def field_names(outputs: Sequence[str]) -> list[str]:
+    """Identifiers for the outputs, as fields of a named tuple."""
+    taken = {"count", "index", *keyword.kwlist}
+    fields: list[str] = []
+    for output in outputs:
+        wanted = name = identifier(output, "output")
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        taken.add(name)
+        fields.append(name)
+    return fields
+
+
+def escaped(text: str) -> str:
+    """Text of the user's inside a docstring: one line, and nothing that could end the string."""
+    plain = quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace("\\", "/")
+    return plain.replace('"""', "'''").replace('"', "'")[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 LINE = 100
 MAX_LITERAL_ELEMENTS = 32
 MAX_EMBEDDED_BYTES = 64 * 1024
+RIGHT_TO_LEFT = ("R", "AL", "AN")  # characters that would reorder the line that they stand in
 
 
 def quoted(text: str) -> str:
@@ -21,20 +23,20 @@ def quoted(text: str) -> str:
     for character in text:
         if character in ("\\", quote):
             written.append("\\" + character)
-        elif character.isprintable() and (character.isascii() or character.isalnum()):
+        elif character.isprintable() and unicodedata.bidirectional(character) not in RIGHT_TO_LEFT:
             written.append(character)
         else:
             written.append(character.encode("unicode_escape").decode())
     return quote + "".join(written) + quote
 
 
-def number(value: Any, *, short: bool = False) -> str:
+def number(value: Any, *, whole: bool = False) -> str:
     """A NumPy scalar as the shortest Python literal that has its bits in its own dtype.
 
-    `short` writes small whole floats as ints: beside an array both mean the same.
+    `whole` writes small whole floats as ints: beside an array both mean the same.
     """
     plain = value.item()
-    if short and plain == int_or_nan(plain) and abs(plain) < 1000 and not np.signbit(value):
+    if whole and plain == int_or_nan(plain) and abs(plain) < 1000 and not np.signbit(value):
         return str(int(plain))
     if isinstance(plain, (bool, int)):
         return repr(plain)
@@ -55,15 +57,20 @@ def int_or_nan(plain: float) -> float:
 
 
 def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:
-    """`before item, item after` on one line if it fits, else one item a line with trailing commas.
+    """`before item, item after` in as few lines as the formatter leaves alone.
 
-    `indent` is that of the line on which `before` stands; items that span lines were made for
-    `indent + 4`.
+    One line if it fits; the items of a call or signature on a second one; else one item a line with
+    trailing commas. `indent` is that of the line on which `before` stands; items that span lines
+    were made for `indent + 4`.
     """
-    line = f"{before}{', '.join(items)}{after}"
-    if len(line) + indent < LINE and "\n" not in line:
-        return line
+    joined = ", ".join(items)
+    comma = 1 if indent > 4 else 0  # an item of something that spans lines itself
+    if len(before) + len(joined) + len(after) + indent + comma <= LINE and "\n" not in joined:
+        return f"{before}{joined}{after}"
     inner = " " * (indent + 4)
+    is_call = before.endswith("(") and before[-2:-1].isidentifier()
+    if is_call and len(inner) + len(joined) <= LINE and "\n" not in joined and "*, " not in joined:
+        return f"{before}\n{inner}{joined}\n{' ' * indent}{after}"
     rows = "".join(f"{inner}{item},\n" for item in items)
     return f"{before}\n{rows}{' ' * indent}{after}"
 

@@ -130,7 +130,7 @@ def unravel_params(trained: Sequence[Node], frozen: Sequence[Node]) -> FunctionV
     for node in trained:
         stop = start + dims.evaluate(dims.product(node.shape), {})
         shape = ", ".join(map(str, node.shape)) or "()"
-        value = f"vector[{start}:{stop}].reshape({shape}).astype({dtype_name(node)})"
+        value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({dtype_name(node)})"
         items.append((quoted(node.params.name), value))
         start = stop
     for node in frozen:
@@ -149,7 +149,7 @@ def unravel_params(trained: Sequence[Node], frozen: Sequence[Node]) -> FunctionV
     )
 
 
-# --- the training step ------------------------------------------------------------------------------
+# --- the training step -------------------------------------------------------------------------
 
 
 def optimizer(context: Context) -> Iterator[FunctionView]:
@@ -195,9 +195,11 @@ def update(context: Context) -> FunctionView:
     types = ["Array"] * len(results)
     return function(
         lowered.kind,
-        signature(lowered.kind, arguments, f"tuple[{', '.join(types)}]" if results[1:] else "Array"),
+        signature(
+            lowered.kind, arguments, f"tuple[{', '.join(types)}]" if results[1:] else "Array"
+        ),
         ["Return one parameter after a step" + (", and its slots." if results[1:] else ".")],
-        [*body, *print_program(program, names), f"    return {', '.join(results)}"],
+        [*body, *print_program(program, names, comments=False), f"    return {', '.join(results)}"],
     )
 
 

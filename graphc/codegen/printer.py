@@ -33,8 +33,9 @@ class Written(NamedTuple):
 class Printer:
     """Prints the statements of one program."""
 
-    def __init__(self, program: Program, names: Names) -> None:
+    def __init__(self, program: Program, names: Names, *, comments: bool) -> None:
         self.program = program
+        self.comments = comments
         self.names = names
         self.inlined: dict[Node, Written] = {}
         self.lines: list[str] = []
@@ -66,14 +67,17 @@ class Printer:
         self.inlined.pop(node, None)
         self.named.add(node)
         line = f"{target} = {text}"
-        comment = f"  # {shape_text(node.shape)}" if len(node.types) == 1 and node.ndim else ""
+        commented = self.comments and len(node.types) == 1 and node.ndim > 0
+        comment = f"  # {shape_text(node.shape)}" if commented else ""
         self.lines.append(line + comment if len(line + comment) + INDENT <= LINE else line)
 
     def target(self, node: Node) -> str:
         """What a value is assigned to: a name, or as many names as the op has results."""
         if not isinstance(node.type, TupleType):
             return self.names.of(node)
-        items = {n.params.index: n for n in self.program.order if n.op is ITEM and n.args[0] is node}
+        items = {
+            n.params.index: n for n in self.program.order if n.op is ITEM and n.args[0] is node
+        }
         names = [self.names.of(items[i]) if i in items else "_" for i in range(len(node.types))]
         return ", ".join(names) + ("," if len(names) == 1 else "")
 
@@ -113,7 +117,7 @@ class Printer:
         NumPy 1.x makes a float64 of a float32 scalar and a bare number.
         """
         if node.op is CONSTANT:
-            text = number(node.params.data.array[()], short=beside_array(user, node))
+            text = number(node.params.data.array[()], whole=beside_array(user, node))
         else:
             text = dims.text(node.params.size, self.names.of_size)
         if beside_array(user, node):
@@ -152,6 +156,7 @@ def guard_lines(program: Program, names: Names) -> list[str]:
     return lines
 
 
-def print_program(program: Program, names: Names) -> Sequence[str]:
+def print_program(program: Program, names: Names, *, comments: bool = True) -> Sequence[str]:
     """The statements of a program, without its arguments and its return."""
-    return [" " * INDENT + line for line in Printer(program, names).statements()]
+    printer = Printer(program, names, comments=comments)
+    return [" " * INDENT + line for line in printer.statements()]

@@ -43,7 +43,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         if name is None:
             measured, label = "loss", "loss"
         else:
-            measured = f"slope(grads[{quoted(name)}])"
+            measured = f"sample_slope(grads[{quoted(name)}])"
             label = f"gradient of {name}"
         numbers = [f"{value:.9g}" if value == value else "np.nan", repr(test.tolerance)]
         checks.append(bracketed("agrees(", [quoted(label), measured, *numbers], ")", 8))
@@ -60,4 +60,4 @@ def pattern(node: Node, test: SelfTest) -> str:
     sizes = [str(dims.evaluate(size, test.sizes)) for size in node.shape]
     labels = [f"labels={test.labels}"] if node.dtype.kind == INT else []
     phase = str(test.phases[node])
-    return f"pattern({', '.join([dtype_name(node), phase, *sizes, *labels])})"
+    return f"sample_values({', '.join([dtype_name(node), phase, *sizes, *labels])})"

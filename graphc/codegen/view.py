@@ -33,10 +33,11 @@ class FunctionView:
 
 @dataclass(frozen=True, slots=True)
 class TypeView:
-    """A dict or tuple type: its name, what it holds, its definition as source."""
+    """A dict or tuple type: its name, its definition as source, whether that is a class."""
 
     name: str
     source: str
+    is_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class ModuleView:
     imports     import statements, standard library first
     metadata    the items of `__graphc__`
     types       definitions of Params, Grads, Outputs, Residuals, …
+    loaders     sources of runtime functions that constants are read with
     constants   assignments of constant arrays
     helpers     sources of runtime functions, in the order in which they are needed
     functions   by block: `parameters`, `inference`, `training`, `optimizer`, `self_test`
@@ -58,6 +60,7 @@ class ModuleView:
     imports: tuple[str, ...]
     metadata: tuple[str, ...]
     types: tuple[TypeView, ...]
+    loaders: tuple[str, ...]
     constants: tuple[str, ...]
     helpers: tuple[str, ...]
     parameters: tuple[FunctionView, ...]

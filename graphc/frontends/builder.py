@@ -6,6 +6,7 @@ import dis
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -18,7 +19,7 @@ from graphc.ir import graph as arena
 from graphc.ir.graph import ARGUMENT, Parameter
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, DType, as_dtype, float32
-from graphc.ops.families import cast, operand
+from graphc.ops.operands import cast, operand
 from graphc.ops.shape import as_shape
 
 _default_dtype: ContextVar[DType] = ContextVar("graphc_default_dtype", default=float32)
@@ -117,7 +118,9 @@ class Graph(arena.Graph):
         self.parameters[name] = Parameter(node, _owned(init), trainable)
         return node
 
-    def state(self, name: str, shape: Any = (), *, init: object = "zeros", dtype: Any = None) -> Node:
+    def state(
+        self, name: str, shape: Any = (), *, init: object = "zeros", dtype: Any = None
+    ) -> Node:
         """A value that is carried from one step to the next without a gradient (see `update`)."""
         name = scoped(name)
         node = self._declare("state", name, shape, dtype)
@@ -182,15 +185,11 @@ class Graph(arena.Graph):
                 raise DeclarationError(f"{kind} {name!r} has a negative size in {shape!r}")
         declared = [*self.inputs, *self.parameters, *self.states]
         if name in declared:
-            before = next(
-                n for n in self.nodes if n.op is ARGUMENT and n.params.name == name
-            )
+            before = next(n for n in self.nodes if n.op is ARGUMENT and n.params.name == name)
             raise DeclarationError(
                 f"there is already {before.params.kind} {self.describe(before, site=True)}"
             )
-        node = self.argument(
-            kind, name, sizes, self.dtype if dtype is None else as_dtype(dtype)
-        )
+        node = self.argument(kind, name, sizes, self.dtype if dtype is None else as_dtype(dtype))
         if kind == "input":
             self.inputs[name] = node
         return node
@@ -208,13 +207,16 @@ class Graph(arena.Graph):
     # --- labels and sites -------------------------------------------------------------------
 
     def record(self, node: Node) -> None:
-        """Note the user's line for a node, and the variable that it is being assigned to."""
+        """Note the user's line for a node."""
         frame = caller_frame()
-        if frame is None:
-            return
-        code, place = frame.f_code, frame.f_lasti
-        sites = self.sites.setdefault(node, [])
-        sites.append(lambda: Site(code.co_filename, line_of(code, place)))
+        if frame is not None:
+            code, place = frame.f_code, frame.f_lasti
+            sites = self.sites.setdefault(node, [])
+            sites.append(lambda: Site(code.co_filename, line_of(code, place)))
+
+    def assigned(self, node: Node) -> None:
+        """Label a node with the variable that the user's call is assigned to."""
+        frame = caller_frame()
         while frame is not None:
             name = target_of(frame.f_code, frame.f_lasti)
             if name is None:
@@ -226,6 +228,7 @@ class Graph(arena.Graph):
 
 
 RETURNED = "<returned>"
+STORES = ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")
 _targets: dict[CodeType, dict[int, str]] = {}
 
 
@@ -237,8 +240,8 @@ def target_of(code: CodeType, place: int) -> str | None:
     if code not in _targets:
         steps = list(dis.get_instructions(code))
         found = {}
-        for step, following in zip(steps, steps[1:], strict=False):
-            if following.opname.startswith(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")):
+        for step, following in pairwise(steps):
+            if following.opname.startswith(STORES):
                 stored = following.argval
                 found[step.offset] = stored[0] if isinstance(stored, tuple) else str(stored)
             elif following.opname == "RETURN_VALUE":

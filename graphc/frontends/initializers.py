@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.emission import size_text, tuple_text
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT
-from graphc.ops.families import numpy_name
+from graphc.ops.operands import numpy_name
 
 
 def fans(node: Node) -> tuple[Extent, Extent]:
@@ -26,42 +25,40 @@ def fans(node: Node) -> tuple[Extent, Extent]:
     return node.shape[-2] * field, node.shape[-1] * field
 
 
-def _scaled(gain: float, fan: Extent | float) -> str:
-    if isinstance(fan, dims.Dim):
-        return f"np.sqrt({gain:g} / ({size_text(fan)}))"
-    return repr(math.sqrt(gain / fan)) if fan else "0.0"
+def _root(gain: int, fan: str) -> str:
+    return f"np.sqrt({gain} / {fan})"
 
 
-def _mean(node: Node) -> Extent | float:
-    fan_in, fan_out = fans(node)
-    total = fan_in + fan_out
-    return total / 2 if isinstance(total, int) else dims.floor_divide(total, 2)
+def _fan_in(node: Node) -> str:
+    size = size_text(fans(node)[0])
+    return f"({size})" if " " in size else size
 
 
-def _normal(gain: float, fan: Callable[[Node], Extent | float]) -> Callable[[Node], str]:
-    return lambda n: f"rng.normal(0.0, {_scaled(gain, fan(n))}, {tuple_text(n.shape)})"
+def _both(node: Node) -> str:
+    return f"({' + '.join(map(size_text, fans(node)))})"
 
 
-def _uniform(gain: float, fan: Callable[[Node], Extent | float]) -> Callable[[Node], str]:
-    def text(node: Node) -> str:
-        bound = _scaled(3 * gain, fan(node))  # the variance of a uniform on ±b is b²/3
-        return f"rng.uniform(-{bound}, {bound}, {tuple_text(node.shape)})"
-
-    return text
+def _normal(deviation: Callable[[Node], str]) -> Callable[[Node], str]:
+    return lambda n: f"rng.normal(0.0, {deviation(n)}, {tuple_text(n.shape)})"
 
 
-# LeCun et al. 1998 (variance 1/n_in), Glorot & Bengio 2010 (2/(n_in + n_out)), He et al. 2015 (2/n_in).
+def _uniform(bound: Callable[[Node], str]) -> Callable[[Node], str]:
+    return lambda n: f"(rng.uniform(-1.0, 1.0, {tuple_text(n.shape)}) * {bound(n)})"
+
+
+# Variances: LeCun et al. 1998 1/n_in, Glorot & Bengio 2010 2/(n_in + n_out), He et al. 2015 2/n_in.
+# A uniform distribution on ±b has the variance b²/3.
 INITIALIZERS: dict[str, Callable[[Node], str]] = {
     "zeros": lambda n: f"np.zeros({tuple_text(n.shape)})",
     "ones": lambda n: f"np.ones({tuple_text(n.shape)})",
-    "normal": _normal(1.0, lambda n: 10_000),  # standard deviation 0.01
-    "uniform": _uniform(1.0, lambda n: 30_000),  # on ±0.01
-    "lecun_normal": _normal(1.0, lambda n: fans(n)[0]),
-    "lecun_uniform": _uniform(1.0, lambda n: fans(n)[0]),
-    "glorot_normal": _normal(1.0, _mean),
-    "glorot_uniform": _uniform(1.0, _mean),
-    "he_normal": _normal(2.0, lambda n: fans(n)[0]),
-    "he_uniform": _uniform(2.0, lambda n: fans(n)[0]),
+    "normal": _normal(lambda n: "0.01"),
+    "uniform": _uniform(lambda n: "0.01"),
+    "lecun_normal": _normal(lambda n: _root(1, _fan_in(n))),
+    "lecun_uniform": _uniform(lambda n: _root(3, _fan_in(n))),
+    "glorot_normal": _normal(lambda n: _root(2, _both(n))),
+    "glorot_uniform": _uniform(lambda n: _root(6, _both(n))),
+    "he_normal": _normal(lambda n: _root(2, _fan_in(n))),
+    "he_uniform": _uniform(lambda n: _root(6, _fan_in(n))),
 }
 
 

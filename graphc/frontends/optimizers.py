@@ -64,7 +64,7 @@ def sgd(
             step = (step + n["weight_decay"] * n["parameter"]).named("decayed")
         if not momentum:
             return ((n["parameter"] - n["lr"] * step).named("updated"),)
-        velocity = (n["momentum"] * n["velocity"] + step).named("velocity")
+        velocity = (n["momentum"] * n["velocity"] + step).named("new_velocity")
         step = step + n["momentum"] * velocity if nesterov else velocity
         return (n["parameter"] - n["lr"] * step).named("updated"), velocity
 

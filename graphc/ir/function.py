@@ -74,9 +74,9 @@ def differentiable_path(outputs: Sequence[Node], wrt: Sequence[Node]) -> list[No
     order = topological(outputs)
     ahead = set(wrt)  # what depends on wrt
     for node in order:
-        if node.op.differentiable and any(arg in ahead for arg in node.args):
-            if node.types[0].dtype.kind == FLOAT:
-                ahead.add(node)
+        passes_on = node.op.differentiable and node.types[0].dtype.kind == FLOAT
+        if passes_on and not ahead.isdisjoint(node.args):
+            ahead.add(node)
     return [node for node in order if node in ahead]
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DeclarationError, GraphcError, Site, UnsupportedError
+from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Op
-from graphc.ir.types import DType, Guard, Shape, TensorType, Type, as_dtype, float32
+from graphc.ir.types import DType, Guard, TensorType, Type, as_dtype, float32
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -161,7 +162,10 @@ class Graph:
     # --- what is known about nodes ------------------------------------------------------------
 
     def record(self, node: Node) -> None:
-        """Called for each node that the user's code makes; the builder notes label and site."""
+        """Called for each node that the user's code makes; the builder notes its site."""
+
+    def assigned(self, node: Node) -> None:
+        """Called with what each call of the user's returns; the builder notes its label."""
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -291,5 +295,5 @@ ITEM = Op(
     infer=lambda require, x, index: x.items[index],
     emission=Emission(lambda node: f"{{x}}[{node.params.index}]", view=True),
     call=_not_callable,
-    jvp=lambda node, tangents, kinks: node.graph.intern(ITEM, tangents, node.params),
+    jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
 )

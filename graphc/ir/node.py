@@ -227,7 +227,7 @@ class Node:
     def __int__(self) -> int:
         raise self._no_value("has no numeric value", "values exist when the module runs")
 
-    __index__ = __complex__ = __int__  # type: ignore[assignment]
+    __index__ = __complex__ = __int__
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise self._no_value("is no NumPy array", "use the gc. function of the same name")

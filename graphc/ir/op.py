@@ -6,10 +6,12 @@ ops); whatever reads ops asks the one record below and never their names.
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -46,6 +48,8 @@ class Op:
     symbolic    (sympy, *expressions) -> expression, where the op is a formula of scalars
     kink        the row of the table of conventions that its derivative follows
     family      which mathematics it shares: elementwise, linear, composite, or none
+    noun        what a value of it is called where nothing better is known
+    phrase      the same from the names of its operands: `{x}_times_{y}`
     samples     draws of arguments on which tests and registration checks run
     """
 
@@ -55,7 +59,7 @@ class Op:
     parameters: tuple[str, ...] = ()
     infer: Callable[..., Type]
     emission: Emission
-    call: Callable[..., Any]
+    call: Callable[..., Node]
     vjp: VJP | None = None
     jvp: JVP | None = None
     body: Callable[..., Node] | None = None
@@ -64,6 +68,8 @@ class Op:
     symbolic: Callable[..., Any] | None = None
     kink: Mapping[str, str] | None = None
     family: str = ""
+    noun: str = ""
+    phrase: str = ""
     samples: tuple[Draw, ...] = ()
     record: Callable[..., Any] = field(init=False)
 
@@ -74,8 +80,9 @@ class Op:
         object.__setattr__(self, "__doc__", self.doc)
         OPS[self.name] = FUNCTIONS[self.name] = self
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self.call(self, *arguments, **options)
+    def __call__(self, *arguments: Any, **options: Any) -> Node:
+        result: Node = outermost(self.call, self, *arguments, **options)
+        return result
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -92,5 +99,31 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def function(implementation: _F) -> _F:
     """Register a function composed of ops, so that NumPy's protocols and methods find it."""
-    FUNCTIONS[implementation.__name__] = implementation
-    return implementation
+
+    @functools.wraps(implementation)
+    def registered(*arguments: Any, **options: Any) -> Any:
+        return outermost(implementation, *arguments, **options)
+
+    FUNCTIONS[implementation.__name__] = registered
+    return cast("_F", registered)
+
+
+_inside: ContextVar[bool] = ContextVar("graphc_inside", default=False)
+
+
+def outermost(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The result of a call; only what the user's own call returns can be what a variable is.
+
+    Constants, casts and whatever else is made on the way have no name of the user's.
+    """
+    if _inside.get():
+        return call(*arguments, **options)
+    token = _inside.set(True)
+    try:
+        result = call(*arguments, **options)
+    finally:
+        _inside.reset(token)
+    graph = getattr(result, "graph", None)
+    if graph is not None and graph.recording:
+        graph.assigned(result)
+    return result

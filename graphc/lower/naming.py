@@ -12,10 +12,11 @@ from graphc.ir.graph import CONSTANT, Graph
 from graphc.ir.node import Node
 
 MAX_LENGTH = 40
+MAX_PHRASE = 20
 
 
 def identifier(text: str, fallback: str = "value") -> str:
-    """A valid ASCII identifier like the text: no leading underscore, no dunder, <= 40 characters."""
+    """An ASCII identifier like the text: no leading underscore, at most 40 characters."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = re.sub(r"\W+", "_", plain).strip("_")[:MAX_LENGTH].strip("_")
     if not name:
@@ -62,7 +63,17 @@ class Names:
             return "CONSTANT"
         if node in self.graph.counterparts:
             suffix, primal = self.graph.counterparts[node]
-            return f"{primal.op.name}_{suffix}"
-        subject = next((self.given[arg] for arg in node.args if arg in self.given), "")
-        name = f"{subject}_{node.op.name}" if subject else node.op.name
-        return name if len(name) <= MAX_LENGTH else node.op.name
+            return f"{primal.op.noun or primal.op.name}_{suffix}"
+        return self.phrase(node)
+
+    def phrase(self, node: Node) -> str:
+        """A name made of those of the operands, as long as that is short; else a noun."""
+        op = node.op
+        noun = op.noun or op.name
+        operands = [self.given.get(arg) for arg in node.args]
+        if None not in operands and operands and len(set(operands)) == len(op.operands):
+            words = dict(zip(op.operands, map(str, operands), strict=True))
+            phrase = (op.phrase or f"{noun}_{{{op.operands[0]}}}").format(**words)
+            if len(phrase) <= MAX_PHRASE:
+                return phrase
+        return noun

@@ -3,12 +3,13 @@
 from graphc.ops.comparison import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
-from graphc.ops.families import astype as astype
 from graphc.ops.indexing import *
+from graphc.ops.joining import *
 from graphc.ops.linalg import *
 from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
+from graphc.ops.operands import astype as astype
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 
@@ -17,6 +18,7 @@ from . import (
     derivatives,
     elementwise,
     indexing,
+    joining,
     linalg,
     losses,
     mode,
@@ -31,6 +33,7 @@ __all__ = [
     *derivatives.__all__,
     *elementwise.__all__,
     *indexing.__all__,
+    *joining.__all__,
     *linalg.__all__,
     *losses.__all__,
     *mode.__all__,

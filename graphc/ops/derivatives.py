@@ -17,10 +17,11 @@ from graphc.ir.emission import Emission
 from graphc.ir.function import differentiable_path
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
-from graphc.ir.op import Op
-from graphc.ir.types import FLOAT, TensorType, TupleType, broadcast
-from graphc.ops.families import as_array, cast
-from graphc.ops.shape import broadcast_to, reshape, stack, zeros_like
+from graphc.ir.op import Op, function
+from graphc.ir.types import FLOAT, TupleType, broadcast
+from graphc.ops.joining import stack
+from graphc.ops.operands import as_array, cast
+from graphc.ops.shape import broadcast_to, reshape, zeros_like
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "vjp"]
 
@@ -86,9 +87,8 @@ def _check_reachable(targets: Sequence[Node], wrt: Sequence[Node]) -> None:
             )
 
 
-def vjp(
-    outputs: Any, wrt: Any, cotangents: Any = None, *, allow_unused: bool = False
-) -> Any:
+@function
+def vjp(outputs: Any, wrt: Any, cotangents: Any = None, *, allow_unused: bool = False) -> Any:
     """Vector-Jacobian product: for each wrt the sum over outputs of cotangentᵀ · ∂output/∂wrt.
 
     Cotangents have the shapes of the outputs, and default to ones. Returns a node of the shape of
@@ -106,6 +106,7 @@ def vjp(
     return _items(node) if isinstance(wrt, (tuple, list)) else _items(node)[0]
 
 
+@function
 def grad(output: Node, wrt: Any, *, allow_unused: bool = False) -> Any:
     """The gradient of a scalar output: a node of the shape of wrt, or a list of them.
 
@@ -119,6 +120,7 @@ def grad(output: Node, wrt: Any, *, allow_unused: bool = False) -> Any:
     return vjp(output, wrt, allow_unused=allow_unused)
 
 
+@function
 def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     """Jacobian-vector product: for each output the sum over wrt of ∂output/∂wrt · tangent.
 
@@ -135,6 +137,7 @@ def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     return _items(node) if isinstance(outputs, (tuple, list)) else _items(node)[0]
 
 
+@function
 def hvp(output: Node, wrt: Any, vectors: Any) -> Any:
     """Hessian-vector product of a scalar output, forward over reverse: no Hessian is formed."""
     gradients = grad(output, wrt)
@@ -143,6 +146,7 @@ def hvp(output: Node, wrt: Any, vectors: Any) -> Any:
     return jvp(list(gradients), wrt, vectors)
 
 
+@function
 def jacobian(output: Node, wrt: Node) -> Node:
     """All ∂output_i/∂wrt_j, of shape `output.shape + wrt.shape`.
 
@@ -164,11 +168,12 @@ def jacobian(output: Node, wrt: Node) -> Node:
     basis = np.eye(count).reshape(count, *side.shape)
     if by_rows:
         passes = [vjp(y, x, unit) for unit in basis]
-        return reshape(stack(passes), y.shape + x.shape)  # type: ignore[no-any-return]
+        return reshape(stack(passes), y.shape + x.shape)
     passes = [jvp(y, x, unit) for unit in basis]
-    return reshape(stack(passes, -1), y.shape + x.shape)  # type: ignore[no-any-return]
+    return reshape(stack(passes, -1), y.shape + x.shape)
 
 
+@function
 def hessian(output: Node, wrt: Node) -> Node:
     """All ∂²output/∂wrt_i∂wrt_j of a scalar output, of shape `wrt.shape + wrt.shape`."""
     gradient = grad(output, wrt)

@@ -11,8 +11,9 @@ from typing import Any
 from graphc.errors import GraphcError
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
-from graphc.ir.op import function
-from graphc.ops.families import Kinked, composite, elementwise, operands, unary_call
+from graphc.ir.op import Op, function
+from graphc.ops.families import Kinked, composite, elementwise, given, unary_call
+from graphc.ops.operands import operands
 from graphc.runtime import arrays
 
 __all__ = [
@@ -21,34 +22,39 @@ __all__ = [
     "sigmoid", "sign", "sin", "sqrt", "square", "stop_gradient", "subtract", "tanh", "where",
 ]  # fmt: skip
 
-# --- arithmetic ---------------------------------------------------------------------------------
+# --- arithmetic --------------------------------------------------------------------------------
 
 add = elementwise(
     "add", "x + y", operands="x y", result="same",
+    noun="total", phrase="{x}_plus_{y}",
     numpy="{x} + {y}", out="np.add({x}, {y}, out={out})", math="{x} + {y}",
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: g),
     symbolic=lambda sp, x, y: x + y, commutative=True,
 )  # fmt: skip
 subtract = elementwise(
-    "subtract", "x - y", operands="x y", result="same",
+    "subtract", "x - y", operands="x y", result="number",
+    noun="difference", phrase="{x}_minus_{y}",
     numpy="{x} - {y}", out="np.subtract({x}, {y}, out={out})", math="{x} - {y}",
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: -g),
     symbolic=lambda sp, x, y: x - y,
 )  # fmt: skip
 multiply = elementwise(
     "multiply", "x * y", operands="x y", result="same",
+    noun="product", phrase="{x}_times_{y}",
     numpy="{x} * {y}", out="np.multiply({x}, {y}, out={out})", math="{x} * {y}",
     rules=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     symbolic=lambda sp, x, y: x * y, commutative=True,
 )  # fmt: skip
 divide = elementwise(
     "divide", "x / y", operands="x y",
+    noun="quotient", phrase="{x}_over_{y}",
     numpy="{x} / {y}", out="np.divide({x}, {y}, out={out})", math="{x} / {y}",
     rules=(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y / b)),
     symbolic=lambda sp, x, y: x / y, domain=((-2, 2), (0.5, 2)),
 )  # fmt: skip
 negative = elementwise(
-    "negative", "-x", result="same",
+    "negative", "-x", result="number",
+    noun="negated",
     numpy="-{x}", out="np.negative({x}, out={out})", math="-{x}",
     rules=(lambda g, y, x: -g,),
     symbolic=lambda sp, x: -x,
@@ -60,7 +66,8 @@ reciprocal = elementwise(
     symbolic=lambda sp, x: 1 / x, domain=((0.5, 2),),
 )  # fmt: skip
 square = elementwise(
-    "square", "x²", result="same",
+    "square", "x²", result="number",
+    noun="square",
     ufunc="np.square", math="{x} * {x}",
     rules=(lambda g, y, x: g * (2 * x),),
     symbolic=lambda sp, x: x**2,
@@ -88,12 +95,13 @@ def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
 
 pow = elementwise(
     "pow", "x to the power p", operands="x p",
+    noun="power",
     numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})", math="{x} ** {p}",
     rules=(_pow_base, _pow_exponent),
     symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)),
 )  # fmt: skip
 
-# --- functions ----------------------------------------------------------------------------------
+# --- functions ---------------------------------------------------------------------------------
 
 exp = elementwise(
     "exp", "e to the power x",
@@ -125,7 +133,7 @@ sin = elementwise(
     rules=(lambda g, y, x: g * cos(x),),
     symbolic=lambda sp, x: sp.sin(x),
 )  # fmt: skip
-cos = elementwise(
+cos: Op = elementwise(
     "cos", "cosine of x radians",
     ufunc="np.cos", math="math.cos({x})",
     rules=(lambda g, y, x: -(g * sin(x)),),
@@ -145,16 +153,18 @@ sigmoid = elementwise(
     symbolic=lambda sp, x: 1 / (1 + sp.exp(-x)),
 )  # fmt: skip
 
-# --- pieces: what has a kink, or no slope at all ------------------------------------------------
+# --- pieces: what has a kink, or no slope at all -----------------------------------------------
 
-mask = elementwise(
+mask: Op = elementwise(
     "mask", "x where the condition holds, else 0 (x * condition)", operands="x condition",
+    noun="masked",
     numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
     math="{x} if {condition} else 0.0",
     rules=(lambda g, y, x, condition: mask(g, condition), None),
 )  # fmt: skip
 where = elementwise(
     "where", "x where the condition holds, else y", operands="condition x y",
+    noun="chosen",
     numpy="np.where({condition}, {x}, {y})", math="{x} if {condition} else {y}",
     rules=(
         None,
@@ -164,6 +174,7 @@ where = elementwise(
 )  # fmt: skip
 abs = elementwise(
     "abs", "|x|", result="same",
+    noun="magnitude",
     ufunc="np.abs", math="abs({x})",
     rules=(Kinked(
         torch=lambda g, y, x: g * sign(x),
@@ -173,8 +184,8 @@ abs = elementwise(
     kink={"torch": "abs'(0) = 0", "jax": "abs'(0) = 1", "textbook": "abs'(0) = 0"},
     symbolic=lambda sp, x: sp.Abs(x), domain=((0.5, 2),),
 )  # fmt: skip
-sign = elementwise(
-    "sign", "-1, 0 or 1", result="same",
+sign: Op = elementwise(
+    "sign", "-1, 0 or 1", result="number",
     ufunc="np.sign", math="float(({x} > 0.0) - ({x} < 0.0))",
     symbolic=lambda sp, x: sp.sign(x),
 )  # fmt: skip
@@ -187,7 +198,7 @@ def _relu_text(node: Node) -> str:
 
 
 relu = elementwise(
-    "relu", "max(x, 0)", result="same",
+    "relu", "max(x, 0)", result="number",
     numpy=_relu_text, out="np.maximum({x}, 0, out={out})", math="max({x}, 0.0)",
     rules=(Kinked(
         torch=lambda g, y, x: mask(g, y > 0),
@@ -224,6 +235,7 @@ _TIES = {
 }
 maximum = elementwise(
     "maximum", "the larger of x and y", operands="x y", result="same",
+    noun="larger",
     ufunc="np.maximum", math="max({x}, {y})",
     rules=_extremum_rules(lambda a, b: a > b, lambda a, b: a >= b),
     kink={key: text.format("maximum") for key, text in _TIES.items()},
@@ -231,6 +243,7 @@ maximum = elementwise(
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "the smaller of x and y", operands="x y", result="same",
+    noun="smaller",
     ufunc="np.minimum", math="min({x}, {y})",
     rules=_extremum_rules(lambda a, b: a < b, lambda a, b: a <= b),
     kink={key: text.format("minimum") for key, text in _TIES.items()},
@@ -277,8 +290,8 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Node:
     if low is None and high is None:
         raise GraphcError("clip needs low, high or both")
     if low is None or high is None:
-        return minimum(x, high) if low is None else maximum(x, low)  # type: ignore[no-any-return]
-    return _clip(x, low, high)  # type: ignore[no-any-return]
+        return minimum(x, high) if low is None else maximum(x, low)
+    return _clip(x, low, high)
 
 
 @function
@@ -288,7 +301,7 @@ def positive(x: Any) -> Node:
 
 
 def _leaky_vjp(index: int, g: Node, node: Node, kinks: str) -> Node:
-    return g * where(node.args[0] > 0, 1.0, node.params.slope)
+    return where(node.args[0] > 0, g, node.params.slope * g)
 
 
 leaky_relu = composite(
@@ -296,7 +309,7 @@ leaky_relu = composite(
     parameters=("slope",),
     body=lambda x, slope: maximum(x, slope * x),
     vjp=_leaky_vjp,
-    jvp=lambda node, tangents, kinks: _leaky_vjp(0, tangents[0], node, kinks),
+    jvp=lambda node, tangents, kinks: _leaky_vjp(0, given(tangents), node, kinks),
     call=lambda op, x, slope=0.01: op.node(operands(x, floating=True), _slope(slope)),
     samples=(lambda rng: ((rng.normal(size=(2, 3)),), {"slope": 0.1}),),
 )  # fmt: skip

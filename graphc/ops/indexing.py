@@ -13,7 +13,8 @@ from graphc.ir.emission import Emission, size_text, tuple_text
 from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ir.types import Guard, TensorType, equal_sizes
-from graphc.ops.families import composite, linear, operand, operands, require_float, require_int
+from graphc.ops.families import composite, linear
+from graphc.ops.operands import operand, operands, require_float, require_int
 from graphc.ops.shape import arange_on, as_size, expand_dims
 from graphc.runtime import arrays
 
@@ -61,7 +62,7 @@ def _span(key: slice, size: Extent) -> Span:
 def _normalize(key: Any, x: Node) -> Key:
     entries = list(key) if isinstance(key, tuple) else [key]
     for entry in entries:
-        if isinstance(entry, (Node, np.ndarray, list)) or isinstance(entry, (bool, np.bool_)):
+        if isinstance(entry, (Node, np.ndarray, list, bool, np.bool_)):
             raise UnsupportedError(
                 f"an index is made of ints, slices, None and ..., got {entry!r}",
                 hint="gc.where chooses by a mask, gc.pick reads one element a row",
@@ -93,11 +94,10 @@ def _normalize(key: Any, x: Node) -> Key:
     return tuple(result)
 
 
-def _getitem_call(op: Op, x: Any, key: Any) -> Node:
-    x = operand(x)
+def _getitem_call(op: Op, value: Any, key: Any) -> Node:
+    x = operand(value)
     normal = _normalize(key, x)
-    whole = all(isinstance(e, Span) and e == (0, n, 1) for e, n in zip(normal, x.shape, strict=False))
-    if whole and len(normal) == x.ndim:
+    if normal == tuple(Span(0, size, 1) for size in x.shape):
         return x
     return op.node((x,), x.shape, normal)
 
@@ -209,7 +209,7 @@ def _embed_text(node: Node) -> str:
     return f"embed({{x}}, {tuple_text(shape)}, np.s_[{key_text(key, shape)}])"
 
 
-embed = linear(
+embed: Op = linear(
     "embed", "zeros of a shape with x at [key]",
     parameters=("shape", "key"),
     infer=_embed_infer,
@@ -222,7 +222,7 @@ embed = linear(
     ),
 )  # fmt: skip
 
-# --- labels -------------------------------------------------------------------------------------
+# --- labels ------------------------------------------------------------------------------------
 
 
 def _one_hot_call(op: Op, index: Any, classes: Any) -> Node:
@@ -260,7 +260,7 @@ pick = linear(
         lambda rng: ((rng.normal(size=(2, 4, 3)), rng.integers(0, 3, (2, 4))), {}),
     ),
 )  # fmt: skip
-one_hot = composite(
+one_hot: Op = composite(
     "one_hot", "for each label a bool row that is true in its place",
     operands=("index",), parameters=("classes",),
     body=_one_hot_body, call=_one_hot_call, differentiable=False,

@@ -10,7 +10,8 @@ from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import TensorType, broadcast, equal_sizes
-from graphc.ops.families import add_up, operands
+from graphc.ops.families import add_up
+from graphc.ops.operands import operands
 from graphc.ops.shape import expand_dims, matrix_transpose, reshape, squeeze
 
 __all__ = ["dot", "matmul"]
@@ -66,7 +67,7 @@ def _sample(a: tuple[int, ...], b: tuple[int, ...]) -> Draw:
 
 matmul = Op(
     name="matmul", doc="the matrix product x @ y, with NumPy's rules for vectors and batches",
-    operands=("x", "y"),
+    operands=("x", "y"), noun="product", phrase="{x}_{y}",
     infer=_infer,
     emission=Emission("{x} @ {y}", "np.matmul({x}, {y}, out={out})", "{x} * {y}"),
     call=lambda op, a, b: op.node(operands(a, b)),

@@ -8,7 +8,7 @@ from graphc.errors import ShapeError
 from graphc.ir.emission import Emission
 from graphc.ir.op import Op
 from graphc.ir.types import TensorType
-from graphc.ops.families import operands
+from graphc.ops.operands import operands
 
 __all__ = ["by_mode"]
 

@@ -9,7 +9,8 @@ from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ir.types import normalize_axes, normalize_axis
 from graphc.ops.elementwise import exp, log, stop_gradient
-from graphc.ops.families import composite, operand
+from graphc.ops.families import composite, given
+from graphc.ops.operands import operand
 from graphc.ops.reduction import max, restored, sum
 from graphc.ops.shape import squeeze
 
@@ -59,12 +60,13 @@ def _softmax_rule(g: Node, y: Node) -> Node:
 
 def _log_softmax_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
     axis = node.params.axis
-    return bar - softmax(node.args[0], axis) * sum(bar, axis, True)  # type: ignore[no-any-return]
+    return bar - softmax(node.args[0], axis) * sum(bar, axis, True)
 
 
 def _log_softmax_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
     axis = node.params.axis
-    return tangents[0] - sum(softmax(node.args[0], axis) * tangents[0], axis, True)  # type: ignore[no-any-return]
+    tangent = given(tangents)
+    return tangent - sum(softmax(node.args[0], axis) * tangent, axis, True)
 
 
 def weights(node: Node) -> Node:
@@ -75,7 +77,7 @@ def weights(node: Node) -> Node:
 
 def _logsumexp_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
     axes, keepdims = node.params
-    return sum(weights(node) * tangents[0], axes, keepdims)  # type: ignore[no-any-return]
+    return sum(weights(node) * tangents[0], axes, keepdims)
 
 
 def _samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
@@ -89,7 +91,7 @@ softmax = composite(
     "softmax", "exp(x) / sum(exp(x)) along an axis",
     parameters=("axis",), body=_softmax_body, call=_axis_call,
     vjp=lambda index, bar, node, kinks: _softmax_rule(bar, node),
-    jvp=lambda node, tangents, kinks: _softmax_rule(tangents[0], node),
+    jvp=lambda node, tangents, kinks: _softmax_rule(given(tangents), node),
     samples=_samples({}, {"axis": 0}),
 )  # fmt: skip
 log_softmax = composite(

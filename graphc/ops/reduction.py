@@ -12,14 +12,8 @@ from graphc.ir.node import Node
 from graphc.ir.op import VJP, Draw, Op
 from graphc.ir.types import FLOAT, TensorType, bool_, int64, normalize_axes
 from graphc.ops.elementwise import mask, sqrt, square, where
-from graphc.ops.families import (
-    Kinked,
-    composite,
-    linear,
-    operand,
-    size_node,
-    without_axes,
-)
+from graphc.ops.families import Kinked, composite, linear, without_axes
+from graphc.ops.operands import operand, size_node
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
 from graphc.runtime import arrays
 
@@ -30,12 +24,12 @@ def restored(reduced: Node, y: Node) -> Node:
     """A value of the shape of y, with the axes that y lost put back as axes of size 1."""
     if y.params.keepdims or not y.params.axes:
         return reduced
-    return expand_dims(reduced, y.params.axes)  # type: ignore[no-any-return]
+    return expand_dims(reduced, y.params.axes)
 
 
 def spread(reduced: Node, y: Node) -> Node:
     """A value of the shape of y, repeated along the axes that y reduced."""
-    return broadcast_to(restored(reduced, y), y.args[0].shape)  # type: ignore[no-any-return]
+    return broadcast_to(restored(reduced, y), y.args[0].shape)
 
 
 def reduced_size(x: Node, axes: tuple[int, ...]) -> Extent:
@@ -110,18 +104,19 @@ mean = linear(
     call=_float_call, samples=_samples(),
 )  # fmt: skip
 
-# --- extrema --------------------------------------------------------------------------------------
+# --- extrema -----------------------------------------------------------------------------------
 
 
 def _extremum(name: str, doc: str, sign: int) -> Op:
     def shared(g: Node, y: Node, x: Node) -> Node:
         """The slope at each element: 1 over the number of ties at the extremum, 0 elsewhere."""
         ties = x == restored(y, y)
-        return mask(g, ties) / restored(sum(ties, y.params.axes).astype(y.dtype), y)
+        counts = sum(ties.astype(y.dtype), *y.params)
+        return mask(g, ties) / restored(counts, y)
 
     def first(g: Node, y: Node, x: Node) -> Node:
         own = x if sign > 0 else -x
-        return mask(g, first_maximum.node((own,), y.params.axes))  # type: ignore[no-any-return]
+        return mask(g, first_maximum.node((own,), y.params.axes))
 
     rule = Kinked(torch=shared, jax=shared, textbook=first)
 
@@ -131,7 +126,7 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
 
     def jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
         weighted = getattr(rule, kinks)(tangents[0], node, node.args[0])
-        return sum(weighted, node.params.axes, node.params.keepdims)  # type: ignore[no-any-return]
+        return sum(weighted, node.params.axes, node.params.keepdims)
 
     even = f"{name} over axes, ties: shared evenly"
     return Op(
@@ -159,7 +154,7 @@ first_maximum = Op(
     ),
 )  # fmt: skip
 
-# --- products -------------------------------------------------------------------------------------
+# --- products ----------------------------------------------------------------------------------
 
 
 def _rows(x: Node, axes: tuple[int, ...]) -> Node:
@@ -167,7 +162,7 @@ def _rows(x: Node, axes: tuple[int, ...]) -> Node:
     kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
     moved = permute_dims(x, kept + axes)
     size = reduced_size(x, axes)
-    return reshape(moved, (*(x.shape[axis] for axis in kept), size))  # type: ignore[no-any-return]
+    return reshape(moved, (*(x.shape[axis] for axis in kept), size))
 
 
 def _from_rows(rows: Node, like: Node, axes: tuple[int, ...]) -> Node:
@@ -175,7 +170,7 @@ def _from_rows(rows: Node, like: Node, axes: tuple[int, ...]) -> Node:
     order = kept + axes
     moved = reshape(rows, tuple(like.shape[axis] for axis in order))
     back = tuple(order.index(axis) for axis in range(like.ndim))
-    return permute_dims(moved, back)  # type: ignore[no-any-return]
+    return permute_dims(moved, back)
 
 
 def _others(y: Node) -> Node:
@@ -185,7 +180,7 @@ def _others(y: Node) -> Node:
 
 def _prod_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
     axes, keepdims = node.params
-    return sum(tangents[0] * _others(node), axes, keepdims)  # type: ignore[no-any-return]
+    return sum(tangents[0] * _others(node), axes, keepdims)
 
 
 prod = Op(
@@ -200,7 +195,7 @@ prod = Op(
 def _others_body(x: Node) -> Node:
     numbers = arange_on(x.graph, x.shape[-1])
     own = expand_dims(numbers, -1) == numbers
-    return prod(where(own, 1.0, expand_dims(x, -2)), -1)  # type: ignore[no-any-return]
+    return prod(where(own, 1.0, expand_dims(x, -2)), -1)
 
 
 product_of_others = composite(
@@ -211,7 +206,7 @@ product_of_others = composite(
     samples=(lambda rng: ((rng.normal(size=(2, 3)),), {}), lambda rng: ((rng.normal(size=4),), {})),
 )  # fmt: skip
 
-# --- moments --------------------------------------------------------------------------------------
+# --- moments -----------------------------------------------------------------------------------
 
 
 def _var_body(x: Node, axes: tuple[int, ...], keepdims: bool, correction: float) -> Node:
@@ -220,7 +215,7 @@ def _var_body(x: Node, axes: tuple[int, ...], keepdims: bool, correction: float)
     freedom = size_node(x.graph, reduced_size(x, axes), x.dtype)
     if correction:
         freedom = freedom - correction
-    return sum(square(centred), axes, keepdims) / freedom  # type: ignore[no-any-return]
+    return sum(square(centred), axes, keepdims) / freedom
 
 
 def _moment_call(

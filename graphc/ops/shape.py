@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcError, ShapeError
+from graphc.errors import ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Extent, Shape
 from graphc.ir.emission import Emission, size_text, tuple_text
-from graphc.ir.graph import ITEM, current_graph
+from graphc.ir.graph import current_graph
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
 from graphc.ir.types import (
     DType,
     Guard,
     TensorType,
-    TupleType,
     as_dtype,
     equal_sizes,
     int64,
     normalize_axes,
     normalize_axis,
 )
-from graphc.ops.families import linear, linear_jvp, operand, operands, require_rank
+from graphc.ops.families import linear
+from graphc.ops.operands import operand, require_rank
 
 __all__ = [
-    "arange", "broadcast_to", "concat", "expand_dims", "matrix_transpose", "permute_dims",
-    "reshape", "split", "squeeze", "stack", "swapaxes", "zeros_like",
+    "arange", "broadcast_to", "expand_dims", "matrix_transpose", "permute_dims", "reshape",
+    "squeeze", "swapaxes", "zeros_like",
 ]  # fmt: skip
 
-# --- the order of axes ----------------------------------------------------------------------------
+# --- the order of axes -------------------------------------------------------------------------
 
 
 def _permute_call(op: Op, x: Any, axes: Any = None) -> Node:
@@ -53,7 +52,7 @@ def _permute_text(node: Node) -> str:
     return f"{{x}}.transpose({', '.join(map(str, axes))})"
 
 
-permute_dims = linear(
+permute_dims: Op = linear(
     "permute_dims", "x with its axes in another order, reversed by default",
     parameters=("axes",),
     infer=lambda require, x, axes: TensorType(tuple(x.shape[a] for a in axes), x.dtype),
@@ -82,10 +81,10 @@ def swapaxes(x: Any, first: int, second: int) -> Node:
     order = list(range(x.ndim))
     i, j = normalize_axis(first, x.ndim), normalize_axis(second, x.ndim)
     order[i], order[j] = order[j], order[i]
-    return permute_dims(x, tuple(order))  # type: ignore[no-any-return]
+    return permute_dims(x, tuple(order))
 
 
-# --- the shape --------------------------------------------------------------------------------------
+# --- the shape ---------------------------------------------------------------------------------
 
 
 def as_shape(shape: Any) -> Shape:
@@ -151,7 +150,7 @@ def _reshape_text(node: Node) -> str:
     return f"{{x}}.reshape({', '.join(sizes) or '()'})"
 
 
-reshape = linear(
+reshape: Op = linear(
     "reshape", "the elements of x in another shape, in C order; one size may be -1",
     parameters=("shape",),
     infer=_reshape_infer,
@@ -221,7 +220,7 @@ def _squeeze_text(node: Node) -> str:
     return f"{{x}}[{', '.join('0' if axis in axes else ':' for axis in range(axes[-1] + 1))}]"
 
 
-squeeze = linear(
+squeeze: Op = linear(
     "squeeze", "x without axes of size 1",
     parameters=("axes",),
     infer=lambda require, x, axes: TensorType(
@@ -274,7 +273,7 @@ def zeros_like(x: Any) -> Node:
 
 def zeros_of(node: Node, type: TensorType) -> Node:
     """Zeros of a type, in the arena of a node."""
-    return broadcast_to(node.graph.constant(0, type.dtype), type.shape)  # type: ignore[no-any-return]
+    return broadcast_to(node.graph.constant(0, type.dtype), type.shape)
 
 
 def _arange_call(op: Op, size: Any, dtype: Any = int64) -> Node:
@@ -299,157 +298,4 @@ arange = Op(
     infer=lambda require, size, dtype: TensorType((size,), dtype),
     emission=Emission(_arange_text),
     call=_arange_call, differentiable=False,
-)  # fmt: skip
-
-# --- several arrays -----------------------------------------------------------------------------------
-
-
-def _listed(name: str, arrays: Any) -> tuple[Node, ...]:
-    if isinstance(arrays, Node) or not isinstance(arrays, (tuple, list)) or not arrays:
-        raise GraphcError(f"{name} expects a list of at least one array, got {arrays!r}")
-    return operands(*arrays)
-
-
-def _concat_infer(require: Any, *rest: Any) -> TensorType:
-    *types, axis = rest
-    total: Extent = 0
-    for type in types:
-        if len(type.shape) != len(types[0].shape):
-            raise ShapeError("all need the same number of axes")
-        for i, (own, first) in enumerate(zip(type.shape, types[0].shape, strict=True)):
-            if i != axis:
-                require(equal_sizes(own, first))
-        total = total + type.shape[axis]
-    shape = list(types[0].shape)
-    shape[axis] = total
-    return TensorType(tuple(shape), types[0].dtype)
-
-
-def _concat_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
-    nodes = tuple(require_rank("concat", node, 1) for node in _listed("concat", arrays))
-    return op.node(nodes, normalize_axis(axis, nodes[0].ndim))
-
-
-def _concat_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
-    axis = node.params.axis
-    start = sum_sizes(arg.shape[axis] for arg in node.args[:index])
-    stop = start + node.args[index].shape[axis]
-    return bar[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def sum_sizes(sizes: Any) -> Extent:
-    """The sum of some sizes."""
-    total: Extent = 0
-    for size in sizes:
-        total = total + size
-    return total
-
-
-def _variadic_jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node:
-    filled = (
-        zeros_like(arg) if t is None else t for t, arg in zip(tangents, node.args, strict=True)
-    )
-    return node.graph.rebuild(node, tuple(filled))
-
-
-concat = Op(
-    name="concat", doc="arrays one after the other along an axis",
-    operands=("*xs",), parameters=("axis",),
-    infer=_concat_infer,
-    emission=Emission(lambda node: f"np.concatenate([{{*xs}}], axis={node.params.axis})"),
-    call=_concat_call, vjp=_concat_vjp, jvp=_variadic_jvp,
-    samples=(
-        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(4, 3))],), {}),
-        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(2, 0))], -1), {}),
-        lambda rng: (([rng.normal(size=(2,))] * 3,), {}),
-    ),
-)  # fmt: skip
-
-
-def _stack_infer(require: Any, *rest: Any) -> TensorType:
-    *types, axis = rest
-    for type in types[1:]:
-        if len(type.shape) != len(types[0].shape):
-            raise ShapeError("all need the same shape")
-        for own, first in zip(type.shape, types[0].shape, strict=True):
-            require(equal_sizes(own, first))
-    shape = list(types[0].shape)
-    shape.insert(axis, len(types))
-    return TensorType(tuple(shape), types[0].dtype)
-
-
-def _stack_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
-    nodes = _listed("stack", arrays)
-    return op.node(nodes, normalize_axis(axis, nodes[0].ndim + 1))
-
-
-stack = Op(
-    name="stack", doc="arrays of one shape side by side along a new axis",
-    operands=("*xs",), parameters=("axis",),
-    infer=_stack_infer,
-    emission=Emission(lambda node: f"np.stack([{{*xs}}], axis={node.params.axis})"),
-    call=_stack_call,
-    vjp=lambda index, bar, node, kinks: bar[(slice(None),) * node.params.axis + (index,)],
-    jvp=_variadic_jvp,
-    samples=(
-        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))],), {}),
-        lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), {}),
-        lambda rng: (([rng.normal(size=()), rng.normal(size=())],), {}),
-    ),
-)  # fmt: skip
-
-
-def _split_infer(require: Any, x: TensorType, sizes: Shape, axis: int) -> TupleType:
-    require(equal_sizes(sum_sizes(sizes), x.shape[axis]))
-    return TupleType(
-        tuple(TensorType((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
-    )
-
-
-def _split_call(op: Op, x: Any, sections: Any, axis: int = 0) -> list[Node]:
-    x = require_rank("split", operand(x), 1)
-    axis = normalize_axis(axis, x.ndim)
-    size = x.shape[axis]
-    if isinstance(sections, int):
-        if sections < 1 or (isinstance(size, int) and size % sections):
-            raise ShapeError(
-                f"split: {size} does not divide into {sections} equal parts",
-                hint="give the positions at which to cut, as a list",
-            )
-        sizes: Shape = (dims.floor_divide(size, sections),) * sections
-    else:
-        cuts = [0, *(as_size(cut) for cut in sections), size]
-        sizes = tuple(stop - start for start, stop in zip(cuts, cuts[1:], strict=False))
-        if any(isinstance(n, int) and n < 0 for n in sizes):
-            raise ShapeError(f"split: the positions {list(sections)} do not ascend within {size}")
-    node = op.node((x,), sizes, axis)
-    return [x.graph.intern(ITEM, (node,), ITEM.record(i)) for i in range(len(sizes))]
-
-
-def _split_text(node: Node) -> str:
-    sizes = node.params.sizes
-    ends = [sum_sizes(sizes[: i + 1]) for i in range(len(sizes) - 1)]
-    cuts = ", ".join(map(size_text, ends))
-    return f"np.split({{x}}, [{cuts}], axis={node.params.axis})"
-
-
-def _split_vjp(index: int, bar: Any, node: Node, kinks: str) -> Node:
-    filled = [
-        zeros_of(node, type) if part is None else part
-        for part, type in zip(bar, node.types, strict=True)
-    ]
-    return concat(filled, node.params.axis)  # type: ignore[no-any-return]
-
-
-split = Op(
-    name="split", doc="x cut along an axis, into equal parts or at positions",
-    operands=("x",), parameters=("sizes", "axis"),
-    infer=_split_infer,
-    emission=Emission(_split_text, view=True),
-    call=_split_call, vjp=_split_vjp,
-    jvp=linear_jvp,
-    samples=(
-        lambda rng: ((rng.normal(size=(4, 3)), 2), {}),
-        lambda rng: ((rng.normal(size=(2, 5)), [1, 3], -1), {}),
-    ),
 )  # fmt: skip

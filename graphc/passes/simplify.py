@@ -14,16 +14,16 @@ import numpy as np
 from graphc.ir import dims
 from graphc.ir.emission import evaluate
 from graphc.ir.function import sizes_read
-from graphc.ir.graph import CONSTANT
+from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
-from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, wilds
+from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, scalar_value, wilds
 from graphc.ir.types import FLOAT, TensorType, broadcast
 from graphc.ops.reduction import sum as sum_over
 from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 
 x, y, z, s, t = wilds("x y z s t")
 
-# --- shapes ---------------------------------------------------------------------------------------
+# --- shapes ------------------------------------------------------------------------------------
 
 
 def absorb_broadcast(node: Node) -> Node | None:
@@ -39,6 +39,37 @@ def absorb_broadcast(node: Node) -> Node | None:
 def _leading(node: Node) -> bool:
     axes: tuple[int, ...] = node.params.axes
     return axes == tuple(range(len(axes)))
+
+
+def broadcast_adds_axes(node: Node, x: Node) -> Node | None:
+    """Broadcasting adds leading axes itself."""
+    return broadcast_to(x, node.shape) if _leading(node.args[0]) else None
+
+
+def is_scalar_broadcast(node: Node) -> bool:
+    """Whether every element is the same scalar."""
+    return node.op is broadcast_to and not node.args[0].shape
+
+
+def view_of_scalar(node: Node) -> Node | None:
+    """Another view of a repeated scalar is that scalar repeated otherwise."""
+    if node.op is broadcast_to or not is_scalar_broadcast(node.args[0]):
+        return None
+    return broadcast_to(node.args[0].args[0], node.shape)
+
+
+def times_ones(node: Node, x: Node, s: Node) -> Node | None:
+    """A product with ones repeats the other factor at most."""
+    if s.op is CONSTANT and scalar_value(s) == 1:
+        return broadcast_to(x, node.shape)
+    return None
+
+
+def transposed_product(node: Node, x: Node, y: Node) -> Node | None:
+    """(x y)ᵀ = yᵀ xᵀ, for matrices."""
+    if node.params.axes != (1, 0) or x.ndim != 2 or y.ndim != 2:
+        return None
+    return permute_dims(y) @ permute_dims(x)
 
 
 def compose_permutations(node: Node, x: Node) -> Node | None:
@@ -83,6 +114,10 @@ SHAPES = (
     Rule("f(broadcast(x), y) = f(x, y)",
          lambda op: op.family == "elementwise" and len(op.operands) > 1,
          absorb_broadcast, EXACT),
+    Rule("view(broadcast(scalar)) = broadcast(scalar)",
+         lambda op: op.emission.view and len(op.operands) == 1 and op is not ITEM,
+         view_of_scalar, EXACT),
+    Rule("x * broadcast(1) = broadcast(x)", x * call("broadcast_to", s), times_ones, EXACT),
     Rule("permute(permute(x)) = permute(x)",
          call("permute_dims", call("permute_dims", x)), compose_permutations, EXACT),
     Rule("permute(x) in order = x", call("permute_dims", x),
@@ -95,6 +130,8 @@ SHAPES = (
          lambda node, x: x if node.shape == x.shape else None, EXACT),
     Rule("broadcast(broadcast(x)) = broadcast(x)", call("broadcast_to", call("broadcast_to", x)),
          lambda node, x: broadcast_to(x, node.shape), EXACT),
+    Rule("broadcast(expand(x)) = broadcast(x)", call("broadcast_to", call("expand_dims", x)),
+         broadcast_adds_axes, EXACT),
     Rule("squeeze(expand(x)) = x", call("squeeze", call("expand_dims", x)), undo_expand, EXACT),
     Rule("expand(squeeze(x)) = x", call("expand_dims", call("squeeze", x)), undo_expand, EXACT),
     *(Rule(f"squeeze({name}(x, keepdims)) = {name}(x)",
@@ -106,7 +143,7 @@ SHAPES = (
     Rule("cast(cast(x)) = x", call("astype", call("astype", x)), narrow_again, EXACT),
 )  # fmt: skip
 
-# --- arithmetic -------------------------------------------------------------------------------------
+# --- arithmetic --------------------------------------------------------------------------------
 
 
 def fold(node: Node) -> Node | None:
@@ -115,10 +152,12 @@ def fold(node: Node) -> Node | None:
         return None
     if not isinstance(node.type, TensorType) or not node.op.emission.numpy:
         return None
+    if node.op.emission.view:
+        return None  # costs nothing, and reads better than its numbers
     if any(isinstance(size, dims.Dim) for size in sizes_read(node)):
         return None
-    elements = [dims.product(n.shape) for n in (node, *node.args)]
-    if elements[0] > max(64, *elements[1:]):  # type: ignore[operator]
+    elements = [dims.evaluate(dims.product(n.shape), {}) for n in (node, *node.args)]
+    if elements[0] > max(64, *elements[1:]):
         return None
     with np.errstate(all="ignore"):
         value = evaluate(node, tuple(arg.params.data.array for arg in node.args), {})
@@ -128,14 +167,14 @@ def fold(node: Node) -> Node | None:
 FOLD = Rule("f(constants) = constant", lambda op: bool(op.operands), fold, EXACT)
 
 SIGNS = (
-    Rule("-(-x) = x", -(-x), x, EXACT),  # type: ignore[operator]
+    Rule("-(-x) = x", -(-x), x, EXACT),
     Rule("(-x) * y = -(x * y)", -x * y, -(x * y), EXACT),
     Rule("(-x) / y = -(x / y)", -x / y, -(x / y), EXACT),
     Rule("x / (-y) = -(x / y)", x / -y, -(x / y), EXACT),
     Rule("x + (-y) = x - y", x + -y, x - y, EXACT),
     Rule("x - (-y) = x + y", x - -y, x + y, EXACT),
     Rule("(-x) - y = -(x + y)", -x - y, -(x + y), EXACT, once=True),
-    Rule("x * -1 = -x", x * -1.0, -x, EXACT),  # type: ignore[operator]
+    Rule("x * -1 = -x", x * -1.0, -x, EXACT),
     Rule("x / -1 = -x", x / -1.0, -x, EXACT),
     Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), EXACT),
 )  # fmt: skip
@@ -147,7 +186,7 @@ UNITS = (
     Rule("x + -0 = x", x + -0.0, lambda node, x: _same(node, x), EXACT),
     Rule("x ** 1 = x", x**1.0, lambda node, x: _same(node, x), EXACT),
     Rule("where(c, x, x) = x", call("where", s, x, x), lambda node, s, x: _same(node, x), EXACT),
-    Rule("not not x = x", ~(~x), x, EXACT),  # type: ignore[operator]
+    Rule("not not x = x", ~(~x), x, EXACT),
     Rule("where(not c, x, y) = where(c, y, x)", call("where", ~s, x, y), call("where", s, y, x),
          EXACT),
     Rule("maximum(x, x) = x", call("maximum", x, x), x, EXACT),
@@ -159,7 +198,7 @@ def _same(node: Node, x: Node) -> Node | None:
     return x if x.type == node.type else None
 
 
-# --- last bits may change ---------------------------------------------------------------------------
+# --- last bits may change ----------------------------------------------------------------------
 
 
 def is_scalar(node: Node) -> bool:
@@ -221,7 +260,7 @@ def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
     """sum(x s) = s sum(x)."""
     if not is_scalar(s) or not node.params.axes:
         return None
-    return sum_over(x, node.params.axes, node.params.keepdims) * s  # type: ignore[no-any-return]
+    return sum_over(x, node.params.axes, node.params.keepdims) * s
 
 
 SCALARS = (
@@ -236,6 +275,8 @@ SCALARS = (
 )  # fmt: skip
 
 PRODUCTS = (
+    Rule("(x @ y).T = y.T @ x.T", call("permute_dims", call("matmul", x, y)), transposed_product,
+         REASSOCIATE, once=True),
     Rule("(x @ y) @ z = x @ (y @ z)", call("matmul", call("matmul", x, y), z), chain_right,
          REASSOCIATE, once=True),
     Rule("x @ (y @ z) = (x @ y) @ z", call("matmul", x, call("matmul", y, z)), chain_left,

@@ -17,31 +17,33 @@ def checked(name: str, value: Any, dtype: Any, *sizes: Any) -> Array:
     ValueError where the shape is another one. Both name the argument.
     """
     array = np.asarray(value)
-    expected = f"{name}: expected {np.dtype(dtype).name} of shape {show(sizes)}"
+    expected = f"{name}: expected {np.dtype(dtype).name} of shape {shape_text(sizes)}"
     if not np.can_cast(array.dtype, dtype, "same_kind"):
         raise TypeError(f"{expected}, got {array.dtype.name}")
     if array.ndim != len(sizes) or any(
         not isinstance(size, str) and size != own for size, own in zip(sizes, array.shape)
     ):
-        raise ValueError(f"{expected}, got shape {show(array.shape)}")
-    return array.astype(dtype, copy=False)
+        raise ValueError(f"{expected}, got shape {shape_text(array.shape)}")
+    result: Array = array.astype(dtype, copy=False)
+    return result
 
 
-def show(sizes: Any) -> str:
+def shape_text(sizes: Any) -> str:
     """A shape as messages write it."""
     inside = ", ".join(str(size) for size in sizes)
     return f"({inside},)" if len(sizes) == 1 else f"({inside})"
 
 
-def pattern(dtype: Any, phase: int, *sizes: int, labels: int = 2) -> Array:
+def sample_values(dtype: Any, phase: int, *sizes: int, labels: int = 2) -> Array:
     """Reproducible values for the self-test: a sine for floats, labels in turn for ints."""
     count = np.arange(np.prod(sizes, dtype=np.int64))
+    values: Array = 0.6 + 0.35 * np.sin(1.7 * count + phase)
     if np.dtype(dtype).kind != "f":
-        return ((count + phase) % labels).astype(dtype).reshape(sizes)
-    return (0.6 + 0.35 * np.sin(1.7 * count + phase)).astype(dtype).reshape(sizes)
+        values = (count + phase) % labels
+    return values.reshape(sizes).astype(dtype)
 
 
-def slope(gradient: Array) -> float:
+def sample_slope(gradient: Array) -> float:
     """The derivative along a fixed direction: one number that depends on every element."""
     flat = gradient.ravel().astype(np.float64)
     return float(flat @ np.cos(np.arange(flat.size)))

@@ -1,0 +1,262 @@
+"""The command line: one thin function a subcommand.
+
+Exit status 0; 1 where a check failed; 2 for a usage or model error, told in one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from graphc.api import VERSION, check_writable, compile
+from graphc.check import check
+from graphc.errors import GraphcError, UsageError
+from graphc.frontends.builder import Graph, default_dtype
+from graphc.frontends.model import load_model
+from graphc.frontends.optimizers import Optimizer, as_optimizer, sgd
+from graphc.inspect.formulas import ops_text
+from graphc.inspect.text import inspect_text, passes_text
+from graphc.ir.op import KINKS
+from graphc.passes.driver import Report, normalize
+from graphc.passes.pipeline import table
+from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are told like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+
+def parser() -> Parser:
+    """All subcommands and options."""
+    top = Parser(prog="graphc", description="Compile a model definition to a NumPy module.")
+    top.add_argument("--version", action="version", version=f"graphc {VERSION}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    model = Parser(add_help=False)
+    model.add_argument(
+        "model", metavar="MODEL", help="file.py, file.py:name or package.module:name"
+    )
+    model.add_argument(
+        "--wrt",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="differentiate by this parameter or input (repeat, or list with commas)",
+    )
+    model.add_argument(
+        "--freeze",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="do not train the parameters that fit, as in 'layer1.*'",
+    )
+    model.add_argument(
+        "--dtype",
+        choices=["float16", "float32", "float64"],
+        help="the float dtype of whatever names none in the model",
+    )
+    model.add_argument(
+        "--kinks",
+        choices=KINKS,
+        default="torch",
+        help="the convention about derivatives at kinks (default: torch)",
+    )
+    model.add_argument(
+        "--no-stabilize", action="store_true", help="keep naive formulas as they are written"
+    )
+    model.add_argument(
+        "--allow-unused", action="store_true", help="accept gradients that are zero everywhere"
+    )
+    debug = Parser(add_help=False)
+    debug.add_argument("--debug", action="store_true", help="show tracebacks")
+
+    command = commands.add_parser("compile", parents=[model, debug], help="write a module")
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="where to write the module; - for standard output",
+    )
+    command.add_argument(
+        "--style",
+        choices=["functional"],
+        default="functional",
+        help="the layout of the generated code",
+    )
+    command.add_argument("--optimizer", choices=["sgd"], help="emit a training step")
+    command.add_argument("--lr", type=float, metavar="X", help="default learning rate")
+    command.add_argument(
+        "--momentum", type=float, default=0.0, metavar="X", help="momentum of the optimizer"
+    )
+    command.add_argument("--nesterov", action="store_true", help="Nesterov momentum")
+    command.add_argument(
+        "--weight-decay",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="weight decay (L2) of the optimizer",
+    )
+    command.add_argument(
+        "--inference",
+        action="store_true",
+        help="emit predict alone, nothing that only training needs",
+    )
+    command.add_argument(
+        "--templates", metavar="DIR", help="a folder searched before the stock one"
+    )
+    command.add_argument(
+        "--force", action="store_true", help="replace a file that graphc did not write"
+    )
+    command.set_defaults(run=run_compile)
+
+    command = commands.add_parser(
+        "inspect", parents=[model, debug], help="show values, shapes and gradients as equations"
+    )
+    command.add_argument(
+        "--format", choices=["text"], default="text", help="the form of the report"
+    )
+    command.add_argument("--passes", action="store_true", help="list the rewrite rules that fired")
+    command.set_defaults(run=run_inspect)
+
+    command = commands.add_parser(
+        "check", parents=[model, debug], help="compare gradients with central differences"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the random arguments")
+    command.set_defaults(run=run_check)
+
+    command = commands.add_parser("ops", parents=[debug], help="list ops and their derivatives")
+    command.set_defaults(run=run_ops)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = parser().parse_args(given)
+        if options.command is None:
+            parser().print_help()
+            return 2
+        options.given = given
+        status: int = options.run(options)
+        return status
+    except GraphcError as error:
+        if "--debug" in given:
+            raise
+        print(f"graphc: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"graphc: internal error, please report it: {text}; --debug shows where",
+              file=sys.stderr)  # fmt: skip
+        return 2
+
+
+def loaded(options: argparse.Namespace) -> Graph:
+    """The model, in the float dtype that is asked for."""
+    if options.dtype is None:
+        return load_model(options.model)
+    with default_dtype(options.dtype):
+        return load_model(options.model)
+
+
+def shared(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of `compile` that several subcommands have."""
+    return {
+        "wrt": ",".join(options.wrt),
+        "freeze": ",".join(options.freeze),
+        "kinks": options.kinks,
+        "stabilize": not options.no_stabilize,
+        "allow_unused": options.allow_unused,
+    }
+
+
+def optimizer_of(options: argparse.Namespace) -> Optimizer | None:
+    """The optimiser with its numbers."""
+    given = options.momentum or options.weight_decay or options.nesterov or options.lr is not None
+    if options.optimizer is None:
+        if given:
+            raise UsageError("--lr, --momentum, --nesterov and --weight-decay need --optimizer")
+        return as_optimizer(None)
+    return sgd(
+        0.01 if options.lr is None else options.lr,
+        momentum=options.momentum,
+        nesterov=options.nesterov,
+        weight_decay=options.weight_decay,
+    )
+
+
+def run_compile(options: argparse.Namespace) -> int:
+    """graphc compile"""
+    optimizer = optimizer_of(options)
+    target = Path(options.output)
+    if options.output != "-":
+        check_writable(target)
+        if target.exists() and not options.force and b"__graphc__" not in target.read_bytes():
+            raise UsageError(f"{options.output!r} was not written by graphc", hint="pass --force")
+    module = compile(
+        loaded(options),
+        optimizer=optimizer,
+        inference=options.inference,
+        style=options.style,
+        templates=options.templates,
+        command=reproducing(options),
+        **shared(options),
+    )
+    if options.output == "-":
+        sys.stdout.write(module.source)
+        return 0
+    module.save(target)
+    lines = module.source.count("\n")
+    print(f"wrote {target} ({lines} lines) from graph {module.lowered.graph.name!r}")
+    return 0
+
+
+def reproducing(options: argparse.Namespace) -> str:
+    """The command that makes the module again, with file names in place of paths."""
+    words = [
+        Path(word).name if word in (options.model, options.output, options.templates) else word
+        for word in options.given
+        if word not in ("--debug", "--force")
+    ]
+    return " ".join(["graphc", *words])
+
+
+def run_inspect(options: argparse.Namespace) -> int:
+    """graphc inspect"""
+    module = compile(loaded(options), **shared(options))
+    sys.stdout.write(inspect_text(module.lowered))
+    if options.passes:
+        sys.stdout.write("\n" + passes_text(module.report.fired))
+    return 0
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """graphc check"""
+    rows = check(loaded(options), seed=options.seed, **shared(options))
+    for row in rows:
+        verdict = "ok" if row.ok else "FAILED"
+        print(f"{verdict:6}  {row.name} {row.shape}: relative error {row.error:.1e} "
+              f"in {row.directions} directions")  # fmt: skip
+    failed = sum(not row.ok for row in rows)
+    print(f"{len(rows) - failed} of {len(rows)} gradients agree with central differences")
+    return 1 if failed else 0
+
+
+def run_ops(options: argparse.Namespace) -> int:
+    """graphc ops"""
+    rules = table((*EXACT_RULES, *REASSOCIATE_RULES), 0)
+    sys.stdout.write(ops_text(lambda roots: normalize(roots, rules, Report())))
+    return 0

@@ -1,0 +1,148 @@
+"""Model definitions: `file.py`, `file.py:name`, `package.module:name`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from graphc.errors import GraphcError, ModelError, Site, suggest
+from graphc.frontends.builder import Graph
+
+MODULE_NAME = "__graphc_model__"
+
+
+def load_model(spec: str) -> Graph:
+    """The graph that a model definition names.
+
+    A name may be a graph, or a function without arguments that returns one; without a name there
+    has to be exactly one graph. Raises ModelError, and whatever GraphcError the model raises.
+    """
+    place, name = split(spec)
+    module = load_file(Path(place)) if is_file(place) else load_module(place)
+    if name is None:
+        return only_graph(module, place)
+    if not hasattr(module, name):
+        raise ModelError(f"{place} has no {name!r}", hint=suggest(name, vars(module)))
+    found = getattr(module, name)
+    if inspect.isfunction(found):
+        found = guarded(place, found)
+    if not isinstance(found, Graph):
+        raise ModelError(f"{name!r} of {place} is no graph, but {type(found).__name__}")
+    return found
+
+
+def split(spec: str) -> tuple[str, str | None]:
+    """Place and name; a colon inside a path is not taken for the separator."""
+    place, colon, name = spec.rpartition(":")
+    if colon and name.isidentifier() and not Path(spec).exists():
+        return place, name
+    return spec, None
+
+
+def is_file(place: str) -> bool:
+    """Whether a place is meant to be a file: it looks like a path, or there is one."""
+    return place.endswith(".py") or "/" in place or "\\" in place or Path(place).exists()
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module of a file; its folder is on the import path while it runs."""
+    if not path.exists():
+        close = suggest(path.name, [p.name for p in path.parent.glob("*.py")])
+        raise ModelError(f"the model file {str(path)!r} does not exist", hint=close)
+    if not path.is_file():
+        raise ModelError(f"{str(path)!r} is no file")
+    loader = SourceFileLoader(MODULE_NAME, str(path))
+    spec = importlib.util.spec_from_loader(MODULE_NAME, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE_NAME] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        guarded(str(path), lambda: loader.exec_module(module))
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+        sys.path.remove(str(path.resolve().parent))
+        sys.modules.pop(MODULE_NAME, None)
+    return module
+
+
+def load_module(name: str) -> ModuleType:
+    """An importable module; the working directory is on the import path."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ModelError(
+            f"{name!r} is neither a file nor a module", hint="use file.py or package.module:name"
+        )
+    sys.path.insert(0, "")
+    try:
+        if importlib.util.find_spec(name.split(".")[0]) is None:
+            raise ModelError(f"there is no file and no module {name!r}")
+        module: ModuleType = guarded(name, lambda: importlib.import_module(name))
+        return module
+    finally:
+        sys.path.remove("")
+
+
+def guarded(place: str, run: Any) -> Any:
+    """The result of running code of the user's; its errors are told with its file and line."""
+    try:
+        return run()
+    except GraphcError:
+        raise
+    except SyntaxError as error:
+        site = Site(error.filename or place, error.lineno or 0)
+        raise ModelError(f"not valid Python: {error.msg}", site=site) from error
+    except (UnicodeDecodeError, ValueError) as error:
+        if traced(error, place) is None:
+            raise ModelError(f"{place} is not a Python file: {error}") from error
+        raise told(error, place) from error
+    except SystemExit as error:
+        exits = f"the model calls sys.exit({error.code!r})"
+        raise ModelError(exits, site=traced(error, place)) from error
+    except Exception as error:
+        raise told(error, place) from error
+
+
+def told(error: Exception, place: str) -> ModelError:
+    """An error of the user's code in one line."""
+    text = " ".join(str(error).split())
+    return ModelError(f"raised {type(error).__name__}: {text}", site=traced(error, place))
+
+
+def traced(error: BaseException, place: str) -> Site | None:
+    """The innermost line of the model on the way to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    known = [f for f in frames if f.filename == place] or [
+        f for f in frames if "graphc" not in f.filename and "importlib" not in f.filename
+    ]
+    return Site(known[-1].filename, known[-1].lineno or 0) if known else None
+
+
+def only_graph(module: ModuleType, place: str) -> Graph:
+    """The one graph that a module defines."""
+    graphs: dict[int, tuple[str, Graph]] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Graph):
+            graphs.setdefault(id(value), (name, value))
+    if not graphs:
+        functions = {n: v for n, v in vars(module).items() if inspect.isfunction(v)}
+        makers = [n for n, v in functions.items() if v.__module__ == module.__name__]
+        hint = 'define one: `with gc.Graph("name") as g:`'
+        if makers:
+            hint += f", or name a function that returns one: {place}:{makers[0]}"
+        raise ModelError(f"{place} defines no graph", hint=hint)
+    if len(graphs) > 1:
+        names = [name for name, _ in graphs.values()]
+        raise ModelError(
+            f"{place} defines several graphs: {', '.join(names)}",
+            hint=f"choose: {place}:{names[0]}",
+        )
+    ((_, graph),) = graphs.values()
+    return graph

@@ -1,0 +1,101 @@
+"""The table of ops, each with the formula of its derivative as the VJP rule itself gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from graphc.codegen.literals import number
+from graphc.ir import dims
+from graphc.ir.emission import ATOM, PRIMARY
+from graphc.ir.emission import strength as strength_of
+from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
+from graphc.ir.node import Node
+from graphc.ir.op import OPS, Op
+from graphc.ir.types import FLOAT, TensorType, as_dtype
+from graphc.lower.program import is_literal
+
+Simplify = Callable[[Sequence[Node]], list[Node]]
+
+
+def ops_text(simplify: Simplify) -> str:
+    """All ops that can be called, with signature, meaning and derivatives."""
+    lines = []
+    for op in OPS.values():
+        if op.samples:
+            lines.append(f"{op.name}({', '.join(op.operands + op.parameters)})")
+            lines.append(f"    {op.doc}")
+            lines += [f"    {line}" for line in derivatives(op, simplify)]
+    return "\n".join(lines) + "\n"
+
+
+def derivatives(op: Op, simplify: Simplify) -> Iterator[str]:
+    """A line for each operand that has a derivative; `out` is the result of the op."""
+    if not op.differentiable:
+        yield "no derivative"
+        return
+    if op.vjp is None:
+        yield "derivative of its body"
+        return
+    node = sampled(op)
+    if not isinstance(node.type, TensorType):
+        return
+    graph = node.graph
+    bar = graph.argument("cotangent", "out", node.shape, node.dtype)
+    for index, operand in enumerate(node.args):
+        if operand.dtype.kind == FLOAT:
+            contribution = op.vjp(index, bar, node, "torch")
+            if contribution is not None:
+                (simple,) = simplify([contribution])
+                name = graph.label_of(operand)
+                yield f"{name}_bar = {formula(simple, node)[0]}"
+
+
+def sampled(op: Op) -> Node:
+    """A node of an op on arguments of the types that its first sample has."""
+    graph = Graph()
+    arguments, options = op.samples[0](np.random.default_rng(0))
+    names = iter(name.lstrip("*") for name in op.operands)
+
+    def declared(value: object, name: str) -> object:
+        if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+            return [declared(v, f"{name}{i}") for i, v in enumerate(value, 1)]
+        if isinstance(value, (np.ndarray, np.generic, float)):
+            array = np.asarray(value)
+            return graph.argument("input", name, array.shape, as_dtype(array.dtype))
+        return value
+
+    result = op(*(declared(v, next(names, "x")) for v in arguments), **options)
+    if isinstance(result, list):
+        result = result[0].args[0]
+    assert isinstance(result, Node)
+    return result
+
+
+def formula(node: Node, whole: Node) -> tuple[str, int]:
+    """A node as one expression, and how strongly it binds; `whole` is called out."""
+    if node is whole:
+        return "out", ATOM
+    if node.op is ARGUMENT:
+        return node.graph.label_of(node) or "x", ATOM
+    if is_literal(node):
+        if node.op is CONSTANT:
+            text = number(node.params.data.array[()], whole=True)
+        else:
+            text = dims.text(node.params.size, str)
+        return text, strength_of(text)
+    if node.op is CONSTANT:
+        return "constant", ATOM
+    if not node.op.emission.numpy:
+        return f"{node.op.name}({', '.join(formula(a, whole)[0] for a in node.args)})", PRIMARY
+    template = node.op.emission.template(node)
+
+    def operand(name: str, strength: int) -> str:
+        text, own = formula(node.args[node.op.operands.index(name)], whole)
+        return f"({text})" if own < strength else text
+
+    def operands(name: str) -> str:
+        return ", ".join(formula(arg, whole)[0] for arg in node.args)
+
+    return template.fill(operand, operands, str), template.binding

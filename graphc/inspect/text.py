@@ -1,0 +1,89 @@
+"""A module as text: names, shapes, and the gradients as named equations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from graphc.codegen.printer import Printer
+from graphc.ir.node import Node
+from graphc.ir.pattern import Rule
+from graphc.lower.module import LoweredModule
+from graphc.lower.naming import Names
+from graphc.lower.program import Program
+
+
+def inspect_text(module: LoweredModule) -> str:
+    """Declarations, the forward pass, and each gradient as a named equation."""
+    names = Names(module.graph, ["np"])
+    lines = [f"graph {module.graph.name}"]
+    initial = {p.node: str(p.init) for p in module.parameters if isinstance(p.init, str)}
+    sections: list[tuple[str, Sequence[Node]]] = [
+        ("inputs", module.inputs),
+        ("parameters", [p.node for p in module.parameters]),
+        ("states", [node for node, _ in module.graph.states.values()]),
+    ]
+    for title, nodes in sections:
+        if nodes:
+            rows = [(names.of(n), str(n.types[0]), initial.get(n, "")) for n in nodes]
+            lines += ["", title, *table(rows)]
+    program = module.forward or module.predict or module.evaluate
+    if program is not None:
+        lines += ["", "forward", *equations(program, names)]
+        lines += results(module, program, names)
+    if module.backward is not None:
+        kept = [names.of(node) for node in module.residuals]
+        lines += ["", f"backward, from {', '.join(kept) or 'nothing'}"]
+        lines += equations(module.backward, names)
+        target = module.loss or "outputs"
+        lines += ["", f"gradients of {target}"]
+        rows = [
+            (f"∂{target}/∂{name} = {names.of(node)}", str(node.types[0]), "")
+            for name, node in zip(module.gradients, module.backward.results, strict=True)
+        ]
+        lines += table(rows)
+    return "\n".join(lines) + "\n"
+
+
+def results(module: LoweredModule, program: Program, names: Names) -> Iterator[str]:
+    """Which values are outputs, and which is the loss."""
+    roots = module.predict.results if module.predict else ()
+    yield ""
+    yield "results"
+    rows = [(name, "=", names.of(node), str(node.types[0]))
+            for name, node in zip(module.outputs, roots, strict=False)]  # fmt: skip
+    if module.loss == "loss":
+        rows.append(("loss", "=", names.of(program.results[0]), str(program.results[0].types[0])))
+    yield from table(rows)
+
+
+def equations(program: Program, names: Names) -> list[str]:
+    """One equation a value, with its shape."""
+    lines = Printer(program, names, comments=True).statements()
+    pairs = [line.partition("  # ") for line in lines]
+    width = min(72, max((len(left) for left, _, _ in pairs), default=0))
+    return [f"  {left:<{width}}  {shape}".rstrip() for left, _, shape in pairs]
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows with aligned columns."""
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def passes_text(fired: Sequence[tuple[Rule, Node]]) -> str:
+    """Each rule that fired, how often, and the first line of the user's that it fired on."""
+    counted: dict[str, tuple[int, Rule, Node]] = {}
+    for rule, node in fired:
+        count, _, first = counted.get(rule.name, (0, rule, node))
+        counted[rule.name] = (count + 1, rule, first)
+    rows = []
+    for name, (count, rule, node) in counted.items():
+        site = node.graph.site_of(node)
+        rows.append((f"{count}×", name, rule.preserves, str(site) if site else "derived"))
+    return "\n".join(["rules", *table(rows)]) + "\n"

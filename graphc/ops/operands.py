@@ -1,0 +1,164 @@
+"""Operands: how what users write becomes nodes of one dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError, UnsupportedError
+from graphc.ir import dims
+from graphc.ir.dims import Extent
+from graphc.ir.emission import Emission, size_text
+from graphc.ir.graph import Graph, current_graph
+from graphc.ir.node import Node
+from graphc.ir.op import Op
+from graphc.ir.types import (
+    BOOL,
+    FLOAT,
+    INT,
+    DType,
+    TensorType,
+    as_dtype,
+    bool_,
+    int64,
+    promote,
+)
+
+
+def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
+    """Nodes of one dtype: declared dtypes are promoted, plain numbers and arrays adopt theirs.
+
+    With `floating`, ints and bools become the graph's float dtype. Raises DTypeError for values
+    that are no numbers.
+    """
+    nodes = [value for value in values if isinstance(value, Node)]
+    if len(nodes) == len(values):
+        first = nodes[0].type
+        if all(node.type[-1] is first[-1] for node in nodes) and (
+            not floating or nodes[0].dtype.kind == FLOAT
+        ):
+            return tuple(nodes)
+    graph = nodes[0].graph if nodes else current_graph()
+    raw = [value if isinstance(value, (Node, dims.Dim)) else as_array(value) for value in values]
+    kinds = [_kind(value) for value in raw] + [FLOAT] * floating
+    declared = [node.dtype for node in nodes]
+    if max(kinds) > max((d.kind for d in declared), default=BOOL):
+        target = {BOOL: bool_, INT: int64, FLOAT: graph.dtype}[max(kinds)]
+    else:
+        target = promote(declared)
+    return tuple(_as_node(graph, value, target) for value in raw)
+
+
+def operand(value: Any, floating: bool = False) -> Node:
+    """One operand as a node."""
+    return operands(value, floating=floating)[0]
+
+
+def as_array(value: object) -> np.ndarray[Any, Any]:
+    """A plain value as an array. Raises DTypeError for what holds no numbers."""
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Node) for v in value):
+        raise UnsupportedError("a list of nodes is no array", hint="use gc.stack or gc.concat")
+    if value is None or isinstance(value, (str, bytes, dict, set)):
+        raise DTypeError(f"an operand is a node, a number or an array, got {value!r}")
+    array = np.asarray(value)
+    as_dtype(array.dtype)
+    return array
+
+
+def _kind(value: Any) -> int:
+    if isinstance(value, dims.Dim):
+        return INT
+    return value.dtype.kind if isinstance(value, Node) else as_dtype(value.dtype).kind
+
+
+def _as_node(graph: Graph, value: Any, dtype: DType) -> Node:
+    if isinstance(value, Node):
+        return cast(value, dtype)
+    if isinstance(value, dims.Dim):
+        return size_node(graph, value, dtype)
+    return graph.constant(value, dtype)
+
+
+def cast(x: Node, dtype: DType) -> Node:
+    """x converted to a dtype; x itself if it has it."""
+    return x if x.dtype is dtype else astype.node((x,), dtype)
+
+
+def size_node(graph: Graph, size: Extent, dtype: DType) -> Node:
+    """A size as a scalar value."""
+    if isinstance(size, int):
+        return graph.constant(size, dtype)
+    return graph.intern(dimension, (), dimension.record(size, dtype))
+
+
+# --- requirements ------------------------------------------------------------------------------
+
+
+def require_float(op: str, x: Node) -> Node:
+    """x, or DTypeError if it holds no floats."""
+    if x.dtype.kind != FLOAT:
+        raise DTypeError(f"{op} expects a float operand, got {x.graph.describe(x, site=True)}")
+    return x
+
+
+def require_bool(op: str, value: Any, beside: Sequence[Any]) -> Node:
+    """A condition as a node, or DTypeError if it is no bool."""
+    if not isinstance(value, Node):
+        graphs = [v.graph for v in beside if isinstance(v, Node)]
+        value = (graphs[0] if graphs else current_graph()).constant(value)
+    if value.dtype is not bool_:
+        name = value.graph.describe(value, site=True)
+        raise DTypeError(f"{op} expects a bool condition, got {name}", hint="compare: x > 0")
+    node: Node = value
+    return node
+
+
+def require_int(op: str, what: str, x: Node) -> Node:
+    """x, or DTypeError if it holds no ints."""
+    if x.dtype.kind != INT:
+        name = x.graph.describe(x, site=True)
+        raise DTypeError(f"{op} expects {what} of an int dtype, got {name}")
+    return x
+
+
+def require_rank(op: str, x: Node, rank: int) -> Node:
+    """x, or ShapeError if it has fewer axes."""
+    if x.ndim < rank:
+        name = x.graph.describe(x, site=True)
+        raise ShapeError(f"{op} expects at least {rank} axes, got {name}")
+    return x
+
+
+# --- the two ops that operands are lifted with -------------------------------------------------
+
+
+def numpy_name(dtype: DType) -> str:
+    """The attribute of `np` that is this dtype, in every version of NumPy."""
+    return "bool_" if dtype is bool_ else dtype.name
+
+
+astype = Op(
+    name="astype",
+    doc="x converted to another dtype",
+    operands=("x",),
+    parameters=("dtype",),
+    infer=lambda require, x, dtype: TensorType(x.shape, dtype),
+    # A NumPy scalar has .astype as well, so this holds without axes too.
+    emission=Emission(lambda n: f"{{x}}.astype(np.{numpy_name(n.dtype)})", math="float({x})"),
+    call=lambda op, x, dtype: cast(operand(x), as_dtype(dtype)),
+    vjp=lambda index, bar, node, kinks: cast(bar, node.args[0].dtype),
+    jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
+    samples=(lambda rng: ((rng.normal(size=(2, 3)), "float64"), {}),),
+)
+dimension = Op(
+    name="dimension",
+    doc="A size as a scalar.",
+    operands=(),
+    parameters=("size", "dtype"),
+    infer=lambda require, size, dtype: TensorType((), dtype),
+    emission=Emission(lambda node: f"np.{node.dtype.name}({size_text(node.params.size)})"),
+    call=lambda op, size, dtype="float32": size_node(current_graph(), size, as_dtype(dtype)),
+    differentiable=False,
+)

@@ -1,0 +1,193 @@
+"""VJP and JVP against differences, against each other, and both once more: the second order.
+
+Differences are central and in float64. Samples are drawn where ops are smooth; what ops do at
+their kinks is in `test_kinks.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.errors import DifferentiationError, DTypeError
+from tests.ops.cases import (
+    CASES,
+    DIFFERENTIABLE,
+    Array,
+    Case,
+    Model,
+    call,
+    declare,
+    directions_of,
+    first_order,
+    listed,
+    over,
+    same_bits,
+    values,
+)
+
+STEP = 1e-5
+
+
+def near(actual: Array, expected: Array, case: Case) -> None:
+    """Assert that a derivative is what differences say, up to their own error."""
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=2e-8, err_msg=str(case))
+
+
+def slopes(
+    run: Callable[[dict[str, Array]], dict[str, Array]],
+    feeds: dict[str, Array],
+    directions: dict[str, Array],
+    prefix: str,
+) -> list[Array]:
+    """Central differences of the outputs `prefix0`, … along directions of some inputs."""
+
+    def at(step: float) -> list[Array]:
+        return listed(run(feeds | {k: feeds[k] + step * d for k, d in directions.items()}), prefix)
+
+    pairs = zip(at(STEP), at(-STEP), strict=True)
+    return [np.asarray((ahead - behind) / (2 * STEP)) for ahead, behind in pairs]
+
+
+def names(model: Model) -> tuple[list[str], list[str], list[str]]:
+    """The names in `feeds` of float inputs, of cotangents and of tangents."""
+    own, results = len(model.inputs), len(model.targets)
+    keys = list(model.feeds)
+    floats = [node.params.name for node in model.floats]
+    return floats, keys[own : own + results], keys[own + results :]
+
+
+@over(DIFFERENTIABLE)
+def test_every_element_of_the_vjp_is_a_difference(case: Case) -> None:
+    model = first_order(case)
+    floats, cotangents, _ = names(model)
+    weights = [model.feeds[name] for name in cotangents]
+    for name, bar in zip(floats, listed(model.run(), "bar"), strict=True):
+        expected = np.zeros_like(bar)
+        for place in np.ndindex(bar.shape):
+            unit = np.zeros_like(model.feeds[name])
+            unit[place] = 1.0
+            dots = slopes(values(case).run, values(case).feeds, {name: unit}, "y")
+            targets = [d for d, y in zip(dots, model.results, strict=True) if y in set(model.targets)]
+            expected[place] = sum(np.sum(w * d) for w, d in zip(weights, targets, strict=True))
+        near(bar, expected, case)
+
+
+@over(DIFFERENTIABLE)
+def test_the_jvp_is_the_difference_along_its_direction(case: Case) -> None:
+    model = first_order(case)
+    floats, _, tangents = names(model)
+    directions = {x: model.feeds[v] for x, v in zip(floats, tangents, strict=True)}
+    expected = slopes(values(case).run, values(case).feeds, directions, "y")
+    for dot, difference in zip(listed(model.run(), "dot"), expected, strict=True):
+        near(dot, difference, case)
+
+
+@over(DIFFERENTIABLE)
+def test_vjp_and_jvp_are_adjoint(case: Case) -> None:
+    model = first_order(case)
+    results = model.run()
+    _, cotangents, tangents = names(model)
+    left = [model.feeds[w] * d for w, d in zip(cotangents, listed(results, "dot"), strict=True)]
+    right = [b * model.feeds[v] for b, v in zip(listed(results, "bar"), tangents, strict=True)]
+    # <w, J v> = <Jᵀ w, v>
+    forward, reverse = (sum(float(np.sum(terms)) for terms in side) for side in (left, right))
+    scale = sum(float(np.abs(terms).sum()) for terms in left + right)
+    assert abs(forward - reverse) <= 1e-10 * scale
+
+
+@over(DIFFERENTIABLE)
+def test_the_backward_function_of_a_module_is_the_vjp(case: Case) -> None:
+    model = declare(case)
+    with model.graph:
+        w, _ = directions_of(model, case)
+    module = gc.compile(model.graph, wrt=[x.params.name for x in model.floats]).load()
+    own = {node.params.name: model.feeds[node.params.name] for node in model.inputs}
+    _, residuals = call(module.forward, ["results", "residuals"], own).values()
+    grads = module.backward(residuals, *(model.feeds[node.params.name] for node in w))
+    bars = listed(first_order(case).run(), "bar")
+    assert list(grads) == [x.params.name for x in model.floats]
+    for grad, bar in zip(grads.values(), bars, strict=True):
+        np.testing.assert_allclose(grad, bar, rtol=1e-13, atol=1e-14)
+
+
+# --- second order ---------------------------------------------------------------------------------
+
+
+@cache
+def second_order(case: Case) -> Model:
+    """The second derivative of <w, op> times v, made in three ways, and first derivatives.
+
+    With w and v held fixed: `rr` reverse over reverse, `fr` forward over reverse, `rf` reverse over
+    forward; `bar` is Jᵀ w, `dot` J v, and `back` is J v again, as the transpose of v ↦ Jᵀ w.
+    """
+    model = declare(case)
+    with model.graph:
+        w, v = directions_of(model, case)
+        bars = gc.vjp(model.targets, model.floats, w, allow_unused=True)
+        dots = gc.jvp(model.targets, model.floats, v)
+        model.outputs("bar", bars)
+        model.outputs("dot", dots)
+        model.outputs("rr", gc.vjp(bars, model.floats, v, allow_unused=True))
+        model.outputs("fr", gc.jvp(bars, model.floats, v))
+        model.outputs("rf", gc.vjp(dots, model.floats, w, allow_unused=True))
+        model.outputs("back", gc.vjp(bars, w, v, allow_unused=True))
+    return model
+
+
+@over(DIFFERENTIABLE)
+def test_second_order_against_differences_of_the_first(case: Case) -> None:
+    model = second_order(case)
+    floats, _, tangents = names(model)
+    directions = {x: model.feeds[v] for x, v in zip(floats, tangents, strict=True)}
+    expected = slopes(first_order(case).run, first_order(case).feeds, directions, "bar")
+    for value, difference in zip(listed(model.run(), "rr"), expected, strict=True):
+        near(value, difference, case)
+
+
+@over(DIFFERENTIABLE)
+def test_three_ways_to_the_second_order_agree(case: Case) -> None:
+    results = second_order(case).run()
+    for one, other in (("rr", "fr"), ("rr", "rf"), ("dot", "back")):
+        for left, right in zip(listed(results, one), listed(results, other), strict=True):
+            scale = np.abs(left).max(initial=1.0)
+            message = f"{one}, {other}"
+            np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12 * scale, err_msg=message)
+
+
+# --- where there is no derivative -----------------------------------------------------------------
+
+FLAT = [
+    case
+    for case in CASES
+    if not case.op.differentiable and values(case).floats and values(case).targets
+]
+
+
+@over(FLAT)
+def test_an_op_without_a_derivative_says_so(case: Case) -> None:
+    model = declare(case)
+    with pytest.raises(DifferentiationError) as caught:
+        gc.vjp(model.targets, model.floats)
+    described = [model.graph.describe(node, site=True) for node in (model.floats[0], *model.targets)]
+    assert f"wrt {described[0]} does not reach {', '.join(described[1:])}" in str(caught.value)
+
+
+@over(FLAT)
+def test_an_op_without_a_derivative_gives_zeros_if_that_is_accepted(case: Case) -> None:
+    model = declare(case)
+    with model.graph:
+        model.outputs("bar", gc.vjp(model.targets, model.floats, allow_unused=True))
+    for x, bar in zip(model.floats, listed(model.run(), "bar"), strict=True):
+        assert same_bits(bar, np.zeros(x.shape))
+
+
+@over([case for case in CASES if values(case).floats and not values(case).targets])
+def test_a_result_of_no_float_dtype_has_no_derivative(case: Case) -> None:
+    model = declare(case)
+    with pytest.raises(DTypeError, match=r"outputs has a float dtype, got .* (bool|int64) "):
+        gc.vjp(model.results, model.floats)

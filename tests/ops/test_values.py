@@ -1,0 +1,95 @@
+"""Values against NumPy's function of the same name, or a formula where it has none.
+
+An op that is called like a NumPy function computes what that computes; nothing has to be listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tests.ops.cases import CASES, Array, Case, over, values
+
+
+def shifted_exp(x: Array, axes: Any) -> Array:
+    """exp(x) over its sum, by float128: wide enough that no shift is needed."""
+    exps = np.exp(x.astype(np.longdouble))
+    return np.asarray(exps / exps.sum(axis=axes, keepdims=True))
+
+
+def cross_entropy(logits: Array, labels: Array) -> Any:
+    """The mean of -log p[label], by a loop over the examples."""
+    rows = shifted_exp(logits, -1).reshape(-1, logits.shape[-1])
+    return np.mean([-np.log(p[i]) for p, i in zip(rows, labels.ravel(), strict=True)])
+
+
+def embed(x: Array, shape: tuple[int, ...], key: Any) -> Array:
+    """Each element of x at the place that its index is read from."""
+    axes = [range(*span) if isinstance(span, tuple) else [span] for span in key]
+    result = np.zeros(shape)
+    for value, *place in zip(x.ravel(), *(m.ravel() for m in np.meshgrid(*axes, indexing="ij"))):
+        result[tuple(place)] = value
+    return result
+
+
+def first_maximum(x: Array, axes: Any = None) -> Array:
+    """True at the first index, in C order, of the maximum over the axes."""
+    axes = range(x.ndim) if axes is None else axes
+    result = np.zeros(x.shape, bool)
+    seen = set()
+    for place in np.ndindex(x.shape):
+        kept = tuple(slice(None) if a in axes else place[a] for a in range(x.ndim))
+        if x[place] == x[kept].max() and str(kept) not in seen:
+            seen.add(str(kept))
+            result[place] = True
+    return result
+
+
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "cross_entropy": cross_entropy,
+    "embed": embed,
+    "first_maximum": first_maximum,
+    "getitem": lambda x, key: x[key],
+    "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
+    "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
+    "mask": lambda x, condition: np.where(condition, x, 0),
+    "mse": lambda x, y: np.linalg.norm(x - y) ** 2 / x.size,
+    "one_hot": lambda index, classes: np.eye(classes)[index],
+    "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
+    "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.longdouble))),
+    "softmax": lambda x, axis=-1: shifted_exp(x, axis),
+    "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
+        x, axis=axis, keepdims=keepdims, ddof=correction
+    ),
+    "stop_gradient": lambda x: x,
+    "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
+        x, axis=axis, keepdims=keepdims, ddof=correction
+    ),
+}
+
+
+def reference(case: Case) -> Callable[..., Any] | None:
+    """What the op is to agree with."""
+    return FORMULAS.get(case.op.name) or getattr(np, case.op.name, None)
+
+
+@over([case for case in CASES if reference(case) is not None])
+def test_value_is_the_reference(case: Case) -> None:
+    arguments, options = case.draw()
+    formula = reference(case)
+    assert formula is not None
+    expected = formula(*arguments, **options)
+    several = expected if isinstance(expected, list) else [expected]
+    for value, other in zip(values(case).run().values(), several, strict=True):
+        assert np.shape(value) == np.shape(other)
+        np.testing.assert_allclose(value, np.asarray(other, value.dtype), rtol=1e-13, atol=1e-14)
+
+
+def test_most_ops_have_a_reference() -> None:
+    without = {case.op.name for case in CASES if reference(case) is None}
+    assert len(without) < len({case.op.name for case in CASES}) / 4, sorted(without)

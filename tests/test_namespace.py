@@ -1,0 +1,100 @@
+"""The public names: complete, documented, without duplicates."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import graphc as gc
+from graphc import ops
+
+# Ops that graphc itself makes nodes of; a user gets them through the builder, through operators
+# and through the derivatives of other ops.
+INTERNAL = {
+    "argument",
+    "constant",
+    "dimension",
+    "embed",
+    "first_maximum",
+    "item",
+    "jvp_node",
+    "product_of_others",
+    "vjp_node",
+}
+
+OP_MODULES = [m.name for m in pkgutil.iter_modules(ops.__path__) if not m.name.startswith("_")]
+
+
+def test_every_public_name_resolves() -> None:
+    missing = [name for name in gc.__all__ if not hasattr(gc, name)]
+    assert missing == []
+
+
+def test_no_public_name_is_listed_twice() -> None:
+    twice = [name for name, count in Counter(gc.__all__).items() if count > 1]
+    assert twice == []
+
+
+def test_graphcs_own_names_are_sorted() -> None:
+    own = [name for name in gc.__all__ if name not in ops.__all__]
+    assert own == sorted(own)
+    assert gc.__all__ == [*own, *ops.__all__]
+
+
+@pytest.mark.parametrize("name", OP_MODULES)
+def test_names_of_ops_are_sorted(name: str) -> None:
+    names = getattr(importlib.import_module(f"graphc.ops.{name}"), "__all__", [])
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("name", OP_MODULES)
+def test_names_of_ops_are_public(name: str) -> None:
+    module = importlib.import_module(f"graphc.ops.{name}")
+    for public in getattr(module, "__all__", []):
+        assert getattr(gc, public) is getattr(module, public), public
+
+
+@pytest.mark.parametrize("name", sorted(set(gc.__all__) - {"__version__"}))
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    value = getattr(gc, name)
+    inherited = None if isinstance(value, type) else type(value).__doc__
+    assert value.__doc__, f"{name} has no docstring"
+    assert value.__doc__ != inherited, f"{name} has no docstring of its own"
+
+
+def test_every_op_is_public() -> None:
+    # In a process of its own: other tests register ops, as users do.
+    code = """
+import json, graphc
+from graphc.ir.op import OPS
+public = [name for name in OPS if not name.startswith("_")]
+print(json.dumps([public, [name for name in public if name in graphc.__all__]]))
+"""
+    fresh = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(gc.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    declared, reachable = json.loads(fresh.stdout)
+    assert {"softmax", "relu", "matmul"} <= set(reachable)
+    assert set(declared) - set(reachable) == INTERNAL
+
+
+def test_a_misspelt_name_gets_an_answer() -> None:
+    with pytest.raises(AttributeError, match="did you mean 'softmax'") as caught:
+        gc.sofmax
+    assert "sofmax" in str(caught.value)
+
+
+def test_a_name_like_no_other_is_refused() -> None:
+    with pytest.raises(AttributeError, match=r"graphc has no 'qqqqqq'$"):
+        gc.qqqqqq
