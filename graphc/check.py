@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphc.api import Module, compile
-from graphc.autodiff.partition import is_cotangent
 from graphc.errors import DifferentiationError
 from graphc.ir import dims
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, INT, float64, shape_text
 from graphc.passes.precision import with_dtype

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from graphc.autodiff.derivative import expand_derivatives
-from graphc.autodiff.partition import Partition, is_cotangent, partition
+from graphc.autodiff.partition import Partition, partition
 from graphc.errors import DeclarationError, DifferentiationError, UsageError, suggest
 from graphc.frontends.initializers import initial_expression
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, differentiable_path, topological
-from graphc.ir.graph import Graph, Parameter
+from graphc.ir.graph import Graph, Parameter, is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
@@ -227,7 +227,7 @@ class Compilation:
         )
         cut = len(results) + len(graph.updates)
         outputs, derived = joint.roots[:cut], joint.roots[cut:]
-        parts = partition(outputs, derived)
+        parts = partition(outputs, derived, bars)
         return replace(module, **self.cut(joint, parts, outputs, derived, wrt, bars), loss=loss)
 
     def cut(

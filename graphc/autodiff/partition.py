@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphc.ir import dims
 from graphc.ir.function import sizes_read, topological
-from graphc.ir.graph import ARGUMENT, CONSTANT
+from graphc.ir.graph import ARGUMENT, CONSTANT, is_cotangent
 from graphc.ir.node import Node
 
 
@@ -23,11 +23,10 @@ class Partition:
     sizes: tuple[str, ...]
 
 
-def partition(outputs: Sequence[Node], gradients: Sequence[Node]) -> Partition:
-    """Which forward values the gradients are computed from.
-
-    Arguments of kind `cotangent` belong to backward alone.
-    """
+def partition(
+    outputs: Sequence[Node], gradients: Sequence[Node], cotangents: Sequence[Node]
+) -> Partition:
+    """Which forward values the gradients are computed from, beside the cotangents."""
     order = topological([*outputs, *gradients])
     forward = set(topological(outputs))
     backward: list[Node] = []
@@ -46,17 +45,13 @@ def partition(outputs: Sequence[Node], gradients: Sequence[Node]) -> Partition:
             continue
         backward.append(node)
         stack.extend(node.args)
-    needed = {name for node in backward for size in sizes_read(node) for name in dims.names(size)}
+    read = [size for node in [*backward, *cotangents] for size in sizes_read(node)]
+    needed = {name for size in read for name in dims.names(size)}
     shown = {dims.pure_name(size) for node in seen if node.op is ARGUMENT or node in residuals
              for size in node.shape}  # fmt: skip
     kept = [node for node in order if node in residuals]
     hidden = [name for name in sorted(needed) if name not in shown]
     return Partition(tuple(kept), tuple(hidden))
-
-
-def is_cotangent(node: Node) -> bool:
-    """Whether a node is the argument by which a cotangent enters backward."""
-    return node.op is ARGUMENT and node.params.kind == "cotangent"
 
 
 def is_free(node: Node) -> bool:

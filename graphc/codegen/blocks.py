@@ -16,7 +16,6 @@ from graphc.codegen.functions import (
     field_names,
     function,
     indented,
-    is_cotangent,
     outputs_text,
     plain,
     returned,
@@ -27,6 +26,7 @@ from graphc.codegen.functions import (
 from graphc.codegen.literals import LINE, bracketed, quoted
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
+from graphc.ir.graph import is_cotangent
 from graphc.lower.program import Program
 
 

@@ -14,7 +14,7 @@ from graphc.codegen.literals import LINE, bracketed, number, quoted
 from graphc.codegen.printer import guard_lines, size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
-from graphc.ir.graph import CONSTANT
+from graphc.ir.graph import CONSTANT, is_cotangent
 from graphc.ir.node import Node
 from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names, identifier
@@ -138,11 +138,6 @@ def cotangent_lines(program: Program, names: Names) -> list[str]:
             + (f", {sizes})" if sizes else ")"),
         ]
     return ["    " + line for line in lines]
-
-
-def is_cotangent(node: Node) -> bool:
-    """Whether an argument is a cotangent."""
-    return bool(node.op.name == "argument" and node.params.kind == "cotangent")
 
 
 # --- results -----------------------------------------------------------------------------------

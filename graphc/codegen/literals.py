@@ -90,13 +90,11 @@ def array(value: np.ndarray[Any, Any]) -> str | None:
         return None
     encoded = base64.b64encode(value.astype(value.dtype.newbyteorder("<")).tobytes()).decode()
     pieces = [encoded[i : i + 84] for i in range(0, len(encoded), 84)]
-    text = "".join(f'\n            "{piece}"' for piece in pieces)
+    text = "\n".join(f'        "{piece}"' for piece in pieces)
     code = value.dtype.newbyteorder("<").str
     shape = ", ".join(map(str, value.shape))
-    return (
-        f"np.frombuffer(\n    base64.b64decode(\n        ({text}\n        )\n    ),\n"
-        f'    dtype="{code}",\n).reshape({shape})'
-    )
+    decoded = f"base64.b64decode(\n{text}\n    )"
+    return f'np.frombuffer(\n    {decoded},\n    dtype="{code}",\n).reshape({shape})'
 
 
 def nested(value: np.ndarray[Any, Any], indent: int) -> str:

@@ -297,3 +297,8 @@ ITEM = Op(
     call=_not_callable,
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
 )
+
+
+def is_cotangent(node: Node) -> bool:
+    """Whether a node is the argument by which a cotangent enters backward."""
+    return node.op is ARGUMENT and node.params.kind == "cotangent"

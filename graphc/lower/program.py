@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from graphc.errors import DeclarationError
 from graphc.ir import dims
 from graphc.ir.function import sizes_read
-from graphc.ir.graph import CONSTANT, Graph
+from graphc.ir.graph import CONSTANT, Graph, is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.types import Guard
 from graphc.lower.schedule import schedule
@@ -90,6 +90,8 @@ def read_sizes(
         text = node.op.emission.template(node).text if node.op.emission.numpy else ""
         if "{:" in text:
             sizes += sizes_read(node)
+    for node in filter(is_cotangent, arguments):
+        sizes += node.shape
     shapes = [size for node in arguments for size in node.shape if not isinstance(size, int)]
     repeated = Counter(name for size in shapes for name in set(dims.names(size)))
     sizes += [size for size in shapes if dims.pure_name(size) is None]
@@ -98,10 +100,10 @@ def read_sizes(
 
 
 def shown(name: str, arguments: Sequence[Node]) -> tuple[Node, int]:
-    """The first argument and axis whose size is just this name."""
+    """The first argument and axis whose size is just this name; cotangents may be None."""
     for node in arguments:
         for axis, size in enumerate(node.shape):
-            if dims.pure_name(size) == name:
+            if dims.pure_name(size) == name and not is_cotangent(node):
                 return node, axis
     raise DeclarationError(
         f"the size {name!r} cannot be read off any argument",
