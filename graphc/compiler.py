@@ -250,6 +250,7 @@ class Compilation:
             in_order(arguments, self.declared()),
             outputs,
             kept=parts.residuals,
+            kept_sizes=parts.sizes,
         )  # fmt: skip
         backward = lower(
             "backward",

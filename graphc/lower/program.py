@@ -45,12 +45,14 @@ def lower(
     *,
     order: Sequence[Node] | None = None,
     kept: Sequence[Node] = (),
+    kept_sizes: Sequence[str] = (),
     given_sizes: Sequence[str] = (),
 ) -> Program:
     """The program of a function.
 
     order        the results in the order in which they should be completed
     kept         values that something outside reads: residuals
+    kept_sizes   names of sizes that something outside reads
     given_sizes  names of sizes that are arguments of their own
     """
     graph = (*results, *arguments)[0].graph
@@ -63,7 +65,7 @@ def lower(
     guards = tuple(dict.fromkeys(g for node in steps for g in graph.guards.get(node, ())))
     sizes = {
         name: None if name in given_sizes else shown(name, arguments)
-        for name in read_sizes(steps, arguments, guards)
+        for name in dict.fromkeys([*read_sizes(steps, arguments, guards), *kept_sizes])
     }
     return Program(
         name, graph, tuple(arguments), steps, tuple(results), inline, sizes, guards

@@ -184,6 +184,7 @@ def linear(
     call: Callable[..., Any],
     operands: tuple[str, ...] = ("x",),
     samples: tuple[Draw, ...] = (),
+    noun: str = "",
 ) -> Op:
     """Declare an op that is linear in its first operand; others (indices) have no derivative.
 
@@ -204,6 +205,7 @@ def linear(
         vjp=vjp,
         jvp=linear_jvp,
         family="linear",
+        noun=noun,
         samples=samples,
     )
 

@@ -91,7 +91,7 @@ def _samples(low: float = -2.0, empty: bool = True) -> tuple[Draw, ...]:
 
 
 sum = linear(
-    "sum", "the sum of x over axes",
+    "sum", "the sum of x over axes", noun="total",
     parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum"),
     transpose=spread, call=_count_call, samples=_samples(),
 )  # fmt: skip
@@ -130,7 +130,7 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
 
     even = f"{name} over axes, ties: shared evenly"
     return Op(
-        name=name, doc=doc, operands=("x",), parameters=("axes", "keepdims"),
+        name=name, doc=doc, operands=("x",), parameters=("axes", "keepdims"), noun=f"{name}imum",
         infer=_infer, emission=_method(name), call=_call, vjp=vjp, jvp=jvp,
         kink={"torch": even, "jax": even, "textbook": f"{name} over axes, ties: the first"},
         samples=_samples(),
