@@ -43,7 +43,7 @@ def compile_model() -> ModuleType:
     if compiled.returncode:
         sys.exit(compiled.returncode)  # graphc has said why
     spec = importlib.util.spec_from_file_location(GENERATED.stem, ROOT / GENERATED)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

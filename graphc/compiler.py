@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from graphc.autodiff.derivative import expand_derivatives
-from graphc.autodiff.partition import Partition, partition
+from graphc.autodiff.partition import partition
 from graphc.errors import DeclarationError, DifferentiationError, UsageError, suggest
 from graphc.frontends.initializers import initial_expression
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
-from graphc.ir.function import Function, differentiable_path, topological
+from graphc.ir.function import Function, influences, topological
 from graphc.ir.graph import Graph, Parameter, is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
 from graphc.lower.interpreter import interpret
 from graphc.lower.module import Hyperparameter, LoweredModule, LoweredOptimizer, SelfTest
-from graphc.lower.program import Program, lower
+from graphc.lower.program import lower
 from graphc.lower.schedule import backward_order
 from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report
@@ -60,6 +60,22 @@ class Options:
         return chosen | ({} if self.stabilize else {"stabilize": "false"})
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be computed.
+
+    infer, train  the results of each function, by group
+    wrt, bars     what is differentiated by, and the cotangents of what is differentiated
+    loss          the name of the scalar that is differentiated; None for several outputs
+    """
+
+    infer: dict[str, list[Node]]
+    train: dict[str, list[Node]]
+    wrt: list[Node]
+    bars: list[Node]
+    loss: str | None
+
+
 @dataclass(slots=True)
 class Compilation:
     """One compilation of one graph."""
@@ -79,13 +95,12 @@ class Compilation:
                 f"graph {graph.name!r} has no outputs and no loss",
                 hint='declare one with g.output("y", y) or g.loss(…)',
             )
+        if options.inference and not graph.outputs:
+            raise UsageError("--inference needs an output; the graph declares a loss only")
         self.name_results()
-        module = self.inference_part()
-        if options.inference:
-            if module.predict is None:
-                raise UsageError("--inference needs an output; the graph declares a loss only")
-            return module
-        module = self.training_part(module)
+        plan = self.plan()
+        results = self.optimized(plan)
+        module = self.training_part(plan, results, self.inference_part(results))
         if options.optimizer is not None:
             module = replace(module, optimizer=self.optimizer_part(module, options.optimizer))
         return replace(module, self_test=self.self_test(module))
@@ -97,7 +112,7 @@ class Compilation:
         if self.graph.objective is not None:
             self.graph.hint(self.graph.objective, "loss")
 
-    # --- functions ----------------------------------------------------------------------------
+    # --- what is computed ---------------------------------------------------------------------
 
     def declared(self) -> tuple[Node, ...]:
         """All arguments, in the order of signatures."""
@@ -106,74 +121,40 @@ class Compilation:
         states = [node for node, _ in graph.states.values()]
         return (*parameters, *states, *graph.inputs.values())
 
-    def optimized(
-        self, name: str, outputs: Iterable[tuple[str, Node]], mode: str, more: Iterable[Node] = ()
-    ) -> Function:
-        """A function after all passes."""
-        declared = (*self.declared(), *more)
-        function = Function(name, self.graph, tuple(outputs), declared)
-        pipeline = Pipeline(
-            expand_derivatives, self.options.kinks, self.options.stabilize, self.report, self.after
-        )
-        return pipeline.run(function, mode)
-
-    def inference_part(self) -> LoweredModule:
-        """predict and evaluate."""
-        graph = self.graph
-        predict = evaluate = None
-        if graph.outputs:
-            function = self.optimized("predict", graph.outputs.items(), "infer")
-            predict = lower("predict", function.arguments, function.roots)
-        if graph.objective is not None and not self.options.inference:
-            function = self.optimized("evaluate", [("loss", graph.objective)], "infer")
-            evaluate = lower("evaluate", function.arguments, function.roots)
-        used = {node for p in (predict, evaluate) if p is not None for node in p.arguments}
-        return self.described(predict, evaluate, used)
-
-    def described(
-        self, predict: Program | None, evaluate: Program | None, used: set[Node]
-    ) -> LoweredModule:
-        """The module as far as inference needs it."""
+    def plan(self) -> Plan:
+        """The results of each function, before any pass."""
         graph, options = self.graph, self.options
-        every = not options.inference
-        parameters = [p for p in graph.parameters.values() if every or p.node in used]
-        initial = {
-            node.params.name: initial_expression(init, node)
-            for node, init in [(p.node, p.init) for p in parameters] + list(graph.states.values())
+        loss = [] if graph.objective is None else [graph.objective]
+        infer = {"predict": list(graph.outputs.values()), "evaluate": loss}
+        if options.inference:
+            return Plan({"predict": infer["predict"]}, {}, [], [], None)
+        name, targets = self.targets()
+        wrt = self.variables()
+        if not targets or not wrt:
+            if options.optimizer is not None or options.wrt:
+                raise DifferentiationError("there is nothing to differentiate")
+            return Plan(infer, {}, [], [], None)
+        nodes = list(targets.values())
+        self.check_reachable(nodes, wrt)
+        with graph.quiet():
+            bars = [graph.argument("cotangent", n, y.shape, y.dtype) for n, y in targets.items()]
+            gradients = vjp(nodes, wrt, bars, allow_unused=True)
+        train = {
+            "results": nodes if name else list(graph.outputs.values()),
+            "updates": list(graph.updates.values()),
+            "gradients": gradients,
         }
-        return LoweredModule(
-            graph=graph,
-            parameters=tuple(parameters),
-            inputs=tuple(n for n in graph.inputs.values() if every or n in used),
-            outputs=tuple(graph.outputs),
-            predict=predict,
-            evaluate=evaluate,
-            forward=None,
-            backward=None,
-            loss=None,
-            residuals=(),
-            sizes=(),
-            gradients=(),
-            updates=(),
-            initial=initial,
-            optimizer=None,
-            kinks=(),
-            options=options.described(),
-            digest=digest(graph, options),
-            command=options.command,
-            version=options.version,
-        )
+        return Plan(infer, train, wrt, bars, name)
 
-    # --- training -------------------------------------------------------------------------------
-
-    def targets(self) -> tuple[str | None, list[tuple[str, Node]]]:
+    def targets(self) -> tuple[str | None, dict[str, Node]]:
         """What is differentiated: the loss under its name, or (None, the outputs)."""
         graph = self.graph
         if graph.objective is not None:
-            return "loss", [("loss", graph.objective)]
-        outputs = [(n, y) for n, y in graph.outputs.items() if y.dtype.kind == FLOAT]
-        if len(graph.outputs) == 1 and len(outputs) == 1 and not outputs[0][1].shape:
-            return outputs[0][0], outputs
+            return "loss", {"loss": graph.objective}
+        outputs = {name: y for name, y in graph.outputs.items() if y.dtype.kind == FLOAT}
+        (first, *_) = graph.outputs
+        if len(graph.outputs) == 1 and outputs and not outputs[first].shape:
+            return first, outputs
         return None, outputs
 
     def variables(self) -> list[Node]:
@@ -181,105 +162,32 @@ class Compilation:
         graph, options = self.graph, self.options
         for pattern in options.freeze:
             if not fnmatch.filter(graph.parameters, pattern):
-                known = suggest(pattern, graph.parameters)
-                raise UsageError(f"--freeze {pattern!r} fits no parameter", hint=known)
-        if options.wrt:
-            known_nodes = {n: p.node for n, p in graph.parameters.items()} | graph.inputs
-            for name in options.wrt:
-                if name not in known_nodes:
-                    raise UsageError(
-                        f"wrt {name!r} is no parameter and no input",
-                        hint=suggest(name, known_nodes),
-                    )
-                if known_nodes[name].dtype.kind != FLOAT:
-                    described = graph.describe(known_nodes[name], site=True)
-                    raise DifferentiationError(f"wrt has to be a float, got {described}")
-            return [known_nodes[name] for name in dict.fromkeys(options.wrt)]
-        trainable = [p.node for name, p in graph.parameters.items() if self.is_trained(name, p)]
-        if trainable or graph.parameters:
-            return trainable
-        return [node for node in graph.inputs.values() if node.dtype.kind == FLOAT]
+                close = suggest(pattern, graph.parameters)
+                raise UsageError(f"--freeze {pattern!r} fits no parameter", hint=close)
+        if not options.wrt:
+            if graph.parameters:
+                return [p.node for n, p in graph.parameters.items() if self.is_trained(n, p)]
+            return [node for node in graph.inputs.values() if node.dtype.kind == FLOAT]
+        known = {name: p.node for name, p in graph.parameters.items()} | graph.inputs
+        for name in options.wrt:
+            if name not in known:
+                close = suggest(name, known)
+                raise UsageError(f"wrt {name!r} is no parameter and no input", hint=close)
+            if known[name].dtype.kind != FLOAT:
+                described = graph.describe(known[name], site=True)
+                raise DifferentiationError(f"wrt has to be a float, got {described}")
+        return [known[name] for name in dict.fromkeys(options.wrt)]
 
     def is_trained(self, name: str, parameter: Parameter) -> bool:
         """Whether a parameter is trainable and not frozen."""
         frozen = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.options.freeze)
         return parameter.trainable and not frozen
 
-    def training_part(self, module: LoweredModule) -> LoweredModule:
-        """forward and backward, by partition of the joint function."""
-        graph = self.graph
-        loss, targets = self.targets()
-        wrt = self.variables()
-        if not targets or not wrt:
-            if self.options.optimizer is not None or self.options.wrt:
-                raise DifferentiationError("there is nothing to differentiate")
-            return module
-        self.check_reachable([y for _, y in targets], wrt)
-        with graph.quiet():
-            bars = [graph.argument("cotangent", n, y.shape, y.dtype) for n, y in targets]
-            gradients = vjp([y for _, y in targets], wrt, bars, allow_unused=True)
-        results = targets if loss else list(graph.outputs.items())
-        joint = self.optimized(
-            "joint",
-            [*results, *graph.updates.items(), *(("gradient", g) for g in gradients)],
-            "train",
-            bars,
-        )
-        cut = len(results) + len(graph.updates)
-        outputs, derived = joint.roots[:cut], joint.roots[cut:]
-        parts = partition(outputs, derived, bars)
-        return replace(module, **self.cut(joint, parts, outputs, derived, wrt, bars), loss=loss)
-
-    def cut(
-        self,
-        joint: Function,
-        parts: Partition,
-        outputs: Sequence[Node],
-        derived: Sequence[Node],
-        wrt: Sequence[Node],
-        bars: Sequence[Node],
-    ) -> dict[str, Any]:
-        """The fields of a module that come from the joint function."""
-        graph = self.graph
-        sources = set(topological([*outputs, *parts.residuals])) - set(bars)
-        arguments = [node for node in self.declared() if node in sources]
-        sized = [node for node in self.declared() if node not in sources]
-        arguments += [n for n in sized if any(s in size_names(n) for s in parts.sizes)]
-        forward = lower(
-            "forward",
-            in_order(arguments, self.declared()),
-            outputs,
-            kept=parts.residuals,
-            kept_sizes=parts.sizes,
-        )  # fmt: skip
-        backward = lower(
-            "backward",
-            [*parts.residuals, *bars],
-            derived,
-            order=backward_order(derived, wrt, forward.order),
-            given_sizes=parts.sizes,
-        )
-        rows = [
-            node.op.kink[self.options.kinks]
-            for node in topological([y for _, y in self.targets()[1]])
-            if node.op.kink is not None
-        ]
-        return {
-            "forward": forward,
-            "backward": backward,
-            "residuals": parts.residuals,
-            "sizes": parts.sizes,
-            "gradients": tuple(w.params.name for w in wrt),
-            "updates": tuple(graph.updates),
-            "kinks": tuple(dict.fromkeys(rows)),
-        }
-
     def check_reachable(self, targets: Sequence[Node], wrt: Sequence[Node]) -> None:
         """Raise DifferentiationError for a wrt whose gradient would be zero everywhere."""
-        if self.options.allow_unused:
-            return
+        reached = influences(targets)
         for node in wrt:
-            if set(targets).isdisjoint(differentiable_path(targets, [node])):
+            if node not in reached and not self.options.allow_unused:
                 described = self.graph.describe(node, site=True)
                 names = ", ".join(self.graph.describe(y, site=True) for y in targets)
                 raise DifferentiationError(
@@ -287,6 +195,106 @@ class Compilation:
                     site=self.graph.site_of(node),
                     hint="leave it out with --wrt or --freeze, or pass --allow-unused",
                 )
+
+    def optimized(self, plan: Plan) -> dict[str, list[Node]]:
+        """The results of each function after all passes.
+
+        Training and inference go through them together unless a value depends on the mode.
+        """
+        listed = [*plan.infer.values(), *plan.train.values()]
+        everything = topological([node for nodes in listed for node in nodes])
+        if any(node.op.name == "by_mode" for node in everything):
+            return self.passed(plan, plan.infer, "infer") | self.passed(plan, plan.train, "train")
+        return self.passed(plan, plan.infer | plan.train, "train")
+
+    def passed(self, plan: Plan, groups: dict[str, list[Node]], mode: str) -> dict[str, list[Node]]:
+        """Groups of results after all passes."""
+        outputs = tuple((group, node) for group, nodes in groups.items() for node in nodes)
+        function = Function(mode, self.graph, outputs, (*self.declared(), *plan.bars))
+        pipeline = Pipeline(
+            expand_derivatives, self.options.kinks, self.options.stabilize, self.report, self.after
+        )
+        result: dict[str, list[Node]] = {group: [] for group in groups}
+        for group, node in pipeline.run(function, mode).outputs:
+            result[group].append(node)
+        return result
+
+    # --- programs -------------------------------------------------------------------------------
+
+    def arguments(self, results: Sequence[Node]) -> list[Node]:
+        """The declared arguments that results need, in order."""
+        needed = set(topological(results))
+        return [node for node in self.declared() if node in needed]
+
+    def inference_part(self, results: dict[str, list[Node]]) -> LoweredModule:
+        """The module as far as inference needs it: predict and evaluate."""
+        graph, options = self.graph, self.options
+        programs = {
+            name: lower(name, self.arguments(results[name]), results[name])
+            for name in ("predict", "evaluate")
+            if results.get(name)
+        }
+        used = {node for program in programs.values() for node in program.arguments}
+        every = not options.inference
+        parameters = [p for p in graph.parameters.values() if every or p.node in used]
+        states = list(graph.states.values())
+        initial = [(p.node, p.init) for p in parameters] + states
+        return LoweredModule(
+            graph=graph,
+            parameters=tuple(parameters),
+            inputs=tuple(n for n in graph.inputs.values() if every or n in used),
+            outputs=tuple(graph.outputs),
+            predict=programs.get("predict"),
+            evaluate=programs.get("evaluate"),
+            initial={n.params.name: initial_expression(init, n) for n, init in initial},
+            options=options.described(),
+            digest=digest(graph, options),
+            command=options.command,
+            version=options.version,
+        )
+
+    def training_part(
+        self, plan: Plan, results: dict[str, list[Node]], module: LoweredModule
+    ) -> LoweredModule:
+        """forward and backward, by partition of the joint function."""
+        if not plan.train:
+            return module
+        outputs = results["results"] + results["updates"]
+        gradients = results["gradients"]
+        parts = partition(outputs, gradients, plan.bars)
+        arguments = set(self.arguments([*outputs, *parts.residuals]))
+        shown = {name for node in arguments for name in size_names(node)}
+        for name in parts.sizes:
+            # A size that only a cotangent has is read off an argument that is not used otherwise.
+            if name not in shown:
+                arguments.update([n for n in self.declared() if name in size_names(n)][:1])
+        forward = lower(
+            "forward",
+            [node for node in self.declared() if node in arguments],
+            outputs,
+            kept=parts.residuals,
+            kept_sizes=parts.sizes,
+        )
+        backward = lower(
+            "backward",
+            [*parts.residuals, *plan.bars],
+            gradients,
+            order=backward_order(gradients, plan.wrt, forward.order),
+            given_sizes=parts.sizes,
+        )
+        kinked = [node.op.kink for node in topological(plan.train["results"])]
+        rows = [kink[self.options.kinks] for kink in kinked if kink is not None]
+        return replace(
+            module,
+            forward=forward,
+            backward=backward,
+            loss=plan.loss,
+            residuals=parts.residuals,
+            sizes=parts.sizes,
+            gradients=tuple(w.params.name for w in plan.wrt),
+            updates=tuple(self.graph.updates),
+            kinks=tuple(dict.fromkeys(rows)),
+        )
 
     def optimizer_part(self, module: LoweredModule, optimizer: Optimizer) -> LoweredOptimizer:
         """The update of one parameter, and which parameters it is applied to."""
@@ -356,12 +364,6 @@ def measure(
     ]
     loss = [(None, float(known[module.forward.results[0]]))] if module.loss else []
     return (*loss, *slopes)
-
-
-def in_order(nodes: Iterable[Node], declared: Sequence[Node]) -> list[Node]:
-    """The nodes in the order in which they are declared."""
-    chosen = set(nodes)
-    return [node for node in declared if node in chosen]
 
 
 def size_names(node: Node) -> set[str]:

@@ -124,7 +124,8 @@ def torch_prod(T: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def torch_getitem(T: Any, x: Any, key: tuple[Any, ...]) -> Any:
     """torch has no negative steps."""
-    flipped = [i for i, entry in enumerate(key) if entry == "reversed"]
+    read = [entry for entry in key if entry is not None]
+    flipped = [axis for axis, entry in enumerate(read) if entry == "reversed"]
     return T.flip(x, flipped)[numpy_key(key, reverse=slice(None))]
 
 
@@ -224,9 +225,8 @@ def listed() -> list[RandomOp]:
           lambda T, x, y: x * (y <= x - 0.03), lambda n, a, b: hull(n, a, (0, 0)), smooth=False),
         R("where", "three_operands", lambda x, y, z: gc.where(x > y + 0.09, z, x),
           lambda T, x, y, z: T.where(x > y + 0.09, z, x), hull, smooth=False),
-        R("broadcast_like", "two", lambda x, y: gc.broadcast_to(x, (x + y).shape),
-          lambda T, x, y: T.broadcast_to(x, T.broadcast_shapes(x.shape, y.shape)),
-          lambda n, a, b: a, smooth=False),
+        R("broadcast_like", "two", lambda x, y: gc.broadcast_to(x, (x + y).shape) * y,
+          lambda T, x, y: x * y, corners(lambda a, b: a * b)),
         R("times_int", "int", lambda x, k: k * x, lambda T, x, k: k * x,
           lambda n, a: (-3 * largest(a), 3 * largest(a))),
         # over axes
@@ -257,6 +257,8 @@ def listed() -> list[RandomOp]:
         R("flatten", "one", lambda x: x.reshape(-1), lambda T, x: x.flatten(), hull),
         R("permute", "order", lambda x, axes: gc.permute_dims(x, axes),
           lambda T, x, axes: x.permute(axes), hull),
+        R("repeat", "one", lambda x: gc.broadcast_to(x, (2, *x.shape)),
+          lambda T, x: x.expand(2, *x.shape), hull, smooth=False),
         R("expand_dims", "new_axis", lambda x, axis: gc.expand_dims(x, axis),
           lambda T, x, axis: x.unsqueeze(axis), hull),
         R("squeeze", "unit_axes", gc.squeeze, lambda T, x, axis: x.squeeze(axis), hull),

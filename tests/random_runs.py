@@ -88,7 +88,7 @@ def by_reference(
         for more in (EXPAND_RULES, rules):
             function = rewrite(function, table(more, len(OPS)), Report())
         verify(function)
-        program = lower("reference", function.arguments, function.roots)
+        program = lower("reference", function.declared, function.roots)
     given = {node: arrays[name] for name, node in declared.items()}
     known = interpret(program, given | dict(zip(bars, cotangents(graph, recipe), strict=True)))
     found = iter([known[root] for root in function.roots])
@@ -114,7 +114,7 @@ def by_program(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:
     sizes = {name: recipe.sizes[name] for name in lowered.sizes}
     derived = interpret(lowered.backward, known, sizes)
     values = [known[node] for node in lowered.forward.results]
-    if lowered.loss is not None and lowered.predict is not None:
+    if recipe.loss is not None and lowered.predict is not None:
         predicted = interpret(lowered.predict, given)
         values += [predicted[node] for node in lowered.predict.results]
     gradients = [derived[node] for node in lowered.backward.results]

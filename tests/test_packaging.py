@@ -1,8 +1,8 @@
 """What users install: the wheel that is built from the sdist, and an editable checkout.
 
-The templates lie beside the package in a checkout and inside it in a wheel, and `py.typed` is easily
-forgotten: both are looked at where users have them. Nothing here reaches for the network: hatchling
-is taken from the environment of the tests, and so are NumPy, SymPy and Jinja.
+The templates lie beside the package in a checkout and inside it in a wheel, and `py.typed` is
+easily forgotten: both are looked at where users have them. Nothing here reaches for the network:
+hatchling is taken from the environment of the tests, and so are NumPy, SymPy and Jinja.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def command(arguments: Sequence[str | Path], folder: Path) -> str:
     return done.stdout
 
 
-def offline(subcommand: str) -> list[str]:
-    """Pip of this environment, without an index and without dependencies."""
-    return [sys.executable, "-m", "pip", subcommand, "-q", "--no-index", "--no-deps"]
+def pip(*arguments: str | Path) -> list[str | Path]:
+    """Pip of this environment, without an index, without dependencies, with hatchling from here."""
+    options = ["-q", "--no-index", "--no-deps", "--no-build-isolation"]
+    return [sys.executable, "-m", "pip", *arguments, *options]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("built")
     command([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder], ROOT)
     (sdist,) = folder.glob("graphc-*.tar.gz")
-    command([*offline("wheel"), "--no-build-isolation", "-w", folder, sdist], folder)
+    command([*pip("wheel"), "-w", folder, sdist], folder)
     (wheel,) = folder.glob("graphc-*.whl")
     return sdist, wheel
 
@@ -83,8 +84,7 @@ def environment_of(folder: Path) -> Path:
 
 def install(python: Path, arguments: Sequence[str | Path]) -> None:
     """Install graphc into another environment."""
-    pip = [sys.executable, "-m", "pip", "--python", python, *offline("install")[3:]]
-    command([*pip, "--no-build-isolation", *arguments], python.parent)
+    command([*pip("--python", python, "install"), *arguments], python.parent)
 
 
 def check_compiles(python: Path, package: Path, templates: Path, folder: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphc.ir import dims
 from graphc.ir.function import sizes_read, topological
-from graphc.ir.graph import ARGUMENT, CONSTANT, is_cotangent
+from graphc.ir.graph import ARGUMENT, CONSTANT, ITEM, is_cotangent
 from graphc.ir.node import Node
 
 
@@ -54,5 +54,10 @@ def partition(
 
 
 def is_free(node: Node) -> bool:
-    """Whether making a value again costs nothing: a view, or a size."""
-    return (node.op.emission.view or not node.args) and len(node.types) == 1
+    """Whether making a value again costs nothing: a view, or a size.
+
+    One of several results is as free as all of them: only arrays can be residuals.
+    """
+    if node.op is ITEM:
+        return is_free(node.args[0])
+    return node.op.emission.view or not node.args

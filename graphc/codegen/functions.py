@@ -82,32 +82,28 @@ def arguments_of(program: Program, names: Names, *, state: bool = False) -> list
 def checks(program: Program, names: Names) -> list[str]:
     """Statements that check each argument, and read the named sizes off it.
 
-    An axis of a named size binds the name where it first stands alone, and is compared afterwards;
-    arguments whose sizes are computed from names come after those that show the names.
+    A named size is bound where it first stands alone, and compared afterwards. Arguments with sizes
+    that are computed from names come last, and are checked again if they bind such a name.
     """
+    reads: dict[Node, list[str]] = {}
+    for node, line in size_lines(program, names):
+        reads.setdefault(node, []).append(line)
+    plain = [n for n in program.arguments if all(map(is_plain, n.shape))]
+    computed = [n for n in program.arguments if not all(map(is_plain, n.shape))]
     lines: list[str] = []
     bound: set[str] = set()
-    reads = dict.fromkeys(node for node, _ in size_lines(program, names))
-    waiting = list(program.arguments)
-    while waiting:
-        ready = next(
-            (n for n in waiting if all(is_known(size, bound) for size in n.shape)), waiting[0]
-        )
-        waiting = [node for node in waiting if node is not ready]
-        lines.append(check(ready, names, bound))
-        if ready in reads:
-            for node, line in size_lines(program, names):
-                if node is ready:
-                    lines.append(line)
-            bound.update(
-                name for name, source in program.sizes.items() if source and source[0] is ready
-            )
+    for node in [*plain, *computed]:
+        unknown = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)
+        lines += [check(node, names, bound), *reads.get(node, [])]
+        bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
+        if unknown:
+            lines.append(check(node, names, bound))
     return ["    " + line for line in lines + guard_lines(program, names)]
 
 
-def is_known(size: dims.Extent, bound: set[str]) -> bool:
-    """Whether a size can be checked, or is a bare name that binds itself."""
-    return dims.pure_name(size) is not None or bound.issuperset(dims.names(size))
+def is_plain(size: dims.Extent) -> bool:
+    """Whether a size is a number or just a name."""
+    return isinstance(size, int) or dims.pure_name(size) is not None
 
 
 def check(node: Node, names: Names, bound: set[str]) -> str:

@@ -40,10 +40,12 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     if declared:
         yield load_params(declared)
     fixed = all(isinstance(size, int) for node in declared for size in node.shape)
-    trained = [node for node in declared if node.params.name in module.gradients]
+    derived = set(module.gradients)
+    trained = [node for node in declared if node.params.name in derived]
     if training and trained and fixed:
         yield ravel_params(trained)
-        yield unravel_params(trained, [node for node in declared if node not in set(trained)])
+        frozen = [node for node in declared if node.params.name not in derived]
+        yield unravel_params(trained, frozen)
 
 
 def init(
@@ -219,8 +221,7 @@ def train_step(context: Context) -> FunctionView:
     variable = {}
     for name in lowered.trained:
         key = quoted(name)
-        parameter = next(p.node for p in module.parameters if p.node.params.name == name)
-        variable[name] = context.names.of(parameter)
+        variable[name] = context.names.of(module.graph.parameters[name].node)
         targets = [variable[name], *(f"{variable[name]}_{slot}" for slot in lowered.slots)]
         given = [f"params[{key}]", f"grads[{key}]"]
         given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]

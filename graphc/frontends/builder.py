@@ -183,8 +183,7 @@ class Graph(arena.Graph):
         for size in sizes:
             if isinstance(size, int) and size < 0:
                 raise DeclarationError(f"{kind} {name!r} has a negative size in {shape!r}")
-        declared = [*self.inputs, *self.parameters, *self.states]
-        if name in declared:
+        if any(name in table for table in (self.inputs, self.parameters, self.states)):
             before = next(n for n in self.nodes if n.op is ARGUMENT and n.params.name == name)
             raise DeclarationError(
                 f"there is already {before.params.kind} {self.describe(before, site=True)}"

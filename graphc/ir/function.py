@@ -80,6 +80,15 @@ def differentiable_path(outputs: Sequence[Node], wrt: Sequence[Node]) -> list[No
     return [node for node in order if node in ahead]
 
 
+def influences(outputs: Sequence[Node]) -> set[Node]:
+    """The nodes that a derivative of the outputs can be taken by: those that reach one of them."""
+    reached = {node for node in outputs if node.types[0].dtype.kind == FLOAT}
+    for node in reversed(topological(outputs)):
+        if node in reached and node.op.differentiable:
+            reached.update(arg for arg in node.args if arg.types[0].dtype.kind == FLOAT)
+    return reached
+
+
 def substitute(roots: Sequence[Node], replaced: dict[Node, Node]) -> list[Node]:
     """The roots with nodes exchanged for others of the same type."""
     done = dict(replaced)

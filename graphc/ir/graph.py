@@ -122,9 +122,10 @@ class Graph:
 
     def rebuild(self, node: Node, args: tuple[Node, ...]) -> Node:
         """The node with other operands; the node itself if they are the same."""
-        if all(new is old for new, old in zip(args, node.args, strict=True)):
-            return node
-        return self.intern(node.op, args, node.params)
+        for new, old in zip(args, node.args, strict=True):
+            if new is not old:
+                return self.intern(node.op, args, node.params)
+        return node
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant: the value is copied, and kept bit for bit in the given dtype."""

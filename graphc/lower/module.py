@@ -68,18 +68,18 @@ class LoweredModule:
     outputs: tuple[str, ...]
     predict: Program | None
     evaluate: Program | None
-    forward: Program | None
-    backward: Program | None
-    loss: str | None
-    residuals: tuple[Node, ...]
-    sizes: tuple[str, ...]
-    gradients: tuple[str, ...]
-    updates: tuple[str, ...]
     initial: Mapping[str, str | np.ndarray[Any, Any]]
-    optimizer: LoweredOptimizer | None
-    kinks: tuple[str, ...]
     options: Mapping[str, str]
     digest: str
     command: str
     version: str
+    forward: Program | None = None
+    backward: Program | None = None
+    loss: str | None = None
+    residuals: tuple[Node, ...] = ()
+    sizes: tuple[str, ...] = ()
+    gradients: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
+    kinks: tuple[str, ...] = ()
+    optimizer: LoweredOptimizer | None = None
     self_test: SelfTest | None = None

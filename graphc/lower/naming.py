@@ -31,6 +31,7 @@ class Names:
         self.graph = graph
         self.taken = {*reserved, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
         self.given: dict[Node | str, str] = {}
+        self.suffixes: dict[str, int] = {}  # the last one tried, for each wanted identifier
 
     def of(self, node: Node) -> str:
         """The identifier of a value; the first call decides it."""
@@ -46,10 +47,11 @@ class Names:
 
     def free(self, wanted: str) -> str:
         """The wanted identifier, suffixed with a number if it is taken; it is taken from then."""
-        name, count = wanted, 1
+        name, count = wanted, self.suffixes.get(wanted, 1)
         while name in self.taken:
             count += 1
             name = f"{wanted[: MAX_LENGTH - len(str(count)) - 1]}_{count}"
+        self.suffixes[wanted] = count
         self.taken.add(name)
         return name
 

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.errors import DifferentiationError, DTypeError, GraphcError, ShapeError
 from graphc.ir import dims
 from graphc.ir.emission import Emission
-from graphc.ir.function import differentiable_path
+from graphc.ir.function import influences
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
@@ -78,8 +78,9 @@ def _items(node: Node) -> list[Node]:
 
 
 def _check_reachable(targets: Sequence[Node], wrt: Sequence[Node]) -> None:
+    reached = influences(targets)
     for node in wrt:
-        if set(targets).isdisjoint(differentiable_path(targets, [node])):
+        if node not in reached:
             names = ", ".join(t.graph.describe(t, site=True) for t in targets)
             raise DifferentiationError(
                 f"wrt {node.graph.describe(node, site=True)} does not reach {names}",
@@ -177,6 +178,6 @@ def jacobian(output: Node, wrt: Node) -> Node:
 def hessian(output: Node, wrt: Node) -> Node:
     """All ∂²output/∂wrt_i∂wrt_j of a scalar output, of shape `wrt.shape + wrt.shape`."""
     gradient = grad(output, wrt)
-    if not differentiable_path([gradient], [wrt]):
+    if wrt not in influences([gradient]):
         return zeros_like(reshape(gradient, gradient.shape + (1,) * wrt.ndim) + wrt)
     return jacobian(gradient, wrt)

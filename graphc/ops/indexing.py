@@ -15,7 +15,7 @@ from graphc.ir.op import Op
 from graphc.ir.types import Guard, TensorType, equal_sizes
 from graphc.ops.families import composite, linear
 from graphc.ops.operands import operand, operands, require_float, require_int
-from graphc.ops.shape import arange_on, as_size, expand_dims
+from graphc.ops.shape import arange_on, as_count, as_size, expand_dims
 from graphc.runtime import arrays
 
 __all__ = ["getitem", "one_hot", "pick"]
@@ -89,7 +89,8 @@ def _normalize(key: Any, x: Node) -> Key:
             continue
         position = _bound(entry, size, 0)
         if isinstance(position, int) and isinstance(size, int) and not 0 <= position < size:
-            raise ShapeError(f"index {entry} does not exist in an axis of {size}")
+            name = x.graph.describe(x, site=True)
+            raise ShapeError(f"index {entry} does not exist in axis {axis - 1} of {name}")
         result.append(position)
     return tuple(result)
 
@@ -226,7 +227,8 @@ embed: Op = linear(
 
 
 def _one_hot_call(op: Op, index: Any, classes: Any) -> Node:
-    return op.node((require_int("one_hot", "labels", operand(index)),), as_size(classes))
+    labels = require_int("one_hot", "labels", operand(index))
+    return op.node((labels,), as_count("one_hot", classes))
 
 
 def _one_hot_body(index: Node, classes: Extent) -> Node:

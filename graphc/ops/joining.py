@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from graphc.errors import GraphcError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Extent, Shape
@@ -13,9 +15,9 @@ from graphc.ir.emission import Emission, size_text
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
-from graphc.ir.types import TensorType, TupleType, equal_sizes, normalize_axis
+from graphc.ir.types import Guard, TensorType, TupleType, equal_sizes
 from graphc.ops.families import linear_jvp
-from graphc.ops.operands import operand, operands, require_rank
+from graphc.ops.operands import axis_of, operand, operands, require_rank
 from graphc.ops.shape import as_size, zeros_like, zeros_of
 
 __all__ = ["concat", "split", "stack"]
@@ -44,7 +46,7 @@ def _concat_infer(require: Any, *rest: Any) -> TensorType:
 
 def _concat_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
     nodes = tuple(require_rank("concat", node, 1) for node in _listed("concat", arrays))
-    return op.node(nodes, normalize_axis(axis, nodes[0].ndim))
+    return op.node(nodes, axis_of("concat", axis, nodes[0]))
 
 
 def _concat_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
@@ -97,7 +99,7 @@ def _stack_infer(require: Any, *rest: Any) -> TensorType:
 
 def _stack_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
     nodes = _listed("stack", arrays)
-    return op.node(nodes, normalize_axis(axis, nodes[0].ndim + 1))
+    return op.node(nodes, axis_of("stack", axis, nodes[0], added=1))
 
 
 stack = Op(
@@ -118,6 +120,10 @@ stack = Op(
 
 def _split_infer(require: Any, x: TensorType, sizes: Shape, axis: int) -> TupleType:
     require(equal_sizes(sum_sizes(sizes), x.shape[axis]))
+    for size in sizes if len(set(sizes)) > 1 else ():
+        # NumPy would cut a shorter axis without a word, into parts of other sizes.
+        if not dims.at_least(size, 0, sizes_from=0):
+            require(Guard(size, ">=", 0, f"a part of {size} elements cannot be cut off"))
     return TupleType(
         tuple(TensorType((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
     )
@@ -156,9 +162,12 @@ _split = Op(
 def split(x: Any, sections: Any, axis: int = 0) -> list[Node]:
     """x cut along an axis: into so many equal parts, or at a list of positions."""
     x = require_rank("split", operand(x), 1)
-    axis = normalize_axis(axis, x.ndim)
+    axis = axis_of("split", axis, x)
     size = x.shape[axis]
-    if isinstance(sections, int):
+    if not isinstance(sections, (list, tuple, np.ndarray)):
+        sections = as_size(sections)
+        if not isinstance(sections, int):
+            raise ShapeError(f"split: the number of parts is an int, got {sections}")
         if sections < 1 or (isinstance(size, int) and size % sections):
             raise ShapeError(
                 f"split: {size} does not divide into {sections} equal parts",

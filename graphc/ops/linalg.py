@@ -93,5 +93,6 @@ def dot(a: Any, b: Any) -> Node:
     """np.dot for operands of at most two axes: x @ y, or x * y where one has none."""
     x, y = operands(a, b)
     if x.ndim > 2 or y.ndim > 2:
-        raise UnsupportedError("dot takes at most two axes", hint="use gc.matmul")
+        names = ", ".join(node.graph.describe(node, site=True) for node in (x, y))
+        raise UnsupportedError(f"dot takes at most two axes, got {names}", hint="use gc.matmul")
     return x @ y if x.ndim and y.ndim else x * y

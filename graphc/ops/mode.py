@@ -15,7 +15,7 @@ __all__ = ["by_mode"]
 
 def _infer(require: Any, train: TensorType, infer: TensorType) -> TensorType:
     if train != infer:
-        raise ShapeError("by_mode needs two values of one type")
+        raise ShapeError("needs two values of one type")
     return train
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from graphc.errors import ShapeError
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
-from graphc.ir.types import normalize_axes, normalize_axis
 from graphc.ops.elementwise import exp, log, stop_gradient
 from graphc.ops.families import composite, given
-from graphc.ops.operands import operand
+from graphc.ops.operands import axes_of, axis_of, flag, operand
 from graphc.ops.reduction import max, restored, sum
 from graphc.ops.shape import squeeze
 
@@ -46,12 +45,12 @@ def _axis_call(op: Op, x: Any, axis: int = -1) -> Node:
     x = operand(x, floating=True)
     if x.ndim == 0:
         raise ShapeError(f"{op.name} needs an axis, got {x.graph.describe(x, site=True)}")
-    return op.node((x,), normalize_axis(axis, x.ndim))
+    return op.node((x,), axis_of(op.name, axis, x))
 
 
 def _axes_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
     x = operand(x, floating=True)
-    return op.node((x,), normalize_axes(axis, x.ndim), bool(keepdims))
+    return op.node((x,), axes_of(op.name, axis, x), flag(op.name, "keepdims", keepdims))
 
 
 def _softmax_rule(g: Node, y: Node) -> Node:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError, UnsupportedError
+from graphc.errors import DTypeError, GraphcError, ShapeError, UnsupportedError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission, size_text
@@ -23,6 +23,7 @@ from graphc.ir.types import (
     as_dtype,
     bool_,
     int64,
+    normalize_axes,
     promote,
 )
 
@@ -129,6 +130,30 @@ def require_rank(op: str, x: Node, rank: int) -> Node:
         name = x.graph.describe(x, site=True)
         raise ShapeError(f"{op} expects at least {rank} axes, got {name}")
     return x
+
+
+def axis_of(op: str, axis: object, x: Node, added: int = 0) -> int:
+    """An axis of x counted from the front; `added` axes come to those that x has.
+
+    Raises ShapeError, naming op and operand, if there is none such.
+    """
+    return axes_of(op, (axis,), x, added)[0]
+
+
+def axes_of(op: str, axis: object, x: Node, added: int = 0) -> tuple[int, ...]:
+    """Sorted axes of x counted from the front; None means all of them."""
+    try:
+        return normalize_axes(axis, x.ndim + added)
+    except ShapeError as error:
+        name = x.graph.describe(x, site=True)
+        raise ShapeError(f"{op}: {error.message}: {name}") from None
+
+
+def flag(op: str, name: str, value: object) -> bool:
+    """An option that is True or False: NumPy's functions take others in some of its places."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise GraphcError(f"{op}: {name} is True or False, got {value!r}")
+    return bool(value)
 
 
 # --- the two ops that operands are lifted with -------------------------------------------------

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from graphc.errors import GraphcError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import VJP, Draw, Op
-from graphc.ir.types import FLOAT, TensorType, bool_, int64, normalize_axes
+from graphc.ir.types import FLOAT, TensorType, bool_, int64
 from graphc.ops.elementwise import mask, sqrt, square, where
 from graphc.ops.families import Kinked, composite, linear, without_axes
-from graphc.ops.operands import operand, size_node
+from graphc.ops.operands import axes_of, flag, operand, size_node
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
 from graphc.runtime import arrays
 
@@ -43,7 +44,7 @@ def _infer(require: Any, x: TensorType, axes: tuple[int, ...], keepdims: bool) -
 
 def _call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
     x = operand(x)
-    return op.node((x,), normalize_axes(axis, x.ndim), bool(keepdims))
+    return op.node((x,), axes_of(op.name, axis, x), flag(op.name, "keepdims", keepdims))
 
 
 def _float_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
@@ -146,7 +147,7 @@ first_maximum = Op(
     emission=Emission(
         lambda node: f"first_maximum({{x}}, {node.params.axes})", helpers=(arrays.first_maximum,)
     ),
-    call=lambda op, x, axis=None: op.node((operand(x),), normalize_axes(axis, operand(x).ndim)),
+    call=lambda op, x, axis=None: op.node((operand(x),), axes_of(op.name, axis, operand(x))),
     differentiable=False,
     samples=(
         lambda rng: ((rng.integers(0, 3, (3, 4)).astype(float),), {}),
@@ -223,8 +224,11 @@ def _moment_call(
     ddof: float | None = None,
 ) -> Node:  # fmt: skip
     x = operand(x, floating=True)
-    taken = float(correction if ddof is None else ddof)
-    return op.node((x,), normalize_axes(axis, x.ndim), bool(keepdims), taken)
+    taken = correction if ddof is None else ddof
+    if not isinstance(taken, (int, float)):
+        raise GraphcError(f"{op.name}: the correction is a number, got {taken!r}")
+    kept = flag(op.name, "keepdims", keepdims)
+    return op.node((x,), axes_of(op.name, axis, x), kept, float(taken))
 
 
 def _moment(name: str, doc: str, body: Callable[..., Node], vjp: VJP | None = None) -> Op:

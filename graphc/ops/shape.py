@@ -20,11 +20,9 @@ from graphc.ir.types import (
     as_dtype,
     equal_sizes,
     int64,
-    normalize_axes,
-    normalize_axis,
 )
 from graphc.ops.families import linear
-from graphc.ops.operands import operand, require_rank
+from graphc.ops.operands import axes_of, axis_of, operand, require_rank
 
 __all__ = [
     "arange", "broadcast_to", "expand_dims", "matrix_transpose", "permute_dims", "reshape",
@@ -37,9 +35,11 @@ __all__ = [
 def _permute_call(op: Op, x: Any, axes: Any = None) -> Node:
     x = operand(x)
     order = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
-    if sorted(normalize_axis(a, x.ndim) for a in order) != list(range(x.ndim)):
-        raise ShapeError(f"permute_dims expects each of {x.ndim} axes once, got {order}")
-    return op.node((x,), tuple(normalize_axis(a, x.ndim) for a in order))
+    places = tuple(axis_of("permute_dims", axis, x) for axis in order)
+    if sorted(places) != list(range(x.ndim)):
+        name = x.graph.describe(x, site=True)
+        raise ShapeError(f"permute_dims expects each axis of {name} once, got {order}")
+    return op.node((x,), places)
 
 
 def _permute_text(node: Node) -> str:
@@ -79,7 +79,7 @@ def swapaxes(x: Any, first: int, second: int) -> Node:
     """x with two axes swapped."""
     x = operand(x)
     order = list(range(x.ndim))
-    i, j = normalize_axis(first, x.ndim), normalize_axis(second, x.ndim)
+    i, j = (axis_of("swapaxes", axis, x) for axis in (first, second))
     order[i], order[j] = order[j], order[i]
     return permute_dims(x, tuple(order))
 
@@ -105,6 +105,14 @@ def as_size(size: Any) -> Extent:
         return int(size.__index__())
     except AttributeError:
         raise ShapeError(f"a size is an int or the name of a dimension, got {size!r}") from None
+
+
+def as_count(op: str, size: Any) -> Extent:
+    """A size that is not negative."""
+    count = as_size(size)
+    if isinstance(count, int) and count < 0:
+        raise ShapeError(f"{op}: a size is not negative, got {count}")
+    return count
 
 
 def _reshape_infer(require: Any, x: TensorType, shape: Shape) -> TensorType:
@@ -135,11 +143,9 @@ def tuple_of(shape: Shape) -> str:
 
 def _reshape_call(op: Op, x: Any, *shape: Any, **options: Any) -> Node:
     target = options.get("shape", options.get("newshape", shape[0] if len(shape) == 1 else shape))
-    sizes = as_shape(target)
-    for size in sizes:
-        if isinstance(size, int) and size < -1:
-            raise ShapeError(f"reshape: a size is not negative, got {size}")
-    return op.node((operand(x),), sizes)
+    several = target if isinstance(target, (tuple, list)) else (target,)
+    sizes = (as_size(size) for size in several)
+    return op.node((operand(x),), tuple(n if n == -1 else as_count("reshape", n) for n in sizes))
 
 
 def _reshape_text(node: Node) -> str:
@@ -169,7 +175,7 @@ reshape: Op = linear(
 def _expand_call(op: Op, x: Any, axis: Any = 0) -> Node:
     x = operand(x)
     several = axis if isinstance(axis, (tuple, list)) else (axis,)
-    return op.node((x,), normalize_axes(axis, x.ndim + len(several)))
+    return op.node((x,), axes_of("expand_dims", axis, x, added=len(several)))
 
 
 def _expand_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> TensorType:
@@ -206,7 +212,7 @@ expand_dims = linear(
 def _squeeze_call(op: Op, x: Any, axis: Any = None) -> Node:
     x = operand(x)
     single = tuple(i for i, size in enumerate(x.shape) if size == 1)
-    axes = single if axis is None else normalize_axes(axis, x.ndim)
+    axes = single if axis is None else axes_of("squeeze", axis, x)
     for i in axes:
         if i not in single:
             raise ShapeError(f"squeeze: axis {i} of {x.graph.describe(x, site=True)} is not 1")
@@ -255,7 +261,9 @@ broadcast_to = linear(
     ),
     # The loop of the pullback sums over what was broadcast.
     transpose=lambda bar, y: bar,
-    call=lambda op, x, shape: op.node((operand(x),), as_shape(shape)),
+    call=lambda op, x, shape: op.node(
+        (operand(x),), tuple(as_count("broadcast_to", size) for size in as_shape(shape))
+    ),
     samples=(
         lambda rng: ((rng.normal(size=(3,)), (2, 3)), {}),
         lambda rng: ((rng.normal(size=(2, 1)), (4, 2, 3)), {}),
@@ -278,7 +286,7 @@ def zeros_of(node: Node, type: TensorType) -> Node:
 
 def _arange_call(op: Op, size: Any, dtype: Any = int64) -> Node:
     graph = current_graph()
-    return graph.intern(op, (), op.record(as_size(size), as_dtype(dtype)))
+    return graph.intern(op, (), op.record(as_count("arange", size), as_dtype(dtype)))
 
 
 def arange_on(graph: Any, size: Extent, dtype: DType = int64) -> Node:

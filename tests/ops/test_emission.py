@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import dims
-from graphc.ir.emission import evaluate
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.op import OPS
@@ -181,13 +179,3 @@ def test_results_share_no_memory_with_inputs_or_each_other(case: Case) -> None:
         if np.size(value) > 1:
             assert all(s for s, n in zip(np.asarray(value).strides, np.shape(value), strict=True)
                        if n > 1), name  # fmt: skip
-
-
-def test_a_size_in_a_template_is_spelled_as_one() -> None:
-    """`{:n}` is how emission texts mention sizes; the named-size tests rely on it."""
-    from graphc.ir.emission import size_text, tuple_text
-
-    n = dims.named("n")
-    assert size_text(2 * n + 1) == "2 * {:n} + 1"
-    assert (tuple_text((n,)), tuple_text((n, 3)), tuple_text(())) == ("({:n},)", "({:n}, 3)", "()")
-    assert evaluate is not None

@@ -1,0 +1,54 @@
+"""The memory layout of arguments changes no result: Fortran order, strides, reversed, offset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.ops.cases import CASES, DIFFERENTIABLE, Array, Case, first_order, over, values
+
+
+def fortran(value: Array) -> Array:
+    """A copy in Fortran order."""
+    return np.array(value, order="F")
+
+
+def spread(value: Array) -> Array:
+    """A copy of which every other element of every axis belongs to something else."""
+    wide = np.full([2 * n for n in value.shape], 77, value.dtype)
+    view = wide[(..., *(slice(None, None, 2) for _ in value.shape))]
+    view[...] = value
+    return view
+
+
+def reversed_(value: Array) -> Array:
+    """A copy whose strides are negative."""
+    back = (..., *(slice(None, None, -1) for _ in value.shape))
+    return np.asarray(np.array(value[back])[back])
+
+
+def read_only(value: Array) -> Array:
+    """A copy that must not be written to."""
+    copy = value.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+LAYOUTS: list[Callable[[Array], Array]] = [fortran, spread, reversed_, read_only]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__.strip("_"))
+@over(CASES)
+def test_the_layout_of_arguments_changes_nothing(
+    case: Case, layout: Callable[[Array], Array]
+) -> None:
+    model = first_order(case) if case in set(DIFFERENTIABLE) else values(case)
+    feeds = {name: layout(value) for name, value in model.feeds.items()}
+    for name, value in model.feeds.items():
+        np.testing.assert_array_equal(feeds[name], value)
+    expected = model.run()
+    for name, value in model.run(feeds).items():
+        # Sums and products of another order of elements differ in the last bits.
+        np.testing.assert_allclose(value, expected[name], rtol=1e-13, atol=1e-14, err_msg=name)

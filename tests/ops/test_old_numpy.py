@@ -1,0 +1,80 @@
+"""Generated code under NumPy 1.23.5: the same types and the same values as under today's.
+
+All modules run in one process of another interpreter. What differs is promotion: there a Python
+number beside a float32 scalar makes a float64, and value-based casting looks at ints.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphc.errors import DTypeError
+from tests.ops import run_modules
+from tests.ops.cases import (
+    CASES,
+    DIFFERENTIABLE,
+    FLOATS,
+    Array,
+    Case,
+    Model,
+    first_order,
+    over,
+    values,
+)
+from tests.ops.kinds import KINDS, of_kind
+
+# NumPy's own functions differ in the last bits from release to release.
+TOLERANCE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-13}
+
+
+def models(case: Case) -> Iterator[tuple[str, Model]]:
+    """The modules of a case: in both float dtypes, with derivatives, and in every other kind."""
+    for dtype in FLOATS:
+        make = first_order if case in set(DIFFERENTIABLE) else values
+        yield f"{case.op.name}_{case.sample}_{dtype}", make(case, dtype)
+    for kind in KINDS:
+        try:
+            yield f"{case.op.name}_{case.sample}_{kind.replace('/', '_')}", of_kind(case, kind)
+        except DTypeError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def old_results(
+    old_numpy_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Array]:
+    """The results of all modules under the old NumPy, as `module/number`."""
+    folder = tmp_path_factory.mktemp("modules")
+    feeds: dict[str, Array] = {}
+    for case in CASES:
+        for name, model in models(case):
+            (folder / f"{name}.py").write_text(model.module.source, encoding="utf-8")
+            feeds.update({f"{name}/{key}": value for key, value in model.feeds.items()})
+    np.savez(folder / "feeds.npz", **feeds)  # type: ignore[arg-type]
+    command = [str(old_numpy_python), run_modules.__file__, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "results.npz") as stored:
+        return {key: stored[key] for key in stored.files}
+
+
+@over(CASES)
+def test_the_old_numpy_computes_the_same(case: Case, old_results: dict[str, Array]) -> None:
+    for name, model in models(case):
+        assert f"{name}/error" not in old_results, old_results[f"{name}/error"]
+        with np.errstate(all="ignore"):
+            results = model.run()
+        for i, (key, value) in enumerate(results.items()):
+            old, declared = old_results[f"{name}/{i}"], model.graph.outputs[key]
+            assert (old.dtype, old.shape) == (declared.dtype.numpy, declared.shape), (name, key)
+            tolerance = TOLERANCE.get(old.dtype.name, 0.0)
+            finite = np.abs(value[np.isfinite(value)]) if tolerance else value
+            scale = float(np.max(finite, initial=1.0))
+            np.testing.assert_allclose(
+                old, value, rtol=tolerance, atol=tolerance * scale, err_msg=f"{name}: {key}"
+            )
