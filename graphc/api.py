@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import os
+import stat
 import tempfile
 import types
 from collections.abc import Callable, Sequence
@@ -129,26 +130,50 @@ def as_names(names: str | Sequence[str]) -> tuple[str, ...]:
 
 def check_writable(path: Path) -> None:
     """Raise UsageError unless a file can be written there."""
+    reason = obstacle(path)
+    if reason is not None:
+        raise UsageError(f"cannot write {str(path)!r}: {reason}")
+
+
+def obstacle(path: Path) -> str | None:
+    """What keeps a file from being written there, as far as can be told beforehand."""
     folder = path.parent
-    if not folder.is_dir():
-        raise UsageError(f"cannot write {str(path)!r}: there is no folder {str(folder)!r}")
-    if path.is_dir():
-        raise UsageError(f"cannot write {str(path)!r}: it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"cannot write {str(path)!r}: the folder is not writable")
+    try:
+        if not folder.is_dir():
+            return f"there is no folder {str(folder)!r}"
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except (OSError, ValueError) as error:  # a name that is too long, or has a NUL
+        return reason_of(error)
+    if stat.S_ISDIR(mode):
+        return "it is a folder"
+    if not stat.S_ISREG(mode):
+        return "it is a device or a pipe, which a file would replace"
+    if path.suffix == ".npz":
+        return "a module is a .py file, with large constants in an .npz file beside it"
+    return None if os.access(folder, os.W_OK) else "the folder is not writable"
+
+
+def reason_of(error: Exception) -> str:
+    """What the operating system says, without the file name that stands in the message already."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under another name beside it and rename it when it is complete."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+        handle, temporary = tempfile.mkstemp(prefix=".graphc.", dir=path.parent)
+        try:
+            with open(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {reason_of(error)}") from error

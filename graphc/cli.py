@@ -6,7 +6,11 @@ Exit status 0; 1 where a check failed; 2 for a usage or model error, told in one
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import os
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +20,7 @@ from graphc.api import VERSION, check_writable, compile
 from graphc.check import check
 from graphc.errors import GraphcError, UsageError
 from graphc.frontends.builder import Graph, default_dtype
-from graphc.frontends.model import load_model
+from graphc.frontends.model import load_model, split
 from graphc.frontends.optimizers import Optimizer, as_optimizer, sgd
 from graphc.inspect.formulas import ops_text
 from graphc.inspect.text import inspect_text, passes_text
@@ -146,29 +150,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         options.given = given
         status: int = options.run(options)
+        sys.stdout.flush()  # a pipe may turn out to be closed only here
         return status
-    except GraphcError as error:
-        if "--debug" in given:
-            raise
-        print(f"graphc: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in given:
             raise
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"graphc: internal error, please report it: {text}; --debug shows where",
-              file=sys.stderr)  # fmt: skip
-        return 2
+        print(f"graphc: {told(error)}", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 2
+
+
+def told(error: BaseException) -> str:
+    """An error in one line."""
+    if isinstance(error, GraphcError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, OSError):
+        return text
+    return f"internal error, please report it: {text}; --debug shows where"
 
 
 def loaded(options: argparse.Namespace) -> Graph:
-    """The model, in the float dtype that is asked for."""
-    if options.dtype is None:
-        return load_model(options.model)
-    with default_dtype(options.dtype):
+    """The model, in the float dtype that is asked for.
+
+    What the model prints goes to stderr: stdout may be the generated module.
+    """
+    dtype = options.dtype
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        contextlib.nullcontext() if dtype is None else default_dtype(dtype),
+    ):
         return load_model(options.model)
 
 
@@ -201,11 +216,10 @@ def optimizer_of(options: argparse.Namespace) -> Optimizer | None:
 def run_compile(options: argparse.Namespace) -> int:
     """graphc compile"""
     optimizer = optimizer_of(options)
-    target = Path(options.output)
+    target = Path(options.output).absolute()  # the model may change the working directory
     if options.output != "-":
-        check_writable(target)
-        if target.exists() and not options.force and b"__graphc__" not in target.read_bytes():
-            raise UsageError(f"{options.output!r} was not written by graphc", hint="pass --force")
+        check_writable(Path(options.output))
+        check_replaceable(target, options)
     module = compile(
         loaded(options),
         optimizer=optimizer,
@@ -218,20 +232,48 @@ def run_compile(options: argparse.Namespace) -> int:
     if options.output == "-":
         sys.stdout.write(module.source)
         return 0
+    if module.companion and not options.force:
+        check_companion(target)
     module.save(target)
     lines = module.source.count("\n")
-    print(f"wrote {target} ({lines} lines) from graph {module.lowered.graph.name!r}")
+    print(f"wrote {options.output} ({lines} lines) from graph {module.lowered.graph.name!r}")
     return 0
+
+
+def check_replaceable(target: Path, options: argparse.Namespace) -> None:
+    """Raise UsageError for an existing file that is not graphc's to replace."""
+    if not target.exists():
+        return
+    model = Path(options.model if Path(options.model).exists() else split(options.model)[0])
+    if model.exists() and model.samefile(target):
+        raise UsageError(f"{options.output!r} is the model itself")
+    if not options.force and not re.search(rb"^__graphc__ = ", target.read_bytes(), re.MULTILINE):
+        raise UsageError(f"{options.output!r} was not written by graphc", hint="pass --force")
+
+
+def check_companion(target: Path) -> None:
+    """Raise UsageError for an .npz file that does not belong to the module about to be replaced."""
+    companion = target.with_suffix(".npz")
+    if not companion.exists():
+        return
+    checksum = hashlib.sha256(companion.read_bytes()).hexdigest()
+    if not target.exists() or checksum.encode() not in target.read_bytes():
+        raise UsageError(
+            f"{companion.name!r} is needed for large constants, and there is such a file",
+            hint="pass --force to replace it, or choose another name",
+        )
 
 
 def reproducing(options: argparse.Namespace) -> str:
     """The command that makes the module again, with file names in place of paths."""
-    words = [
-        Path(word).name if word in (options.model, options.output, options.templates) else word
-        for word in options.given
-        if word not in ("--debug", "--force")
-    ]
-    return " ".join(["graphc", *words])
+    paths = [path for path in (options.model, options.output, options.templates) if path]
+    words = ["graphc"]
+    for word in options.given:
+        if word not in ("--debug", "--force"):
+            # As a word of its own, or in --output=FILE, -oFILE.
+            path = max((p for p in paths if word.endswith(p)), key=len, default="")
+            words.append(word.removesuffix(path) + Path(path).name if path else word)
+    return shlex.join(words)
 
 
 def run_inspect(options: argparse.Namespace) -> int:

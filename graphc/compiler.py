@@ -165,9 +165,8 @@ class Compilation:
                 close = suggest(pattern, graph.parameters)
                 raise UsageError(f"--freeze {pattern!r} fits no parameter", hint=close)
         if not options.wrt:
-            if graph.parameters:
-                return [p.node for n, p in graph.parameters.items() if self.is_trained(n, p)]
-            return [node for node in graph.inputs.values() if node.dtype.kind == FLOAT]
+            trained = [p.node for n, p in graph.parameters.items() if self.is_trained(n, p)]
+            return trained or [n for n in graph.inputs.values() if n.dtype.kind == FLOAT]
         known = {name: p.node for name, p in graph.parameters.items()} | graph.inputs
         for name in options.wrt:
             if name not in known:

@@ -26,3 +26,11 @@ def old_numpy_python() -> Path:
     version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert version == OLD_NUMPY, f"{path} has NumPy {version}"
     return path
+
+
+# --- golden files (tests/test_golden.py) ----------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/test_golden.py --update` writes the golden files instead of comparing them."""
+    parser.addoption("--update", action="store_true", help="write the golden files anew")

@@ -46,7 +46,16 @@ def pullback(
             continue
         for operand, contribution in contributions(node, bar, on_path, kinks):
             accumulate(bars, operand, contribution)
-    return [bar if isinstance(bar := bars.get(node), Node) else None for node in wrt]
+    return [received(bars, node) for node in wrt]
+
+
+def received(bars: dict[Node, Bar], node: Node) -> Node | None:
+    """The cotangent of a node, None where nothing arrived; an item's is kept by the whole."""
+    if node.op is ITEM:
+        parts = bars.get(node.args[0])
+        return parts[node.params.index] if isinstance(parts, list) else None
+    bar = bars.get(node)
+    return bar if isinstance(bar, Node) else None
 
 
 def accumulate(bars: dict[Node, Bar], node: Node, contribution: Node) -> None:

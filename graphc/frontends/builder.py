@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
@@ -39,7 +39,7 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 @contextmanager
 def path(name: str) -> Iterator[None]:
     """In here, parameters and labels are called `name.…`, so that a helper can be used twice."""
-    token = _path.set((*_path.get(), name))
+    token = _path.set((*_path.get(), _checked("path", name)))
     try:
         yield
     finally:
@@ -62,13 +62,13 @@ class Graph(arena.Graph):
 
     def __init__(self, name: str = "model", *, dtype: Any = None) -> None:
         chosen = _default_dtype.get() if dtype is None else _float_dtype(dtype)
-        super().__init__(name=str(name), dtype=chosen)
-        self._open = ExitStack()
-        self._caller: FrameType | None = None
+        super().__init__(name=_checked("graph", name), dtype=chosen)
+        self._open: list[tuple[AbstractContextManager[Any], FrameType | None]] = []
 
     def __enter__(self) -> Graph:
-        self._open.enter_context(arena.entered(self))
-        self._caller = caller_frame()
+        opened = arena.entered(self)
+        opened.__enter__()
+        self._open.append((opened, caller_frame()))
         return self
 
     def __exit__(
@@ -77,12 +77,12 @@ class Graph(arena.Graph):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._caller is not None:
-            for name, value in self._caller.f_locals.items():
+        opened, caller = self._open.pop()
+        if caller is not None:
+            for name, value in caller.f_locals.items():
                 if isinstance(value, Node) and value.graph is self and value not in self.labels:
                     self.label(value, name)
-        self._caller = None
-        self._open.close()
+        opened.__exit__(kind, error, traceback)
 
     # --- declarations -----------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Graph(arena.Graph):
 
         shape  ints, and names of dimensions that are known only when the module runs
         """
-        return self._declare("input", name, shape, dtype)
+        return self._declare("input", _checked("input", name), shape, dtype)
 
     def parameter(
         self,
@@ -107,7 +107,7 @@ class Graph(arena.Graph):
         init  the name of an initialiser (`he_normal`, `glorot_uniform`, `zeros`, …), a number, or
               an array of the shape
         """
-        name = scoped(name)
+        name = scoped(_checked("parameter", name))
         node = self._declare("parameter", name, shape, dtype)
         check_initializer(init, node)
         if trainable and node.dtype.kind != FLOAT:
@@ -122,7 +122,7 @@ class Graph(arena.Graph):
         self, name: str, shape: Any = (), *, init: object = "zeros", dtype: Any = None
     ) -> Node:
         """A value that is carried from one step to the next without a gradient (see `update`)."""
-        name = scoped(name)
+        name = scoped(_checked("state", name))
         node = self._declare("state", name, shape, dtype)
         check_initializer(init, node)
         self.states[name] = (node, _owned(init))
@@ -130,12 +130,20 @@ class Graph(arena.Graph):
 
     def update(self, state: Node, value: Any) -> None:
         """Declare what a state becomes in each training step."""
-        if not isinstance(state, Node) or state.op is not ARGUMENT or state.params.kind != "state":
+        name = next((name for name, (node, _) in self.states.items() if node is state), None)
+        if name is None:
             raise DeclarationError(f"update expects a state of this graph, got {state!r}")
-        name = state.params.name
         if name in self.updates:
-            raise DeclarationError(f"state {name!r} has an update already")
-        value = cast(self._own(value), state.dtype)
+            before = self.describe(self.updates[name], site=True)
+            raise DeclarationError(f"state {name!r} has an update already: {before}")
+        value = self._own(value)
+        if value.dtype.kind > state.dtype.kind:
+            raise DTypeError(
+                f"the update of {self.describe(state, site=True)} would lose more than precision: "
+                f"{self.describe(value, site=True)}",
+                hint="convert it with .astype",
+            )
+        value = cast(value, state.dtype)
         if value.shape != state.shape:
             raise DeclarationError(
                 f"the update of {self.describe(state, site=True)} has another shape: "
@@ -145,9 +153,11 @@ class Graph(arena.Graph):
 
     def output(self, name: str, value: Any) -> Node:
         """Declare a result of `predict`."""
+        name = _checked("output", name)
         if name in self.outputs:
-            raise DeclarationError(f"there is an output {name!r} already")
-        self.outputs[str(name)] = node = self._own(value)
+            before = self.describe(self.outputs[name], site=True)
+            raise DeclarationError(f"there is an output {name!r} already: {before}")
+        self.outputs[name] = node = self._own(value)
         return node
 
     def loss(self, value: Any) -> Node:
@@ -160,7 +170,7 @@ class Graph(arena.Graph):
         if node.shape or node.dtype.kind != FLOAT:
             raise DeclarationError(
                 f"the loss has to be a float scalar, got {described}",
-                hint="reduce it with .mean() or .sum()",
+                hint="reduce it with .mean() or .sum()" if node.shape else "convert with .astype",
             )
         self.objective = node
         return node
@@ -177,8 +187,6 @@ class Graph(arena.Graph):
         return as_shape(name)[0]  # type: ignore[return-value]
 
     def _declare(self, kind: str, name: str, shape: Any, dtype: Any) -> Node:
-        if not isinstance(name, str) or not name:
-            raise DeclarationError(f"the name of an {kind} is a string, got {name!r}")
         sizes = as_shape(shape)
         for size in sizes:
             if isinstance(size, int) and size < 0:
@@ -237,14 +245,18 @@ def target_of(code: CodeType, place: int) -> str | None:
     Only a plain `name = …` counts: the store follows the call at once.
     """
     if code not in _targets:
-        steps = list(dis.get_instructions(code))
+        steps = [s for s in dis.get_instructions(code) if s.opname != "EXTENDED_ARG"]
         found = {}
         for step, following in pairwise(steps):
             if following.opname.startswith(STORES):
                 stored = following.argval
-                found[step.offset] = stored[0] if isinstance(stored, tuple) else str(stored)
+                target = stored[0] if isinstance(stored, tuple) else str(stored)
             elif following.opname == "RETURN_VALUE":
-                found[step.offset] = RETURNED
+                target = RETURNED
+            else:
+                continue
+            # A frame that waits for a call stands at the call, or in the caches that follow it.
+            found.update(dict.fromkeys(range(step.offset, following.offset, 2), target))
         _targets[code] = found
     return _targets[code].get(place)
 
@@ -255,6 +267,15 @@ def line_of(code: CodeType, place: int) -> int:
         if index * 2 == place:
             return position[0] or code.co_firstlineno
     return code.co_firstlineno
+
+
+def _checked(kind: str, name: object) -> str:
+    """The name. Raises DeclarationError unless it can be a key of a dict and of an .npz file."""
+    if not isinstance(name, str) or not name:
+        raise DeclarationError(f"the name of the {kind} is a non-empty string, got {name!r}")
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in name):
+        raise DeclarationError(f"the name of the {kind} has a NUL or a lone surrogate: {name!r}")
+    return name
 
 
 def _float_dtype(dtype: Any) -> DType:

@@ -12,17 +12,19 @@ from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import size_text, tuple_text
 from graphc.ir.node import Node
-from graphc.ir.types import FLOAT
+from graphc.ir.types import FLOAT, DType
 from graphc.ops.operands import numpy_name
 
 
 def fans(node: Node) -> tuple[Extent, Extent]:
-    """How many inputs and outputs a unit has, for weights used as `x @ W`: (inputs, outputs)."""
-    if node.ndim < 2:
-        size = dims.product(node.shape)
-        return size, size
+    """How many inputs and outputs a unit has, for weights used as `x @ W`: (inputs, outputs).
+
+    1 where there are none, so that nothing is divided by zero: such a parameter has no elements.
+    """
     field = dims.product(node.shape[:-2])
-    return node.shape[-2] * field, node.shape[-1] * field
+    both = node.shape[-2:] if node.ndim > 1 else (dims.product(node.shape),) * 2
+    inputs, outputs = (size * field for size in both)
+    return (1 if inputs == 0 else inputs), (1 if outputs == 0 else outputs)
 
 
 def _root(gain: int, fan: str) -> str:
@@ -74,15 +76,26 @@ def check_initializer(init: object, node: Node) -> None:
             raise DeclarationError(f"initialiser {init!r} makes floats, not {node.dtype}")
         return
     try:
-        array = np.asarray(init, dtype=node.dtype.numpy)
-    except (TypeError, ValueError):
+        array = np.asarray(init)
+    except ValueError:  # rows of several lengths
+        array = np.asarray(None)
+    if not holds(node.dtype, array):
+        given = f"an array of {array.dtype}" if isinstance(init, np.ndarray) else repr(init)
         raise DeclarationError(
-            f"an initialiser is a name, a number or an array, got {init!r}"
-        ) from None
+            f"an initialiser of {node.dtype} is a name, a number or an array of the shape, "
+            f"got {given}"
+        )
     if array.ndim and array.shape != node.shape:
         raise DeclarationError(
             f"the initial value has shape {array.shape}, not that of {node.graph.describe(node)}"
         )
+
+
+def holds(dtype: DType, array: np.ndarray[Any, Any]) -> bool:
+    """Whether a dtype can take the values: floats may lose precision, ints not a bit."""
+    if dtype.kind == FLOAT:
+        return np.can_cast(array.dtype, dtype.numpy, "same_kind")
+    return array.dtype.kind in "biu" and np.array_equal(array.astype(dtype.numpy), array)
 
 
 def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
@@ -96,4 +109,5 @@ def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
     array = np.asarray(init, dtype=node.dtype.numpy)
     if array.ndim:
         return array
-    return f"np.full({tuple_text(node.shape)}, {array.item()!r}, {dtype})"
+    number = repr(array.item()).replace("inf", "np.inf").replace("nan", "np.nan")
+    return f"np.full({tuple_text(node.shape)}, {number}, {dtype})"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,8 +51,8 @@ def sgd(
     if nesterov and not momentum:
         raise UsageError("nesterov needs a momentum > 0")
     for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-        if not value >= 0:
-            raise UsageError(f"{name} has to be >= 0, got {value!r}")
+        if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+            raise UsageError(f"{name} has to be a number >= 0, got {value!r}")
     hyperparameters = [("lr", float(lr), "the learning rate")]
     if momentum:
         meaning = "how much of the last step's velocity stays"

@@ -42,7 +42,7 @@ def trace(
     with graph:
         nodes = {key: _declare(graph, key, given) for key, given in arguments.items()}
         results = function(**nodes)
-    for key, value in _named(results).items():
+    for key, value in _named(results):
         if not isinstance(value, Node):
             raise DeclarationError(f"{graph.name} returns {value!r}, which is no node")
         graph.output(key, value)
@@ -59,11 +59,11 @@ def _declare(graph: Graph, name: str, given: Any) -> Node:
     return graph.input(name, given)
 
 
-def _named(results: Any) -> dict[str, Any]:
+def _named(results: Any) -> list[tuple[str, Any]]:
     if isinstance(results, Mapping):
-        return {str(key): value for key, value in results.items()}
+        return [(str(key), value) for key, value in results.items()]
     if hasattr(results, "_asdict"):
-        return dict(results._asdict())
+        return list(results._asdict().items())
     if isinstance(results, (tuple, list)):
-        return {f"output_{i}": value for i, value in enumerate(results, 1)}
-    return {"output": results}
+        return [(f"output_{i}", value) for i, value in enumerate(results, 1)]
+    return [("output", results)]

@@ -89,7 +89,10 @@ def named(name: str) -> Dim:
 
 
 def floor_divide(dividend: Extent, divisor: Extent) -> Extent:
-    """`dividend // divisor`; what divides exactly is taken out of the floor."""
+    """`dividend // divisor`; what divides exactly is taken out of the floor.
+
+    Of a constant its whole part is, so that `(n - 1) // 2 + 1` and `(n + 1) // 2` are one size.
+    """
     if isinstance(dividend, int) and isinstance(divisor, int):
         return dividend // divisor
     quotient = exact_quotient(dividend, divisor)
@@ -97,9 +100,11 @@ def floor_divide(dividend: Extent, divisor: Extent) -> Extent:
         return quotient
     whole: Extent = 0
     if isinstance(divisor, int):
-        parts = {m: c // divisor for m, c in _terms(dividend).items() if c % divisor == 0}
-        whole = _intern(parts)
+        terms = _terms(dividend).items()
+        whole = _intern({m: c // divisor for m, c in terms if c % divisor == 0 or not m})
         dividend = dividend - whole * divisor
+        if isinstance(dividend, int):
+            return whole
     floor = _floors.setdefault((dividend, divisor), Floor(dividend, divisor))
     return whole + _intern({((floor, 1),): 1})
 

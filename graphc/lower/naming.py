@@ -57,12 +57,11 @@ class Names:
 
     def proposed(self, node: Node) -> str:
         """What a value would be called if every identifier were free."""
+        if node.op is CONSTANT:
+            return identifier(self.graph.label_of(node) or "constant").upper()
         own = self.graph.name_of(node)
         if own is not None:
-            name = identifier(own, node.op.name)
-            return name.upper() if node.op is CONSTANT else name
-        if node.op is CONSTANT:
-            return "CONSTANT"
+            return identifier(own, node.op.name)
         if node in self.graph.counterparts:
             suffix, primal = self.graph.counterparts[node]
             return f"{primal.op.noun or primal.op.name}_{suffix}"

@@ -185,6 +185,7 @@ def linear(
     operands: tuple[str, ...] = ("x",),
     samples: tuple[Draw, ...] = (),
     noun: str = "",
+    phrase: str = "",
 ) -> Op:
     """Declare an op that is linear in its first operand; others (indices) have no derivative.
 
@@ -206,6 +207,7 @@ def linear(
         jvp=linear_jvp,
         family="linear",
         noun=noun,
+        phrase=phrase,
         samples=samples,
     )
 

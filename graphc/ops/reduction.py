@@ -75,18 +75,20 @@ def _method(name: str) -> Emission:
     )
 
 
-def _samples(low: float = -2.0, empty: bool = True) -> tuple[Draw, ...]:
+def _samples(*, of_nothing: bool = False) -> tuple[Draw, ...]:
+    """No axes, one, several, none to reduce; `of_nothing` where that has a value."""
     cases: list[tuple[tuple[int, ...], dict[str, Any]]] = [
         ((2, 3), {}),
         ((2, 3), {"axis": 0}),
         ((2, 3, 2), {"axis": (0, -1), "keepdims": True}),
         ((), {}),
+        ((0, 3), {"axis": 1}),
     ]
-    if empty:
-        cases.append(((0, 3), {"axis": 1}))
+    if of_nothing:
+        cases.append(((0, 3), {"axis": 0}))
 
     def sample(shape: tuple[int, ...], options: dict[str, Any]) -> Draw:
-        return lambda rng: ((rng.uniform(low, 2, shape),), options)
+        return lambda rng: ((rng.uniform(-2, 2, shape),), options)
 
     return tuple(sample(*case) for case in cases)
 
@@ -94,7 +96,7 @@ def _samples(low: float = -2.0, empty: bool = True) -> tuple[Draw, ...]:
 sum = linear(
     "sum", "the sum of x over axes", noun="total",
     parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum"),
-    transpose=spread, call=_count_call, samples=_samples(),
+    transpose=spread, call=_count_call, samples=_samples(of_nothing=True),
 )  # fmt: skip
 mean = linear(
     "mean", "the sum of x over axes, divided by the number of its terms",
@@ -189,7 +191,7 @@ prod = Op(
     operands=("x",), parameters=("axes", "keepdims"),
     infer=_infer, emission=_method("prod"), call=_count_call,
     vjp=lambda index, bar, node, kinks: restored(bar, node) * _others(node),
-    jvp=_prod_jvp, samples=_samples(),
+    jvp=_prod_jvp, samples=_samples(of_nothing=True),
 )  # fmt: skip
 
 

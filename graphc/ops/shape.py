@@ -54,6 +54,7 @@ def _permute_text(node: Node) -> str:
 
 permute_dims: Op = linear(
     "permute_dims", "x with its axes in another order, reversed by default",
+    noun="transposed", phrase="{x}_T",
     parameters=("axes",),
     infer=lambda require, x, axes: TensorType(tuple(x.shape[a] for a in axes), x.dtype),
     emission=Emission(_permute_text, view=True),
@@ -306,4 +307,9 @@ arange = Op(
     infer=lambda require, size, dtype: TensorType((size,), dtype),
     emission=Emission(_arange_text),
     call=_arange_call, differentiable=False,
+    samples=(
+        lambda rng: ((5,), {}),
+        lambda rng: ((0,), {}),
+        lambda rng: ((3, "float32"), {}),
+    ),
 )  # fmt: skip

@@ -53,7 +53,7 @@ def is_scalar_broadcast(node: Node) -> bool:
 
 def view_of_scalar(node: Node) -> Node | None:
     """Another view of a repeated scalar is that scalar repeated otherwise."""
-    if node.op is broadcast_to or not is_scalar_broadcast(node.args[0]):
+    if node.op is broadcast_to or len(node.types) > 1 or not is_scalar_broadcast(node.args[0]):
         return None
     return broadcast_to(node.args[0].args[0], node.shape)
 
@@ -173,10 +173,8 @@ SIGNS = (
     Rule("x / (-y) = -(x / y)", x / -y, -(x / y), EXACT),
     Rule("x + (-y) = x - y", x + -y, x - y, EXACT),
     Rule("x - (-y) = x + y", x - -y, x + y, EXACT),
-    Rule("(-x) - y = -(x + y)", -x - y, -(x + y), EXACT, once=True),
     Rule("x * -1 = -x", x * -1.0, -x, EXACT),
     Rule("x / -1 = -x", x / -1.0, -x, EXACT),
-    Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), EXACT),
 )  # fmt: skip
 
 UNITS = (
@@ -263,6 +261,11 @@ def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
     return sum_over(x, node.params.axes, node.params.keepdims) * s
 
 
+ZEROS = (  # where terms cancel, the sign of the zero changes
+    Rule("(-x) - y = -(x + y)", -x - y, -(x + y), REASSOCIATE, once=True),
+    Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), REASSOCIATE),
+)  # fmt: skip
+
 SCALARS = (
     Rule("(x * s) * t = x * (s * t)", (x * s) * t, x * (s * t), REASSOCIATE,
          when=lambda x, s, t: bool(x.shape) and is_scalar(s) and is_scalar(t)),
@@ -292,4 +295,4 @@ POWERS = (
 )  # fmt: skip
 
 EXACT_RULES = (FOLD, *SHAPES, *SIGNS, *UNITS)
-REASSOCIATE_RULES = (*SCALARS, *PRODUCTS, *POWERS)
+REASSOCIATE_RULES = (*ZEROS, *SCALARS, *PRODUCTS, *POWERS)

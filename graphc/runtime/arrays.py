@@ -46,7 +46,7 @@ def first_maximum(x: Array, axes: tuple[int, ...]) -> Array:
 
 def product_of_others(x: Array) -> Array:
     """Along the last axis, for each element the product of all the others; no division."""
-    ones = np.ones((*x.shape[:-1], 1), x.dtype)
+    ones = np.ones_like(x[..., :1])
     before = np.concatenate([ones, x[..., :-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
     after = np.concatenate([ones, x[..., :0:-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
     result: Array = before * after[..., ::-1]

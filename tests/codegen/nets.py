@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 import graphc as gc
+from graphc.frontends.builder import default_dtype
 from graphc.ir import dims
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, INT
@@ -57,12 +58,13 @@ class Net:
         }
 
     def draw(self, node: Node, rng: np.random.Generator) -> Array:
-        """A random value: positive floats, labels 0 and 1."""
+        """A random value: floats up to 0.9, those of inputs positive; labels 0 and 1."""
         names = {name for size in node.shape for name in dims.names(size)}
         sizes = {name: self.sizes.get(name, DEFAULTS.get(name, 2)) for name in names}
         shape = [dims.evaluate(size, sizes) for size in node.shape]
         if node.dtype.kind == FLOAT:
-            return np.asarray(rng.uniform(0.2, 0.9, shape)).astype(node.dtype.numpy)
+            low = 0.2 if node.params.kind == "input" else -0.7
+            return np.asarray(rng.uniform(low, 0.9, shape)).astype(node.dtype.numpy)
         top = 2 if node.dtype.kind == INT else 1
         return np.asarray(rng.integers(0, top, shape, endpoint=top == 1)).astype(node.dtype.numpy)
 
@@ -99,6 +101,12 @@ def net(model: str, **options: Any) -> Net:
     """A model of the catalogue, with its own options unless others are given."""
     make, own = ALL[model]
     return Net(make(), options or own)
+
+
+def net64(model: str) -> Net:
+    """A model in float64, unless it asks for another dtype."""
+    with default_dtype("float64"):
+        return net(model)
 
 
 def built(

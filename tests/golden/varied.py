@@ -113,7 +113,6 @@ AWKWARD = [
     "1st",
     "_private",
     "__class__",
-    "W" * 60,
     "params",
     "{braces}",
     "{{ jinja }}",
@@ -160,6 +159,21 @@ def many_parameters() -> gc.Graph:
                 W = g.parameter("W", (3, 3), init="glorot_normal")
                 b = g.parameter("b", (3,))
                 y = y + np.tanh(y @ W + b)
+        g.output("y", y)
+        g.loss((y * y).mean())
+    return g
+
+
+def long_keys() -> gc.Graph:
+    """Keys as frameworks make them, nearly as long as a line."""
+    with gc.Graph("long_keys") as g:
+        x = g.input("x", ("batch", 4))
+        y: Any = x
+        for layer in range(2):
+            with gc.path(f"encoder.layers.{layer}.attention.self.query_projection"):
+                weight = g.parameter("weight", (4, 4), init="glorot_normal")
+                bias = g.parameter("bias", (4,))
+                y = np.tanh(y @ weight + bias)
         g.output("y", y)
         g.loss((y * y).mean())
     return g
@@ -234,6 +248,7 @@ VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "awkward_names": (awkward_names, {"optimizer": gc.sgd(momentum=0.5)}),
     "long_expression": (long_expression, {"wrt": "temperature_of_the_water"}),
     "many_parameters": (many_parameters, {"optimizer": gc.sgd(momentum=0.9)}),
+    "long_keys": (long_keys, {"optimizer": gc.sgd(momentum=0.9)}),
     "half": (half, {"optimizer": "sgd"}),
     "double": (double, {"optimizer": "sgd"}),
     "named_dimensions": (named_dimensions, {"optimizer": "sgd"}),

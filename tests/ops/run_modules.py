@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
         try:
             predict = importlib.import_module(path.stem).predict
             wanted = inspect.signature(predict).parameters
-            values = {k: v for k, v in feeds[path.stem].items() if k in wanted}
+            values = {k: v for k, v in feeds.get(path.stem, {}).items() if k in wanted}
             with np.errstate(all="ignore"):
                 result = predict(**values)
         except Exception as error:  # told to whoever compares

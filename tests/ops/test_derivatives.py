@@ -72,8 +72,7 @@ def test_every_element_of_the_vjp_is_a_difference(case: Case) -> None:
             unit = np.zeros_like(model.feeds[name])
             unit[place] = 1.0
             dots = slopes(values(case).run, values(case).feeds, {name: unit}, "y")
-            targets = [d for d, y in zip(dots, model.results, strict=True) if y in set(model.targets)]
-            expected[place] = sum(np.sum(w * d) for w, d in zip(weights, targets, strict=True))
+            expected[place] = sum(np.sum(w * d) for w, d in zip(weights, dots, strict=True))
         near(bar, expected, case)
 
 
@@ -173,8 +172,8 @@ def test_an_op_without_a_derivative_says_so(case: Case) -> None:
     model = declare(case)
     with pytest.raises(DifferentiationError) as caught:
         gc.vjp(model.targets, model.floats)
-    described = [model.graph.describe(node, site=True) for node in (model.floats[0], *model.targets)]
-    assert f"wrt {described[0]} does not reach {', '.join(described[1:])}" in str(caught.value)
+    x, *ys = (model.graph.describe(n, site=True) for n in (model.floats[0], *model.targets))
+    assert f"wrt {x} does not reach {', '.join(ys)}" in str(caught.value)
 
 
 @over(FLAT)

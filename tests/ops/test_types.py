@@ -76,9 +76,10 @@ def test_float32_and_float64_agree(case: Case) -> None:
 def test_every_dtype_is_computed_as_inferred_or_refused(case: Case, kind: str) -> None:
     try:
         model = of_kind(case, kind)
-    except DTypeError as error:
+    except DTypeError:
         assert kind != "float16"
-        assert case.op.name in str(error)
+        with pytest.raises(DTypeError, match=case.op.name):
+            of_kind(case, kind)
         return
     with np.errstate(all="ignore"):
         results = model.run()

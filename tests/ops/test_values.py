@@ -5,6 +5,7 @@ An op that is called like a NumPy function computes what that computes; nothing 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,8 @@ def embed(x: Array, shape: tuple[int, ...], key: Any) -> Array:
     """Each element of x at the place that its index is read from."""
     axes = [range(*span) if isinstance(span, tuple) else [span] for span in key]
     result = np.zeros(shape)
-    for value, *place in zip(x.ravel(), *(m.ravel() for m in np.meshgrid(*axes, indexing="ij"))):
-        result[tuple(place)] = value
+    for value, place in zip(x.ravel(), itertools.product(*axes), strict=True):
+        result[place] = value
     return result
 
 
@@ -48,6 +49,7 @@ def first_maximum(x: Array, axes: Any = None) -> Array:
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "cross_entropy": cross_entropy,
     "embed": embed,
     "first_maximum": first_maximum,

@@ -1,0 +1,88 @@
+"""README is true: its code runs, and what it says about adding an op is done here to the letter."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import graphc as gc
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def code(heading: str) -> list[str]:
+    """The Python blocks of a section."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+
+
+def test_the_model_compiles_to_the_lines_that_are_shown() -> None:
+    """The statements of README's `forward` and `backward` are those of the generated file."""
+    model, shown = code("What you write, what you get")
+    scope: dict[str, object] = {}
+    exec(model.replace('module.save("digits_net.py")', ""), scope)
+    module = scope["module"]
+    assert isinstance(module, gc.Module)
+    generated = [line.strip() for line in module.source.splitlines()]
+    lines = [line.strip() for line in shown.splitlines() if line.strip()]
+    assert len(lines) > 15
+    assert [line for line in lines if line not in generated] == []
+
+
+def test_the_traced_function_of_readme_runs() -> None:
+    """The one-line example of `gc.trace`, against NumPy."""
+    (example,) = re.findall(r"`(gc\.trace\(.*\))`", README)
+    graph = eval(example, {"gc": gc, "np": np})
+    net = SimpleNamespace(**vars(gc.compile(graph).load()))
+    rng = np.random.default_rng(0)
+    x, W = rng.normal(size=(5, 64)), rng.normal(size=(64, 10))
+    np.testing.assert_allclose(net.predict({"W": W}, x), np.tanh(x @ W), rtol=1e-4, atol=1e-5)
+
+
+def test_adding_an_op_touches_one_file_and_no_test(tmp_path: Path) -> None:
+    """README's declaration, put into a copy of the tree, is tested by the tests that are there."""
+    (declaration,) = code("Adding an op")
+    assert len(declaration.splitlines()) <= 10
+    for folder in ("graphc", "templates", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    ops = tmp_path / "graphc" / "ops" / "elementwise.py"
+    source = ops.read_text(encoding="utf-8")
+    source = source.replace("__all__ = [\n", '__all__ = [\n    "softsign",\n')
+    ops.write_text(f"{source}\n\n{declaration}", encoding="utf-8")
+
+    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "softsign", "-p",
+               "no:cacheprovider"]  # fmt: skip
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-3000:]
+    (passed,) = re.findall(r"(\d+) passed", run.stdout)
+    assert int(passed) >= 20
+
+    command = [sys.executable, "-m", "graphc", "ops"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "x_bar = out_bar * np.square(1 - np.abs(out))" in run.stdout
+
+
+def test_a_wrong_rule_of_a_new_op_is_noticed(tmp_path: Path) -> None:
+    """The same with the sign of the derivative turned round: the tests have to fail."""
+    (declaration,) = code("Adding an op")
+    for folder in ("graphc", "templates", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    ops = tmp_path / "graphc" / "ops" / "elementwise.py"
+    wrong = declaration.replace("g * square", "-g * square")
+    assert wrong != declaration
+    ops.write_text(f"{ops.read_text(encoding='utf-8')}\n\n{wrong}", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "softsign", "-p",
+               "no:cacheprovider"]  # fmt: skip
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "test_derivatives" in run.stdout
