@@ -108,9 +108,9 @@ def by_program(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:
     graph = lowered.graph
     bars = [n for n in lowered.backward.arguments
             if n.op is ARGUMENT and n.params.kind == "cotangent"]  # fmt: skip
-    given = {node: arrays[name] for name, node in arguments(graph).items()}  
+    given = {node: arrays[name] for name, node in arguments(graph).items()}
     known = interpret(lowered.forward, given)
-    known |= dict(zip(bars, cotangents(graph, recipe), strict=True))  
+    known |= dict(zip(bars, cotangents(graph, recipe), strict=True))
     sizes = {name: recipe.sizes[name] for name in lowered.sizes}
     derived = interpret(lowered.backward, known, sizes)
     values = [known[node] for node in lowered.forward.results]
@@ -124,14 +124,16 @@ def by_program(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:
 def by_module(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:
     """The generated code, called as a user calls it."""
     code = module.load()
-    bars = cotangents(module.lowered.graph, recipe)  
+    bars = cotangents(module.lowered.graph, recipe)
     result, residuals = call(code.forward, recipe, arrays)
     gradients = code.backward(residuals, *bars)
     values = listed(result)
     if recipe.loss is not None and recipe.outputs:
         values += listed(call(code.predict, recipe, arrays))
     elif recipe.loss is None:
-        for predicted, value in zip(listed(call(code.predict, recipe, arrays)), values, strict=True):
+        for predicted, value in zip(
+            listed(call(code.predict, recipe, arrays)), values, strict=True
+        ):
             np.testing.assert_array_equal(predicted, value)
     return Results(values, dict(gradients))
 
@@ -141,7 +143,10 @@ def call(function: Callable[..., Any], recipe: Recipe, arrays: Arrays) -> Any:
     kinds = {d.name: d.kind for d in recipe.declared}
     params = {name: arrays[name] for name, kind in kinds.items() if kind == "parameter"}
     return function(
-        **{n: params if n == "params" else arrays[n] for n in inspect.signature(function).parameters}
+        **{
+            n: params if n == "params" else arrays[n]
+            for n in inspect.signature(function).parameters
+        }
     )
 
 

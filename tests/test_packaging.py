@@ -82,9 +82,11 @@ def environment_of(folder: Path) -> Path:
     return python
 
 
-def install(python: Path, arguments: Sequence[str | Path]) -> None:
+def install_into(python: Path, arguments: Sequence[str | Path]) -> None:
     """Install graphc into another environment."""
-    command([*pip("--python", python, "install"), *arguments], python.parent)
+    # --ignore-installed: pip sees a graphc among the borrowed packages, and would be content.
+    install = pip("--python", python, "install", "--ignore-installed")
+    command([*install, *arguments], python.parent)
 
 
 def check_compiles(python: Path, package: Path, templates: Path, folder: Path) -> None:
@@ -131,20 +133,20 @@ def test_metadata(built: tuple[Path, Path]) -> None:
 
 def test_the_installed_wheel_compiles(built: tuple[Path, Path], tmp_path: Path) -> None:
     python = environment_of(tmp_path / "env")
-    install(python, [built[1]])
+    install_into(python, [built[1]])
     (package,) = (tmp_path / "env").rglob("site-packages/graphc")
     check_compiles(python, package, package / "templates", tmp_path)
 
 
 def test_an_editable_install_compiles(tmp_path: Path) -> None:
     python = environment_of(tmp_path / "env")
-    install(python, ["-e", ROOT])
+    install_into(python, ["-e", ROOT])
     check_compiles(python, ROOT / "graphc", ROOT / "templates", tmp_path)
 
 
 def test_the_installed_wheel_has_its_command(built: tuple[Path, Path], tmp_path: Path) -> None:
     python = environment_of(tmp_path / "env")
-    install(python, [built[1]])
+    install_into(python, [built[1]])
     usage = command([python.with_name("graphc"), "--help"], tmp_path)
     assert usage.startswith("usage: graphc")
     assert command([python, "-m", "graphc", "--help"], tmp_path) == usage

@@ -1,7 +1,7 @@
 """Random DAGs: reference interpreter, compiled programs, generated code and PyTorch agree.
 
-The reference is the declared graph with its derivatives spelled out and no other rewriting: compiled
-programs disagree with it where a pass is wrong, PyTorch where an op or its derivative is.
+The reference is the declared graph with its derivatives spelled out and no other rewriting:
+compiled programs disagree with it where a pass is wrong, PyTorch where an op or a derivative is.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import graphc as gc
+from graphc.ir.op import OPS
 from graphc.ir.verify import verify
 from graphc.passes.simplify import EXACT_RULES
 from tests.peers import peer
 from tests.random_graphs import random_recipe
+from tests.random_ops import RANDOM_OPS
 from tests.random_recipes import Recipe, build
 from tests.random_runs import (
     assert_same,
@@ -43,7 +45,9 @@ unhurried = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 FAST = settings(unhurried, derandomize=True, max_examples=100)
-LONG = settings(unhurried, max_examples=600)
+LONG = settings(unhurried, max_examples=500)
+settings.register_profile("random-graphs", FAST)
+settings.register_profile("random-graphs-conformance", LONG)
 
 recipes = partial(st.builds, random_recipe, st.randoms(use_true_random=False))
 seeds = st.integers(0, 2**32 - 1)
@@ -58,6 +62,9 @@ def compiled(graph: gc.Graph, recipe: Recipe, **options: Any) -> gc.Module:
         after_pass=lambda name, function: verify(function),
         **options,
     )
+
+
+# --- values and gradients -------------------------------------------------------------------------
 
 
 def check_within_graphc(recipe: Recipe, seed: int) -> None:
@@ -79,6 +86,17 @@ def check_against_torch(recipe: Recipe, seed: int) -> None:
     assert_same(actual, expected, "PyTorch")
 
 
+def check_exact_rules(recipe: Recipe, seed: int) -> None:
+    """EXACT rules keep the bits of whole graphs, not only of their own cases."""
+    arrays = recipe.arrays(seed)
+    expected = by_reference(build(recipe), recipe, arrays)
+    actual = by_reference(build(recipe), recipe, arrays, EXACT_RULES)
+    for a, b in zip(actual.values, expected.values, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name, gradient in expected.gradients.items():
+        np.testing.assert_array_equal(actual.gradients[name], gradient)
+
+
 @FAST
 @given(recipes(), seeds)
 def test_programs_and_generated_code_compute_what_was_declared(recipe: Recipe, seed: int) -> None:
@@ -91,9 +109,84 @@ def test_values_and_gradients_are_those_of_pytorch(recipe: Recipe, seed: int) ->
     check_against_torch(recipe, seed)
 
 
+@FAST
+@given(recipes(), seeds)
+def test_exact_rules_keep_all_bits(recipe: Recipe, seed: int) -> None:
+    check_exact_rules(recipe, seed)
+
+
 @pytest.mark.conformance
 @LONG
 @given(recipes(steps=st.just(25)), seeds)
 def test_larger_graphs_agree_in_every_way(recipe: Recipe, seed: int) -> None:
     check_within_graphc(recipe, seed)
     check_against_torch(recipe, seed)
+    check_exact_rules(recipe, seed)
+
+
+@FAST
+@given(recipes(empty=st.just(True)), seeds)
+def test_arrays_without_elements(recipe: Recipe, seed: int) -> None:
+    check_within_graphc(recipe, seed)
+    check_against_torch(recipe, seed)
+
+
+# --- what is drawn ----------------------------------------------------------------------------------
+
+
+def test_the_generator_reaches_every_op_and_most_of_the_registry() -> None:
+    drawn = [random_recipe(random.Random(seed)) for seed in range(250)]
+    assert {step.op for recipe in drawn for step in recipe.steps} == set(RANDOM_OPS)
+    reached = {node.op.name for recipe in drawn for node in build(recipe).nodes}
+    inner = {"argument", "constant", "item", "vjp_node", "jvp_node", "embed", "first_maximum",
+             "product_of_others", "arange", "dimension", "sign"}  # fmt: skip
+    tested_elsewhere = {"by_mode", "pick", "one_hot", "std", "positive", "isfinite"}
+    logic = {op for op in OPS if op.startswith("logical")} | {"equal", "not_equal"}
+    comparisons = {"less", "greater_equal"}
+    missing = set(OPS) - reached - inner - tested_elsewhere - logic - comparisons
+    assert missing <= {op for op in OPS if OPS[op].call.__module__ not in sys.modules}, missing
+
+
+def test_a_recipe_is_data_that_can_be_rebuilt() -> None:
+    for seed in range(30):
+        recipe = random_recipe(random.Random(seed))
+        names = {"Recipe": type(recipe), "Step": type(recipe.steps[0]),
+                 "Declared": type(recipe.declared[0])}  # fmt: skip
+        assert eval(repr(recipe), names) == recipe
+
+
+# --- the text -----------------------------------------------------------------------------------------
+
+
+@FAST
+@given(recipes())
+def test_the_same_graph_makes_the_same_text(recipe: Recipe) -> None:
+    graph = build(recipe)
+    first = compiled(graph, recipe).source
+    assert compiled(graph, recipe).source == first
+    assert compiled(build(recipe), recipe).source == first
+
+
+def digest(seeds: range) -> str:
+    """A hash of the generated modules of some random graphs."""
+    texts = []
+    for seed in seeds:
+        recipe = random_recipe(random.Random(seed))
+        texts.append(compiled(build(recipe), recipe).source)
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
+
+
+def test_the_text_does_not_depend_on_the_hash_seed() -> None:
+    code = "from tests.test_random_graphs import digest; print(digest(range(40)))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1", "4242")
+    }
+    assert found == {digest(range(40)) + "\n"}

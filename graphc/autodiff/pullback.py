@@ -89,7 +89,7 @@ def contributions(
         return
     for index, operand in enumerate(node.args):
         if operand in on_path:
-            contribution = op.vjp(index, bar, node, kinks)  # type: ignore[arg-type]
+            contribution = op.vjp(index, bar, node, kinks)
             if contribution is not None:
                 yield operand, contribution
 

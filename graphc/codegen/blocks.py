@@ -61,14 +61,17 @@ def inference(context: Context) -> Iterator[FunctionView]:
         texts = returned(program, program.results, names)
         if len(texts) == 1:
             body = annotated(body, texts[0])
-        results = ", ".join(
+        results = [
             f"{name}: {type_text(node)}"
             for name, node in zip(field_names(module.outputs), program.results, strict=True)
-        )
+        ]
+        doc = documented(f"Return {', '.join(results)}.", program, context)
+        if len(doc[0]) > LINE - 14:
+            doc[:1] = ["Return the outputs.", "", *results]
         yield function(
             "predict",
             signature("predict", arguments_of(program, names), outputs_type(context)),
-            documented(f"Return {results}.", program, context),
+            doc,
             [*body, *returning([lambda indent, before: outputs_text(texts, indent, before)])],
         )
     if module.evaluate is not None:

@@ -98,7 +98,7 @@ def checks(program: Program, names: Names) -> list[str]:
         bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
         if unknown:
             lines.append(check(node, names, bound))
-    return ["    " + line for line in lines + guard_lines(program, names)]
+    return [row for line in lines + guard_lines(program, names) for row in indented(line)]
 
 
 def is_plain(size: dims.Extent) -> bool:
@@ -115,8 +115,8 @@ def check(node: Node, names: Names, bound: set[str]) -> str:
     name, key = names.of(node), quoted(node.params.name)
     group = GROUPS.get(node.params.kind)
     source = f"{group[0]}[{key}]" if group else name
-    arguments = ", ".join([key if group else quoted(name), source, dtype_name(node), *sizes])
-    return f"{name} = checked({arguments})"
+    arguments = [key if group else quoted(name), source, dtype_name(node), *sizes]
+    return bracketed(f"{name} = checked(", arguments, ")", 4)
 
 
 def cotangent_lines(program: Program, names: Names) -> list[str]:
@@ -125,15 +125,13 @@ def cotangent_lines(program: Program, names: Names) -> list[str]:
     cotangents = [node for node in program.arguments if is_cotangent(node)]
     for node in cotangents:
         name = names.of(node)
-        sizes = ", ".join(dims.text(size, names.of_size) for size in node.shape)
-        shape = f"({sizes},)" if node.ndim == 1 else f"({sizes})"
+        sizes = [dims.text(size, names.of_size) for size in node.shape]
+        shape = f"({sizes[0]},)" if node.ndim == 1 else f"({', '.join(sizes)})"
         if len(cotangents) > 1:
             lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {dtype_name(node)})"]
-        lines += [
-            f"{name} = checked({', '.join([quoted(name), name, dtype_name(node)])}"
-            + (f", {sizes})" if sizes else ")"),
-        ]
-    return ["    " + line for line in lines]
+        arguments = [quoted(name), name, dtype_name(node), *sizes]
+        lines.append(bracketed(f"{name} = checked(", arguments, ")", 4))
+    return [row for line in lines for row in indented(line)]
 
 
 # --- results -----------------------------------------------------------------------------------

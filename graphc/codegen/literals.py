@@ -46,7 +46,7 @@ def number(value: Any, *, whole: bool = False) -> str:
         return "np.inf" if plain > 0 else "-np.inf"
     short = np.format_float_positional(value, trim="0")
     if len(short) > 18:
-        short = np.format_float_scientific(value, trim="-")
+        short = np.format_float_scientific(value, trim="-").replace("e+", "e")
     exact = type(value)(float(short)) == value
     return short if exact else repr(plain)
 

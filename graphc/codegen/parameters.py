@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.functions import (
@@ -44,8 +44,7 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     trained = [node for node in declared if node.params.name in derived]
     if training and trained and fixed:
         yield ravel_params(trained)
-        frozen = [node for node in declared if node.params.name not in derived]
-        yield unravel_params(trained, frozen)
+        yield unravel_params(declared, set(trained))
 
 
 def init(
@@ -125,19 +124,21 @@ def ravel_params(trained: Sequence[Node]) -> FunctionView:
     )
 
 
-def unravel_params(trained: Sequence[Node], frozen: Sequence[Node]) -> FunctionView:
+def unravel_params(declared: Sequence[Node], trained: Collection[Node]) -> FunctionView:
     """The inverse of ravel_params; what is not trained is passed through."""
     items = []
     start = 0
-    for node in trained:
+    for node in declared:
+        key = quoted(node.params.name)
+        if node not in trained:
+            items.append((key, f"params[{key}].copy()"))
+            continue
         stop = start + dims.evaluate(dims.product(node.shape), {})
         shape = ", ".join(map(str, node.shape)) or "()"
         value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({dtype_name(node)})"
-        items.append((quoted(node.params.name), value))
+        items.append((key, value))
         start = stop
-    for node in frozen:
-        key = quoted(node.params.name)
-        items.append((key, f"params[{key}].copy()"))
+    frozen = len(trained) < len(declared)
     doc = ["Return the parameters that a vector holds; the inverse of `ravel_params`."]
     if frozen:
         doc += ["", "What is not trained is taken from `params`."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from functools import cache
 from pathlib import Path
 
@@ -49,5 +50,13 @@ def render(view: ModuleView, folder: str | None = None) -> str:
     except jinja2.TemplateSyntaxError as error:
         where = f"{error.filename or error.name}:{error.lineno}"
         raise UsageError(f"template {where}: {error.message}") from error
-    except jinja2.TemplateError as error:
-        raise UsageError(f"template {TEMPLATE}: {error}") from error
+    except Exception as error:  # a template can raise whatever Python can
+        what = str(error) if isinstance(error, jinja2.TemplateError) else repr(error)
+        raise UsageError(f"template {place(error)}: {what}") from error
+
+
+def place(error: Exception) -> str:
+    """File and line of the innermost template on the way to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    found = [f"{f.filename}:{f.lineno}" for f in frames if f.filename.endswith(".jinja")]
+    return found[-1] if found else TEMPLATE

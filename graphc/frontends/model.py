@@ -71,7 +71,7 @@ def in_folder_of(place: str) -> Iterator[None]:
 
     The working directory is afterwards what it was, and no bytecode is left beside the model.
     """
-    folder = str(Path(place).resolve().parent) if is_file(place) else ""
+    folder = os.path.dirname(os.path.realpath(place)) if is_file(place) else ""
     writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, folder)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,10 +40,13 @@ def derivatives(op: Op, simplify: Simplify) -> Iterator[str]:
         yield "derivative of its body"
         return
     node = sampled(op)
-    if not isinstance(node.type, TensorType):
-        return
     graph = node.graph
-    bar = graph.argument("cotangent", "out", node.shape, node.dtype)
+    single = isinstance(node.type, TensorType)
+    bars = tuple(
+        graph.argument("cotangent", "out" if single else f"out{i}", type.shape, type.dtype)
+        for i, type in enumerate(node.types, 1)
+    )
+    bar: Any = bars[0] if single else bars  # as the pullback passes them
     for index, operand in enumerate(node.args):
         if operand.dtype.kind == FLOAT:
             contribution = op.vjp(index, bar, node, "torch")
@@ -63,7 +67,9 @@ def sampled(op: Op) -> Node:
             return [declared(v, f"{name}{i}") for i, v in enumerate(value, 1)]
         if isinstance(value, (np.ndarray, np.generic, float)):
             array = np.asarray(value)
-            return graph.argument("input", name, array.shape, as_dtype(array.dtype))
+            # Draws are float64; in float32 a conversion to float64 is one.
+            dtype = graph.dtype if array.dtype.kind == "f" else as_dtype(array.dtype)
+            return graph.argument("input", name, array.shape, dtype)
         return value
 
     result = op(*(declared(v, next(names, "x")) for v in arguments), **options)

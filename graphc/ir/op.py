@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KINKS = ("torch", "jax", "textbook")
 
 Require: TypeAlias = Callable[["Guard | None"], None]
-VJP: TypeAlias = "Callable[[int, Node, Node, str], Node | None]"
+VJP: TypeAlias = "Callable[[int, Any, Node, str], Node | None]"  # a list of cotangents for a tuple
 JVP: TypeAlias = "Callable[[Node, tuple[Node | None, ...], str], Node | None]"
 Draw: TypeAlias = Callable[[np.random.Generator], tuple[tuple[Any, ...], dict[str, Any]]]
 

@@ -72,9 +72,10 @@ class Names:
         op = node.op
         noun = op.noun or op.name
         operands = [self.given.get(arg) for arg in node.args]
-        if None not in operands and operands and len(set(operands)) == len(op.operands):
-            words = dict(zip(op.operands, map(str, operands), strict=True))
-            phrase = (op.phrase or f"{noun}_{{{op.operands[0]}}}").format(**words)
+        words = [name.lstrip("*") for name in op.operands]
+        if operands and None not in operands and len(words) == len(operands) == len(set(operands)):
+            told = dict(zip(words, map(str, operands), strict=True))
+            phrase = (op.phrase or f"{noun}_{{{words[0]}}}").format(**told)
             if len(phrase) <= MAX_PHRASE:
                 return phrase
         return noun

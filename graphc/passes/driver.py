@@ -38,6 +38,8 @@ def normalize(roots: Sequence[Node], table: Table, report: Report) -> list[Node]
         if node in normal:
             goals.pop()
         elif node in rewritten:
+            if rewritten[node] not in normal:
+                raise RecursionError(f"the rules run in a circle at {node!r}")
             normal[node] = normal[rewritten[node]]
         elif pending := [arg for arg in node.args if arg not in normal]:
             goals.extend(reversed(pending))

@@ -1,8 +1,8 @@
 """Algebra on the joint graph, as lists of identities.
 
 EXACT keeps every bit, for infinities, NaN and signed zeros too; `x * 0` and `x - x` are in no list.
-REASSOCIATE may change the last bits: it moves scalar factors to where they cost least, and orders
-chains of products.
+REASSOCIATE may change the last bits, and the sign of a zero: it moves scalar factors to where they
+cost least, and orders chains of products.
 """
 
 from __future__ import annotations
@@ -103,6 +103,11 @@ def merge_sums(node: Node, x: Node) -> Node | None:
     return result
 
 
+def over_nothing(node: Node, x: Node) -> Node | None:
+    """A reduction over no axes reduces nothing."""
+    return x if node.params.axes == () else None
+
+
 def narrow_again(node: Node, x: Node) -> Node | None:
     """A float widened and then cast back is unchanged."""
     wide = node.args[0].dtype
@@ -137,9 +142,8 @@ SHAPES = (
     *(Rule(f"squeeze({name}(x, keepdims)) = {name}(x)",
            call("squeeze", call(name, x)), drop_kept_axes, EXACT)
       for name in ("sum", "mean", "max", "min", "prod")),
-    *(Rule(f"{name}(x) over no axes = x", call(name, x),
-           lambda node, x: x if node.params.axes == () else None, EXACT)
-      for name in ("sum", "mean", "max", "min", "prod")),
+    *(Rule(f"{name}(x) over no axes = x", call(name, x), over_nothing, EXACT)
+      for name in ("max", "min", "prod")),
     Rule("cast(cast(x)) = x", call("astype", call("astype", x)), narrow_again, EXACT),
 )  # fmt: skip
 
@@ -261,7 +265,9 @@ def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
     return sum_over(x, node.params.axes, node.params.keepdims) * s
 
 
-ZEROS = (  # where terms cancel, the sign of the zero changes
+ZEROS = (  # the sign of a zero may change: a sum begins with 0, and terms that cancel make 0
+    *(Rule(f"{name}(x) over no axes = x", call(name, x), over_nothing, REASSOCIATE)
+      for name in ("sum", "mean")),
     Rule("(-x) - y = -(x + y)", -x - y, -(x + y), REASSOCIATE, once=True),
     Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), REASSOCIATE),
 )  # fmt: skip

@@ -117,7 +117,7 @@ def built(
     sizes: Mapping[str, int] | None = None,
 ) -> Net:
     """A model that a test declares in place."""
-    with gc.Graph(declare.__name__, dtype=dtype) as graph:
+    with gc.Graph(declare.__name__.strip("<>"), dtype=dtype) as graph:
         declare(graph)
     return Net(graph, options or {}, sizes or {})
 

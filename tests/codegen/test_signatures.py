@@ -1,4 +1,4 @@
-"""Signatures of generated functions: `params, state, inputs…`, where what is not needed drops out."""
+"""Signatures of generated functions: `params, state, inputs…`; what is not needed drops out."""
 
 from __future__ import annotations
 

@@ -25,14 +25,13 @@ class OnlyNumPy:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        """None leaves the module to the next finder."""
+        """Raise an error, or leave the module to the next finder."""
         if path is not None or name in ALLOWED or name in sys.builtin_module_names:
-            return None
+            return
         spec = PathFinder.find_spec(name)
         origin = spec.origin if spec is not None else None
         if origin is None or "-packages" in origin or not origin.startswith(tuple(STANDARD)):
             raise ModuleNotFoundError(f"import of {name!r} is refused", name=name)
-        return None
 
 
 def leaves(value, name=""):
@@ -59,13 +58,13 @@ def arguments(archive, function):
     return found
 
 
-def run(path, numpy):
+def run(path, np):
     """Self-test and functions of one module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     results = {}
-    with numpy.load(path.with_suffix(".feeds.npz")) as archive:
+    with np.load(path.with_suffix(".feeds.npz")) as archive:
         for name in ("predict", "evaluate", "forward", "value_and_grad", "train_step"):
             function = getattr(module, name, None)
             given = arguments(archive, name)
@@ -79,7 +78,7 @@ def run(path, numpy):
                 bars = {key.split("|")[1]: archive[key] for key in shapes}
                 results.update(leaves(module.backward(result[-1], **bars), "backward"))
             results.update(leaves(result, name))
-    numpy.savez(path.with_suffix(".results.npz"), **results)
+    np.savez(path.with_suffix(".results.npz"), **results)
     if not hasattr(module, "self_test"):
         return
     sys.argv = [str(path), "--self-test"]
@@ -96,7 +95,7 @@ def run(path, numpy):
 def main(folder):
     """Run all modules."""
     sys.meta_path.insert(0, OnlyNumPy)
-    import numpy
+    import numpy as np
 
     for refused in ("jinja2", "sympy", "graphc", "numpy_typo"):
         with contextlib.suppress(ModuleNotFoundError):
@@ -104,7 +103,7 @@ def main(folder):
             print(f"{refused} can be imported")
     for path in sorted(folder.glob("*.py")):
         try:
-            run(path, numpy)
+            run(path, np)
         except Exception as error:  # told to whoever compares
             print(f"{path.stem}: {type(error).__name__}: {error}")
 

@@ -252,6 +252,7 @@ VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "half": (half, {"optimizer": "sgd"}),
     "double": (double, {"optimizer": "sgd"}),
     "named_dimensions": (named_dimensions, {"optimizer": "sgd"}),
+    "two_inputs": (two_inputs, {}),
     "wrt_inputs": (two_inputs, {"wrt": "y,W"}),
     "frozen": (two_inputs, {"freeze": "W", "optimizer": gc.sgd(momentum=0.5)}),
     "unused": (unused, {"allow_unused": True, "optimizer": "sgd"}),

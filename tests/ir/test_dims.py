@@ -189,7 +189,7 @@ def test_text_of(value: Extent, text: str) -> None:
 def test_a_size_has_no_value_yet() -> None:
     for use in (bool, int, range, operator.index):
         with pytest.raises(ShapeError, match="size n"):
-            use(n)  # type: ignore[arg-type]
+            use(n)
 
 
 def test_a_division_by_zero_is_one() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 def main(folder: Path) -> None:
     """Run all modules, each with the arguments that it asks for."""
     sys.path.insert(0, str(folder))
-    feeds: dict = {}
+    feeds: dict[str, dict[str, np.ndarray]] = {}
     with np.load(folder / "feeds.npz") as stored:
         for key in stored.files:
             module, argument = key.split("/")

@@ -50,7 +50,8 @@ def slopes(
         return listed(run(feeds | {k: feeds[k] + step * d for k, d in directions.items()}), prefix)
 
     pairs = zip(at(STEP), at(-STEP), strict=True)
-    return [np.asarray((ahead - behind) / (2 * STEP)) for ahead, behind in pairs]
+    floats = ((ahead, behind) for ahead, behind in pairs if np.asarray(ahead).dtype.kind == "f")
+    return [np.asarray((ahead - behind) / (2 * STEP)) for ahead, behind in floats]
 
 
 def names(model: Model) -> tuple[list[str], list[str], list[str]]:

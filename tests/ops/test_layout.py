@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +19,15 @@ def fortran(value: Array) -> Array:
 def spread(value: Array) -> Array:
     """A copy of which every other element of every axis belongs to something else."""
     wide = np.full([2 * n for n in value.shape], 77, value.dtype)
-    view = wide[(..., *(slice(None, None, 2) for _ in value.shape))]
+    every_other: Any = (..., *(slice(None, None, 2) for _ in value.shape))
+    view = wide[every_other]
     view[...] = value
     return view
 
 
 def reversed_(value: Array) -> Array:
     """A copy whose strides are negative."""
-    back = (..., *(slice(None, None, -1) for _ in value.shape))
+    back: Any = (..., *(slice(None, None, -1) for _ in value.shape))
     return np.asarray(np.array(value[back])[back])
 
 
