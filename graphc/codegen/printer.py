@@ -104,7 +104,8 @@ class Printer:
     def operand(self, user: Node, node: Node) -> Written:
         """An operand: a literal, an inlined expression or a name."""
         if node in self.inlined and node not in self.named:
-            if is_bool_cast(node) and beside_array(user, node):
+            numbers = [arg for arg in user.args if not is_bool_cast(arg)]
+            if is_bool_cast(node) and beside_array(user, node, numbers):
                 return self.operand(node, node.args[0])  # NumPy promotes bools so itself
             return self.inlined[node]
         if is_literal(node) and node not in self.named:
@@ -117,19 +118,19 @@ class Printer:
         NumPy 1.x makes a float64 of a float32 scalar and a bare number.
         """
         if node.op is CONSTANT:
-            text = number(node.params.data.array[()], whole=beside_array(user, node))
+            text = number(node.params.data.array[()], whole=beside_array(user, node, user.args))
         else:
             text = dims.text(node.params.size, self.names.of_size)
-        if beside_array(user, node):
+        if beside_array(user, node, user.args):
             return Written(text, strength(text), 0)
         name = "bool_" if node.dtype.name == "bool" else node.dtype.name
         return Written(f"np.{name}({text})", PRIMARY, 0)
 
 
-def beside_array(user: Node, node: Node) -> bool:
-    """Whether an elementwise op has another operand whose axes and dtype decide its dtype."""
+def beside_array(user: Node, node: Node, operands: Sequence[Node]) -> bool:
+    """Whether one of the operands of an elementwise op has axes, and the dtype of the node."""
     return user.op.family == "elementwise" and any(
-        arg.shape and arg.dtype is node.dtype for arg in user.args if arg is not node
+        arg.shape and arg.dtype is node.dtype for arg in operands if arg is not node
     )
 
 

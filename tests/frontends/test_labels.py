@@ -109,7 +109,7 @@ def test_a_path_names_parameters_and_labels() -> None:
     def dense(x: gc.Node, size: int) -> gc.Node:
         W = g.parameter("W", (3, size))
         out = x @ W
-        return out
+        return out  # noqa: RET504 - its label is tested
 
     with gc.Graph("m") as g:
         x = g.input("x", (2, 3))
