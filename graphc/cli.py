@@ -265,8 +265,9 @@ def check_companion(target: Path) -> None:
 
 
 def reproducing(options: argparse.Namespace) -> str:
-    """The command that makes the module again, with file names in place of paths."""
-    paths = [path for path in (options.model, options.output, options.templates) if path]
+    """The command that makes the module again; of an absolute path only the file is told."""
+    given = [path for path in (options.model, options.output, options.templates) if path]
+    paths = [path for path in given if Path(path).is_absolute()]
     words = ["graphc"]
     for word in options.given:
         if word not in ("--debug", "--force"):

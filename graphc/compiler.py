@@ -6,9 +6,6 @@ import fnmatch
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import numpy as np
 
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.autodiff.partition import partition
@@ -17,20 +14,17 @@ from graphc.frontends.initializers import initial_expression
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, influences, topological
-from graphc.ir.graph import Graph, Parameter, is_cotangent
+from graphc.ir.graph import Graph, Parameter
 from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
-from graphc.lower.interpreter import interpret
-from graphc.lower.module import Hyperparameter, LoweredModule, LoweredOptimizer, SelfTest
+from graphc.lower.module import Hyperparameter, LoweredModule, LoweredOptimizer
 from graphc.lower.program import lower
 from graphc.lower.schedule import backward_order
 from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report
 from graphc.passes.pipeline import Pipeline
-from graphc.runtime import boundary
-
-SELF_TEST_ELEMENTS = 5_000_000  # above it, the self-test would take long and says nothing more
+from graphc.self_test import self_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +97,7 @@ class Compilation:
         module = self.training_part(plan, results, self.inference_part(results))
         if options.optimizer is not None:
             module = replace(module, optimizer=self.optimizer_part(module, options.optimizer))
-        return replace(module, self_test=self.self_test(module))
+        return replace(module, self_test=self_test(module, self.declared()))
 
     def name_results(self) -> None:
         """Results are called by their declared names where the user has no other for them."""
@@ -262,11 +256,13 @@ class Compilation:
         gradients = results["gradients"]
         parts = partition(outputs, gradients, plan.bars)
         arguments = set(self.arguments([*outputs, *parts.residuals]))
-        shown = {name for node in arguments for name in size_names(node)}
+        shown = {name for node in arguments for name in dims.all_names(node.shape)}
         for name in parts.sizes:
             # A size that only a cotangent has is read off an argument that is not used otherwise.
             if name not in shown:
-                arguments.update([n for n in self.declared() if name in size_names(n)][:1])
+                arguments.update(
+                    [n for n in self.declared() if name in dims.all_names(n.shape)][:1]
+                )
         forward = lower(
             "forward",
             [node for node in self.declared() if node in arguments],
@@ -309,65 +305,6 @@ class Compilation:
         return LoweredOptimizer(
             optimizer.kind, optimizer.slots, hyperparameters, program, trained
         )  # fmt: skip
-
-    # --- self-test --------------------------------------------------------------------------------
-
-    def self_test(self, module: LoweredModule) -> SelfTest | None:
-        """Loss and slopes at fixed arguments, computed by the interpreter; None where it is costly.
-
-        Labels run through 0 and 1, or are all 0 where a model knows one class only.
-        """
-        if module.forward is None or module.backward is None:
-            return None
-        names = sorted({name for node in self.declared() for name in size_names(node)})
-        sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
-        bars = [n for n in module.backward.arguments if is_cotangent(n)]
-        phases = {node: phase for phase, node in enumerate([*self.declared(), *bars])}
-        nodes = {*module.forward.order, *module.backward.order, *phases}
-        try:
-            shapes = [type.shape for node in nodes for type in node.types]
-            if sum(dims.evaluate(dims.product(s), sizes) for s in shapes) > SELF_TEST_ELEMENTS:
-                return None
-            tolerance = {2: 0.05, 4: 1e-3, 8: 1e-8}[min(n.dtype.itemsize for n in bars)]
-            for labels in (2, 1):
-                test = SelfTest(phases, sizes, labels, (), tolerance)
-                try:
-                    return replace(test, values=measure(module, test, bars))
-                except IndexError:
-                    continue
-        except (ValueError, ArithmeticError):
-            pass
-        return None
-
-
-def measure(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node]
-) -> tuple[tuple[str | None, float], ...]:
-    """What the interpreter makes of the patterns: the loss, and the slope of each gradient."""
-    assert module.forward is not None
-    assert module.backward is not None
-    values: dict[Node, Any] = {}
-    for node, phase in test.phases.items():
-        shape = [dims.evaluate(size, test.sizes) for size in node.shape]
-        values[node] = boundary.sample_values(node.dtype.numpy, phase, *shape, labels=test.labels)
-    if module.loss:
-        values[bars[0]] = np.ones((), bars[0].dtype.numpy)
-    with np.errstate(all="ignore"):
-        known = interpret(module.forward, values)
-        known |= {bar: values[bar] for bar in bars}
-        sizes = {name: test.sizes[name] for name in module.sizes}
-        derived = interpret(module.backward, known, sizes)
-    slopes = [
-        (name, boundary.sample_slope(np.asarray(derived[node])))
-        for name, node in zip(module.gradients, module.backward.results, strict=True)
-    ]
-    loss = [(None, float(known[module.forward.results[0]]))] if module.loss else []
-    return (*loss, *slopes)
-
-
-def size_names(node: Node) -> set[str]:
-    """The named sizes in the shape of a node."""
-    return {name for size in node.shape for name in dims.names(size)}
 
 
 def digest(graph: Graph, options: Options) -> str:

@@ -261,10 +261,12 @@ class Maker:
         return [value], {"cut": cut, "axis": axis, "part": self.rng.choice([0, 1])}
 
     def draw_matmul(self) -> Any:
-        pairs = [
-            [a, b] for a in self.pool for b in self.pool if multiplies(a.node.shape, b.node.shape)
-        ]
-        return (self.rng.choice(pairs), {}) if pairs else None
+        pairs: dict[tuple[int, int], list[list[Value]]] = {}  # by ranks, so that all are tried
+        for a in self.pool:
+            for b in self.pool:
+                if multiplies(a.node.shape, b.node.shape):
+                    pairs.setdefault((a.node.ndim, b.node.ndim), []).append([a, b])
+        return (self.rng.choice(pairs[self.rng.choice(list(pairs))]), {}) if pairs else None
 
     def draw_labels(self) -> Any:
         value = self.one(lambda v: v.node.ndim > 0 and self.full(v) and labelable(v.node.shape))
@@ -306,7 +308,10 @@ def labelable(shape: Any) -> bool:
     return isinstance(classes, int) and all(isinstance(s, int) or dims.pure_name(s) for s in rows)
 
 
-DRAWN = [op for op in RANDOM_OPS.values() if op.kind != "inner"]
+OFTEN = {"matmul": 5, "getitem": 3, "part": 2, "multiply": 2, "broadcast_like": 2}  # many cases
+DRAWN = [
+    op for op in RANDOM_OPS.values() if op.kind != "inner" for _ in range(OFTEN.get(op.name, 1))
+]
 
 
 def random_recipe(

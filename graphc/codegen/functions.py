@@ -194,8 +194,16 @@ def plain(text: str) -> Callable[[int, str], str]:
 def annotated(lines: Sequence[str], text: str) -> list[str]:
     """The lines with the assignment of the returned value annotated, for the type checker."""
     start = f"    {text} = "
-    return [f"    {text}: Array = {line[len(start):]}" if line.startswith(start) else line
-            for line in lines]  # fmt: skip
+    found: list[str] = []
+    for line in lines:
+        full = f"    {text}: Array = {line[len(start) :]}"
+        if line.startswith(start) and len(full) > LINE:
+            full = full.split("  # ")[0]
+        if line.startswith(start) and len(full) > LINE:
+            found += [f"    {text}: Array", line]
+        else:
+            found.append(full if line.startswith(start) else line)
+    return found
 
 
 def field_names(outputs: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ RIGHT_TO_LEFT = ("R", "AL", "AN")  # characters that would reorder the line that
 
 def quoted(text: str) -> str:
     """A string literal in double quotes, or single ones where that saves backslashes."""
-    quote = "'" if '"' in text and "'" not in text else '"'
+    quote = "'" if text.count('"') > text.count("'") else '"'
     written = []
     for character in text:
         if character in ("\\", quote):
@@ -94,6 +94,8 @@ def array(value: np.ndarray[Any, Any]) -> str | None:
     code = value.dtype.newbyteorder("<").str
     shape = ", ".join(map(str, value.shape))
     decoded = f"base64.b64decode(\n{text}\n    )"
+    if len(encoded) <= LINE - 25:
+        decoded = f'base64.b64decode("{encoded}")'
     return f'np.frombuffer(\n    {decoded},\n    dtype="{code}",\n).reshape({shape})'
 
 

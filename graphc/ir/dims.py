@@ -187,6 +187,11 @@ def names(size: Extent) -> Iterator[str]:
                 yield from names(atom.divisor)
 
 
+def all_names(shape: Shape) -> set[str]:
+    """The names that the sizes of a shape depend on."""
+    return {name for size in shape for name in names(size)}
+
+
 def pure_name(size: Extent) -> str | None:
     """The name if the size is just that name."""
     if isinstance(size, int) or len(size.terms) != 1:

@@ -182,11 +182,14 @@ def _collect_bindings(node: ast.AST, need: int, bindings: dict[str, int]) -> Non
                 _collect_bindings(child, needs.get(field, ANY), bindings)
 
 
-def evaluate(node: Node, values: tuple[Any, ...], sizes: Mapping[str, int]) -> Any:
+def evaluate(
+    node: Node, values: tuple[Any, ...], sizes: Mapping[str, int], *, widened: bool = False
+) -> Any:
     """What the emission text of a node comes to for values of its operands.
 
     An array of the dtype that the node declares (a tuple of them for several results); anything
-    else is a fault of the op's declaration and raises TypeError.
+    else is a fault of the op's declaration and raises TypeError, unless the values are `widened`
+    to float64.
     """
     emission = node.op.emission
     scope: dict[str, Any] = {"np": np, **{helper.__name__: helper for helper in emission.helpers}}
@@ -199,7 +202,7 @@ def evaluate(node: Node, values: tuple[Any, ...], sizes: Mapping[str, int]) -> A
     result = eval(emission.template(node).code(), scope)
     parts = result if isinstance(node.type, TupleType) else (result,)
     for part, declared in zip(parts, node.types, strict=True):
-        if np.asarray(part).dtype != declared.dtype.numpy:
+        if not widened and np.asarray(part).dtype != declared.dtype.numpy:
             raise TypeError(f"{node.op.name}: declared {declared}, computed {part.dtype}")
     return result
 

@@ -12,11 +12,16 @@ from graphc.lower.program import Program
 
 
 def interpret(
-    program: Program, values: Mapping[Node, Any], sizes: Mapping[str, int] | None = None
+    program: Program,
+    values: Mapping[Node, Any],
+    sizes: Mapping[str, int] | None = None,
+    *,
+    widened: bool = False,
 ) -> dict[Node, Any]:
     """All values of a program, for arrays of the declared types as its arguments.
 
-    `sizes` gives the named sizes that are arguments of their own.
+    `sizes` gives the named sizes that are arguments of their own. With `widened`, float arguments
+    are float64 whatever is declared, and so is all that follows from them.
     """
     known = dict(values)
     bound = dict(sizes or {})
@@ -26,7 +31,7 @@ def interpret(
             bound[name] = known[node].shape[axis]
     for node in program.order:
         operands = tuple(operand_value(arg, known) for arg in node.args)
-        known[node] = evaluate(node, operands, bound)
+        known[node] = evaluate(node, operands, bound, widened=widened)
     for node in program.results:
         known[node] = operand_value(node, known)
     return known

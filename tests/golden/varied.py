@@ -238,6 +238,49 @@ def unused() -> gc.Graph:
     return g
 
 
+def named_like_tuples() -> gc.Graph:
+    """Residuals that are called like the methods of a tuple."""
+    with gc.Graph("named_like_tuples") as g:
+        x = g.input("x", (3,))
+        count = np.tanh(x)
+        index = count * np.exp(x)
+        g.loss((index * count).sum())
+    return g
+
+
+def named_like_imports() -> gc.Graph:
+    """Inputs with names in which those of imports occur."""
+    with gc.Graph("named_like_imports") as g:
+        g.output("y", g.input("Pathway", (3,)) + g.input("base64.b64decode", (3,)))
+    return g
+
+
+def named_like_the_constants() -> gc.Graph:
+    """A large constant called like the dict of large constants."""
+    with gc.Graph("named_like_the_constants") as g:
+        CONSTANTS = g.constant(np.ones((200, 200)))
+        g.output("y", g.input("x", (200,)) @ CONSTANTS)
+    return g
+
+
+def scalar_constant() -> gc.Graph:
+    """A constant scalar among the outputs."""
+    with gc.Graph("scalar_constant") as g:
+        g.output("y", g.input("x", (3,)) * 2)
+        g.output("version", g.constant(np.array(3.0)))
+    return g
+
+
+def wide_names() -> gc.Graph:
+    """Names of characters that take two columns."""
+    with gc.Graph("wide_names") as g:
+        total: Any = g.input("x", (3,))
+        for length in range(8, 24, 2):
+            total = total * g.parameter("漢" * length, (3,), init="ones")
+        g.loss(total.sum())
+    return g
+
+
 VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mixed_outputs": (mixed_outputs, {}),
     "vector_function": (vector_function, {}),
@@ -257,4 +300,9 @@ VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "frozen": (two_inputs, {"freeze": "W", "optimizer": gc.sgd(momentum=0.5)}),
     "unused": (unused, {"allow_unused": True, "optimizer": "sgd"}),
     "inference_only": (attention, {"inference": True}),
+    "named_like_tuples": (named_like_tuples, {}),
+    "named_like_imports": (named_like_imports, {"inference": True}),
+    "named_like_the_constants": (named_like_the_constants, {}),
+    "scalar_constant": (scalar_constant, {}),
+    "wide_names": (wide_names, {}),
 }

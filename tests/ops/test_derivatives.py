@@ -24,9 +24,11 @@ from tests.ops.cases import (
     declare,
     directions_of,
     first_order,
+    gives_floats,
     listed,
     over,
     same_bits,
+    takes_floats,
     values,
 )
 
@@ -101,6 +103,25 @@ def test_vjp_and_jvp_are_adjoint(case: Case) -> None:
 
 
 @over(DIFFERENTIABLE)
+def test_each_operand_by_itself_adds_up(case: Case) -> None:
+    """The JVP by all operands is the sum of those by one, in which the others do not move."""
+    model = declare(case)
+    with model.graph:
+        w, v = directions_of(model, case)
+        for i, (x, tangent) in enumerate(zip(model.floats, v, strict=True)):
+            model.outputs(f"dot{i}_", gc.jvp(model.targets, [x], [tangent]))
+            model.outputs(f"bar{i}_", gc.vjp(model.targets, [x], w, allow_unused=True))
+    results, whole = model.run(), first_order(case).run()
+    alone = [listed(results, f"dot{i}_") for i in range(len(v))]
+    totals = listed(whole, "dot")
+    for y, dots, total in zip(model.targets, zip(*alone, strict=True), totals, strict=True):
+        assert all(np.shape(dot) == y.shape for dot in dots)
+        np.testing.assert_allclose(np.add.reduce(dots), total, rtol=1e-12, atol=1e-13)
+    for i, bar in enumerate(listed(whole, "bar")):
+        np.testing.assert_allclose(results[f"bar{i}_0"], bar, rtol=1e-12, atol=1e-13)
+
+
+@over(DIFFERENTIABLE)
 def test_the_backward_function_of_a_module_is_the_vjp(case: Case) -> None:
     model = declare(case)
     with model.graph:
@@ -164,7 +185,7 @@ def test_three_ways_to_the_second_order_agree(case: Case) -> None:
 FLAT = [
     case
     for case in CASES
-    if not case.op.differentiable and values(case).floats and values(case).targets
+    if not case.op.differentiable and takes_floats(case) and gives_floats(case)
 ]
 
 
@@ -186,7 +207,7 @@ def test_an_op_without_a_derivative_gives_zeros_if_that_is_accepted(case: Case) 
         assert same_bits(bar, np.zeros(x.shape))
 
 
-@over([case for case in CASES if values(case).floats and not values(case).targets])
+@over([case for case in CASES if takes_floats(case) and not gives_floats(case)])
 def test_a_result_of_no_float_dtype_has_no_derivative(case: Case) -> None:
     model = declare(case)
     with pytest.raises(DTypeError, match=r"outputs has a float dtype, got .* (bool|int64) "):
