@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -260,9 +261,8 @@ class Compilation:
         for name in parts.sizes:
             # A size that only a cotangent has is read off an argument that is not used otherwise.
             if name not in shown:
-                arguments.update(
-                    [n for n in self.declared() if name in dims.all_names(n.shape)][:1]
-                )
+                showing = (n for n in self.declared() if name in dims.all_names(n.shape))
+                arguments.update(itertools.islice(showing, 1))
         forward = lower(
             "forward",
             [node for node in self.declared() if node in arguments],

@@ -46,7 +46,7 @@ def partition(
         backward.append(node)
         stack.extend(node.args)
     read = [size for node in [*backward, *cotangents] for size in sizes_read(node)]
-    needed = {name for size in read for name in dims.names(size)}
+    needed = dims.all_names(tuple(read))
     shown = {dims.pure_name(size) for node in residuals for size in node.shape}
     kept = [node for node in order if node in residuals]
     hidden = [name for name in sorted(needed) if name not in shown]
