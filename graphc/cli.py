@@ -216,9 +216,9 @@ def optimizer_of(options: argparse.Namespace) -> Optimizer | None:
 def run_compile(options: argparse.Namespace) -> int:
     """graphc compile"""
     optimizer = optimizer_of(options)
-    target = Path(options.output).absolute()  # the model may change the working directory
+    target = Path(options.output)
     if options.output != "-":
-        check_writable(Path(options.output))
+        check_writable(target)
         check_replaceable(target, options)
     module = compile(
         loaded(options),

@@ -332,11 +332,13 @@ def test_a_closed_pipe_is_no_error(command: list[str]) -> None:
     """As in `graphc ops | head`; what is short stays in a buffer until the very end."""
     reader, writer = os.pipe()
     os.close(reader)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONUNBUFFERED", None)
     done = subprocess.run(
         [sys.executable, "-m", "graphc", *command],
         stdout=writer,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment,
         text=True,
         check=False,
     )

@@ -229,6 +229,7 @@ def test_modules_run_with_nothing_but_numpy(folder: Path, tmp_path: Path) -> Non
     check_results(tmp_path, 0.0)
 
 
+@pytest.mark.conformance
 def test_modules_run_under_the_oldest_numpy(
     folder: Path, tmp_path: Path, old_numpy_python: Path
 ) -> None:
@@ -236,6 +237,7 @@ def test_modules_run_under_the_oldest_numpy(
     check_results(tmp_path, 2e-5)
 
 
+@pytest.mark.conformance
 def test_modules_run_under_python_3_9(folder: Path, tmp_path: Path) -> None:
     python = os.environ.get(PYTHON_39)
     if python is None:

@@ -15,7 +15,7 @@ from graphc.lower.program import Program
 def inspect_text(module: LoweredModule) -> str:
     """Declarations, the forward pass, and each gradient as a named equation."""
     names = Names(module.graph, ["np"])
-    lines = [f"graph {module.graph.name}"]
+    lines = [f"graph {printable(module.graph.name)}"]
     initial = {p.node: str(p.init) for p in module.parameters if isinstance(p.init, str)}
     sections: list[tuple[str, Sequence[Node]]] = [
         ("inputs", module.inputs),
@@ -29,15 +29,19 @@ def inspect_text(module: LoweredModule) -> str:
     program = module.forward or module.predict or module.evaluate
     if program is not None:
         lines += ["", "forward", *equations(program, names)]
+        known = {*program.arguments, *program.order}
+        if module.predict is not None and not known.issuperset(module.predict.results):
+            # An output that the loss does not depend on, or that differs in inference mode.
+            lines += ["", "predict", *equations(module.predict, names)]
         lines += results(module, program, names)
     if module.backward is not None:
         kept = [names.of(node) for node in module.residuals]
         lines += ["", f"backward, from {', '.join(kept) or 'nothing'}"]
         lines += equations(module.backward, names)
-        target = module.loss or "outputs"
+        target = printable(module.loss or "outputs")
         lines += ["", f"gradients of {target}"]
         rows = [
-            (f"∂{target}/∂{name} = {names.of(node)}", str(node.types[0]), "")
+            (f"∂{target}/∂{printable(name)} = {names.of(node)}", str(node.types[0]), "")
             for name, node in zip(module.gradients, module.backward.results, strict=True)
         ]
         lines += table(rows)
@@ -49,11 +53,16 @@ def results(module: LoweredModule, program: Program, names: Names) -> Iterator[s
     roots = module.predict.results if module.predict else ()
     yield ""
     yield "results"
-    rows = [(name, "=", names.of(node), str(node.types[0]))
+    rows = [(printable(name), "=", names.of(node), str(node.types[0]))
             for name, node in zip(module.outputs, roots, strict=False)]  # fmt: skip
     if module.loss == "loss":
         rows.append(("loss", "=", names.of(program.results[0]), str(program.results[0].types[0])))
     yield from table(rows)
+
+
+def printable(name: str) -> str:
+    """A name of the user's, without what would break a line or colour a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def equations(program: Program, names: Names) -> list[str]:

@@ -36,10 +36,8 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     """
     nodes = [value for value in values if isinstance(value, Node)]
     if len(nodes) == len(values):
-        first = nodes[0].type
-        if all(node.type[-1] is first[-1] for node in nodes) and (
-            not floating or nodes[0].dtype.kind == FLOAT
-        ):
+        dtype = nodes[0].dtype
+        if all(node.dtype is dtype for node in nodes) and (not floating or dtype.kind == FLOAT):
             return tuple(nodes)
     graph = nodes[0].graph if nodes else current_graph()
     raw = [value if isinstance(value, (Node, dims.Dim)) else as_array(value) for value in values]

@@ -141,6 +141,7 @@ def test_a_linear_model_keeps_its_inputs_only() -> None:
     assert built(declare).module.Residuals._fields == ("x",)
 
 
+@pytest.mark.conformance
 def test_gradients_agree_with_pytorch() -> None:
     torch = peer("torch")
     made = net("attention")
@@ -169,6 +170,7 @@ def test_gradients_agree_with_pytorch() -> None:
         np.testing.assert_allclose(gradient, theirs, rtol=1e-3, atol=1e-4 * scale, err_msg=key)
 
 
+@pytest.mark.conformance
 def test_the_mlp_agrees_with_pytorch() -> None:
     torch = peer("torch")
     made = net("mlp")

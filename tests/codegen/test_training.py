@@ -67,6 +67,7 @@ def test_steps_are_those_of_sgd(options: dict[str, Any]) -> None:
                 np.testing.assert_allclose(state["velocity"][key], velocity[key], rtol=1e-13)
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=str)
 def test_steps_are_those_of_pytorch(options: dict[str, Any]) -> None:
     torch = peer("torch")

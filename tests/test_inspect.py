@@ -1,0 +1,180 @@
+"""`graphc inspect`: names, shapes and gradients as equations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.inspect.formulas import ops_text
+from graphc.inspect.text import inspect_text, passes_text
+from tests.command_line import GOOD, run
+from tests.golden.models import MODELS
+
+EXPECTED = """\
+graph good
+
+inputs
+  x  float32 (batch, 3)
+  t  float32 (batch, 2)
+
+parameters
+  W  float32 (3, 2)  glorot_uniform
+  b  float32 (2,)    zeros
+
+forward
+  h = np.tanh(x @ W + b)               (batch, 2)
+  y = h * 2                            (batch, 2)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text(GOOD)
+
+
+def squeezed(text: str) -> str:
+    """Without the alignment."""
+    return "\n".join(re.sub(r"(?<=\S) {2,}", "  ", line) for line in text.splitlines())
+
+
+def test_the_report_names_everything_with_shapes_and_equations() -> None:
+    result = run("inspect", "model.py")
+    assert (result.status, result.err) == (0, "")
+    text = squeezed(result.out)
+    assert text.startswith(squeezed(EXPECTED))
+    sections = [block.splitlines()[0] for block in result.out.split("\n\n")]
+    assert sections == [
+        "graph good", "inputs", "parameters", "forward", "results",
+        next(s for s in sections if s.startswith("backward, from ")), "gradients of loss",
+    ]  # fmt: skip
+    assert "results\n  y  =  y  float32 (batch, 2)\n  loss  =  loss  float32 ()\n" in text
+    assert text.endswith(
+        "gradients of loss\n  ∂loss/∂W = W_bar  float32 (3, 2)\n  ∂loss/∂b = b_bar  float32 (2,)"
+    )
+    assert run("inspect", "model.py", "--format", "text") == result
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_equations_are_those_of_the_module(name: str) -> None:
+    """Each line of the report stands in the generated code as well."""
+    make, options = MODELS[name]
+    module = gc.compile(make(), **options)
+    report = inspect_text(module.lowered)
+    equations = [line.strip() for line in report.splitlines() if re.match(r"  \w+ = ", line)]
+    written = {re.sub(r": Array =", " =", line).split("  # ")[0].strip()
+               for line in module.source.splitlines()}  # fmt: skip
+    assert len(equations) >= 1
+    for equation in equations:
+        text = re.sub(r" {2,}\(.*\)$", "", equation)
+        assert text in written, text
+
+
+def test_each_kind_of_argument_has_a_section() -> None:
+    with gc.Graph("m") as g:
+        x = g.input("x", ("n", 2))
+        s = g.state("s", (2,))
+        g.update(s, x.sum(axis=0))
+        g.output("y", x + s)
+        g.output("z", (x * 2).sum())
+    text = squeezed(inspect_text(gc.compile(g).lowered))
+    assert "states\n  s  float32 (2,)\n" in text
+    assert "parameters" not in text
+    assert "  y  =  y  float32 (n, 2)\n  z  =  z  float32 ()\n" in text
+    assert "gradients of outputs\n  ∂outputs/∂x = x_bar  float32 (n, 2)" in text
+
+
+def test_outputs_that_the_loss_does_not_need_have_equations_too() -> None:
+    with gc.Graph("m") as g:
+        x = g.input("x", ("n", 3))
+        W = g.parameter("W", (3, 2))
+        z = x @ W
+        g.output("p", gc.exp(z) + 1)
+        g.loss((z * z).sum())
+    text = squeezed(inspect_text(gc.compile(g).lowered))
+    assert "predict\n  z = x @ W  (n, 2)\n  p = np.exp(z) + 1  (n, 2)\n" in text
+    assert "forward\n  z = x @ W  (n, 2)\n  loss = (z * z).sum()\n" in text
+
+
+def test_wrt_and_kinks_are_those_that_are_asked_for() -> None:
+    Path("model.py").write_text(GOOD.replace("gc.tanh", "gc.relu"))
+    text = run("inspect", "model.py", "--wrt", "x").out
+    assert "∂loss/∂x = x_bar" in text and "∂loss/∂W" not in text
+    assert run("inspect", "model.py", "--kinks", "textbook").out != run("inspect", "model.py").out
+
+
+def test_a_model_without_gradients_has_no_backward() -> None:
+    with gc.Graph("ints") as g:
+        g.output("y", g.input("x", (3,), dtype="int64") * 2)
+    text = inspect_text(gc.compile(g).lowered)
+    assert "backward" not in text and "gradients" not in text
+    assert squeezed(text).endswith("results\n  y  =  y  int64 (3,)")
+
+
+def test_passes_lists_the_rules_that_fired_with_the_line() -> None:
+    Path("model.py").write_text(GOOD.replace("gc.tanh(x @ W + b)", "gc.log(gc.softmax(x @ W + b))"))
+    line = 1 + GOOD.splitlines().index("    h = gc.tanh(x @ W + b)")
+    result = run("inspect", "model.py", "--passes")
+    assert (result.status, result.err) == (0, "")
+    equations, rules = result.out.split("\nrules\n")
+    assert equations == run("inspect", "model.py").out
+    rows = {tuple(re.split(r" {2,}", row.strip())) for row in rules.splitlines()}
+    fired = {row[1]: row for row in rows}
+    assert fired["log(softmax(x)) = log_softmax(x)"][2:] == ("stabilize", f"model.py:{line}")
+    assert all(re.fullmatch(r"\d+×", row[0]) for row in rows)
+    assert all(re.fullmatch(r"model\.py:\d+|derived", row[3]) for row in rows)
+    quiet = run("inspect", "model.py", "--passes", "--no-stabilize").out
+    assert "log(softmax(x)) = log_softmax(x)" not in quiet
+
+
+def test_no_rules_are_no_rows() -> None:
+    assert passes_text([]) == "rules\n"
+
+
+def test_names_that_collide_are_told_apart_as_in_the_module() -> None:
+    with gc.Graph("m") as g:
+        a, b = g.input("a b", (2,)), g.input("a-b", (2,))
+        g.output("a_b", a * b)
+    text = inspect_text(gc.compile(g).lowered)
+    assert "a_b    float32 (2,)\n  a_b_2  float32 (2,)" in text
+    assert "a_b_3 = a_b * a_b_2" in text
+
+
+def test_hostile_names_break_no_line() -> None:
+    name = 'a\nb"""\x1b[31m{{ 7*7 }}'
+    with gc.Graph(name) as g:
+        x = g.input(name, (2,))
+        g.output("y", x * 2)
+    text = inspect_text(gc.compile(g).lowered)
+    assert all(c.isprintable() for c in text.replace("\n", ""))
+    assert text.splitlines()[1] == ""
+
+
+def test_formulas_are_simplified_by_what_is_passed() -> None:
+    """inspect imports no passes: whoever calls it says how to simplify."""
+    plain, simplified = ops_text(list), run("ops").out
+    assert plain != simplified
+    assert len(plain) > len(simplified)
+    assert len(plain.splitlines()) == len(simplified.splitlines())
+
+
+def test_formulas_bind_as_python_binds_them() -> None:
+    """Each formula is Python; evaluated on numbers it is the derivative."""
+    text = run("ops").out
+    formulas = dict(re.findall(r"^(\w+)\(.*\)\n.*\n    x_bar = (.+)$", text, re.MULTILINE))
+    x, y, out_bar, step = np.float64(0.7), np.float64(1.3), np.float64(2), 1e-6
+    functions = {
+        "add": lambda x: x + y, "subtract": lambda x: x - y, "multiply": lambda x: x * y,
+        "divide": lambda x: x / y, "negative": lambda x: -x, "reciprocal": lambda x: 1 / x,
+        "square": lambda x: x * x, "sqrt": np.sqrt, "exp": np.exp, "log": np.log,
+        "expm1": np.expm1, "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
+        "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    }  # fmt: skip
+    for name, function in functions.items():
+        scope = {"np": np, "x": x, "y": y, "out": function(x), "out_bar": out_bar}
+        slope = (function(x + step) - function(x - step)) / (2 * step)
+        np.testing.assert_allclose(eval(formulas[name], scope), out_bar * slope, rtol=1e-8)
