@@ -136,8 +136,9 @@ def parse(text: str) -> Template:
 
 @lru_cache(maxsize=65536)
 def strength(source: str) -> int:
-    """How strongly a piece of source binds, say a literal."""
-    return _strength(ast.parse(source, mode="eval").body)
+    """How strongly a literal or the text of a size binds; `2.T` would be no attribute of 2."""
+    root = ast.parse(source, mode="eval").body
+    return POWER if isinstance(root, ast.Constant) else _strength(root)
 
 
 def _strength(node: ast.expr) -> int:

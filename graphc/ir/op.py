@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from graphc.errors import UnsupportedError
 from graphc.ir.emission import Emission
 from graphc.ir.types import Guard, Type
 
@@ -81,7 +82,14 @@ class Op:
         OPS[self.name] = FUNCTIONS[self.name] = self
 
     def __call__(self, *arguments: Any, **options: Any) -> Node:
-        result: Node = outermost(self.call, self, *arguments, **options)
+        try:
+            result: Node = outermost(self.call, self, *arguments, **options)
+        except TypeError as error:
+            # Told like all others: arguments that do not fit the signature never reached the call.
+            if not refused_by(outermost, error):
+                raise
+            problem = str(error).partition("() ")[2] or str(error)
+            raise UnsupportedError(f"{self.name} {problem}") from None
         return result
 
     def __repr__(self) -> str:
@@ -106,6 +114,14 @@ def function(implementation: _F) -> _F:
 
     FUNCTIONS[implementation.__name__] = registered
     return cast("_F", registered)
+
+
+def refused_by(caller: Callable[..., Any], error: BaseException) -> bool:
+    """Whether an error arose where a function called another, and not inside of that."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code is caller.__code__
 
 
 _inside: ContextVar[bool] = ContextVar("graphc_inside", default=False)

@@ -159,7 +159,7 @@ mask: Op = elementwise(
     "mask", "x where the condition holds, else 0 (x * condition)", operands="x condition",
     noun="masked",
     numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
-    math="{x} if {condition} else 0.0",
+    math="{x} * {condition}",
     rules=(lambda g, y, x, condition: mask(g, condition), None),
 )  # fmt: skip
 where = elementwise(

@@ -254,7 +254,8 @@ def composite(
         types, params = rest[: len(rest) - len(parameters)], rest[len(rest) - len(parameters) :]
         scratch = Graph()
         stand_ins = [
-            scratch.argument("input", f"operand {i}", t.shape, t.dtype) for i, t in enumerate(types)
+            scratch.argument("input", name, t.shape, t.dtype)
+            for name, t in zip(operands, types, strict=True)
         ]
         result = body(*stand_ins, *params)
         for guards in scratch.guards.values():

@@ -43,6 +43,8 @@ Key = tuple[Any, ...]  # of Span, int (an axis that vanishes) and None (a new ax
 def _bound(bound: Any, size: Extent, default: Extent) -> Extent:
     if bound is None:
         return default
+    if isinstance(bound, str):
+        raise ShapeError(f"an index is made of ints and sizes, got {bound!r}")
     position = as_size(bound)
     return size + position if isinstance(position, int) and position < 0 else position
 
