@@ -181,7 +181,7 @@ TARGETS = {
     "/dev/null": "cannot write '/dev/null': it is a device or a pipe, which a file would replace",
     "net.npz": "cannot write 'net.npz': a module is a .py file",
     "loop.py": "cannot write 'loop.py': Too many levels of symbolic links",
-    "a\0b": "cannot write 'a\\x00b': embedded null byte",
+    "a\0b": "cannot write 'a\\x00b': ",
     "x" * 300: f"cannot write '{'x' * 300}': File name too long",
     "model.py": "'model.py' is the model itself",
     "./folder/../model.py": "'./folder/../model.py' is the model itself",

@@ -327,6 +327,12 @@ def test_an_interrupt_leaves_no_traceback() -> None:
     assert run("check", "model.py") == (130, "", "graphc: interrupted\n")
 
 
+def test_a_console_without_mathematics_gets_escapes(tmp_path: Path) -> None:
+    result = run_process(["inspect", "model.py"], tmp_path, PYTHONIOENCODING="ascii")
+    assert (result.status, result.err) == (0, "")
+    assert "  \\u2202loss/\\u2202W = W_bar" in result.out
+
+
 @pytest.mark.parametrize("command", [["ops"], ["inspect", "model.py"]])
 def test_a_closed_pipe_is_no_error(command: list[str]) -> None:
     """As in `graphc ops | head`; what is short stays in a buffer until the very end."""

@@ -258,6 +258,14 @@ def test_a_cotangent_returns_in_the_dtype_of_its_node() -> None:
     np.testing.assert_array_equal(found["dw"], np.broadcast_to(x, (2, 2)))
 
 
+def test_a_cotangent_of_another_dtype_is_cast_to_that_of_its_node() -> None:
+    g = gc.Graph("m", dtype="float32")
+    x, bar = g.input("x", (3,)), g.input("bar", (2, 3), "float64")
+    (dx,) = pullback([gc.sin(x)], [bar], [x])
+    assert dx is not None
+    assert dx.type == x.type
+
+
 def test_mixed_operands_accumulate_each_in_its_own_dtype() -> None:
     # The float64 path into x is cast to float32 before it meets the float32 path, as in PyTorch.
     def build(x: gc.Node, y: gc.Node) -> Nodes:
