@@ -24,7 +24,7 @@ from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
 from graphc.runtime import boundary
-from graphc.runtime.companion import load_constants
+from graphc.runtime.files import load_arrays, load_constants
 
 RESERVED = (
     *("np", "NDArray", "Any", "NamedTuple", "TypedDict", "Path", "Array", "annotations", "base64"),

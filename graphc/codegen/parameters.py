@@ -20,6 +20,7 @@ from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import parse
 from graphc.ir.node import Node
+from graphc.lower.naming import MAX_LENGTH
 
 
 def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
@@ -96,18 +97,16 @@ def load_params(declared: Sequence[Node]) -> FunctionView:
     for node in declared:
         name = node.params.name
         sizes = [str(s) if isinstance(s, int) else quoted(str(s)) for s in node.shape]
-        source = f"archive[{quoted(f'params/{name}')}]"
-        value = bracketed(
-            f"{quoted(name)}: checked(", [quoted(name), source, dtype_name(node), *sizes], ")", 12
-        )
-        items.append(value)
+        source = f"arrays[{quoted(f'params/{name}')}]"
+        arguments = [quoted(name), source, dtype_name(node), *sizes]
+        items.append(bracketed(f"{quoted(name)}: checked(", arguments, ")", 8))
     return function(
         "load_params",
         "def load_params(path: str | Path) -> Params:",
         ["Read parameters from an .npz file; their shapes and dtypes are checked."],
         [
-            "    with np.load(path, allow_pickle=False) as archive:",
-            *indented(bracketed("return {", items, "}", 8), 8),
+            "    arrays = load_arrays(path)",
+            *indented(bracketed("return {", items, "}", 4)),
         ],
     )
 
@@ -148,7 +147,10 @@ def unravel_params(declared: Sequence[Node], trained: Collection[Node]) -> Funct
             "unravel_params", ["vector: Array", *(["params: Params"] if frozen else [])], "Params"
         ),
         doc,
-        returning([lambda indent, before: dict_text(items, indent, before)]),
+        [
+            f'    vector = checked("vector", vector, np.float64, {start})',
+            *indented(dict_text(items, 4, "return ")),
+        ],
     )
 
 
@@ -168,16 +170,23 @@ def init_optimizer(context: Context) -> FunctionView:
     """The state of the optimiser before the first step."""
     lowered = context.module.optimizer
     assert lowered is not None
-    items = [(quoted("step"), "0")]
-    for slot in lowered.slots:
-        zeros = [(quoted(n), f"np.zeros_like(params[{quoted(n)}])") for n in lowered.trained]
-        items.append((quoted(slot), dict_text(zeros, 8)))
+    zeros = {name: f"np.zeros_like(params[{quoted(name)}])" for name in lowered.trained}
+    slots = dict.fromkeys(lowered.slots, zeros)
     return function(
         "init_optimizer",
         "def init_optimizer(params: Params) -> OptimizerState:",
         ["Return the state of the optimiser before the first step."],
-        returning([lambda indent, before: dict_text(items, indent, before)]),
+        indented(optimizer_state("return ", "0", slots)),
     )
+
+
+def optimizer_state(before: str, step: str, slots: Mapping[str, Mapping[str, str]]) -> str:
+    """A statement with the state of an optimiser: the step, and each slot by parameter."""
+    items = [f'"step": {step}']
+    for slot, values in slots.items():
+        listed = [(quoted(name), value) for name, value in values.items()]
+        items.append(dict_text(listed, 8, f"{quoted(slot)}: "))
+    return bracketed(f"{before}{{", items, "}", 4)
 
 
 def update(context: Context) -> FunctionView:
@@ -219,11 +228,14 @@ def train_step(context: Context) -> FunctionView:
         f"{', '.join([*variables, 'grads'])} = value_and_grad(", [a.name for a in arguments], ")", 4
     )
     body = indented(call)
-    variable = {}
+    variable: dict[str, str] = {}
+    slots: dict[str, dict[str, str]] = {slot: {} for slot in lowered.slots}
     for name in lowered.trained:
         key = quoted(name)
         variable[name] = context.names.of(module.graph.parameters[name].node)
-        targets = [variable[name], *(f"{variable[name]}_{slot}" for slot in lowered.slots)]
+        for slot, values in slots.items():
+            values[name] = context.names.free(f"{variable[name]}_{slot}"[:MAX_LENGTH])
+        targets = [variable[name], *(values[name] for values in slots.values())]
         given = [f"params[{key}]", f"grads[{key}]"]
         given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]
         given += [h.name for h in lowered.hyperparameters]
@@ -234,11 +246,8 @@ def train_step(context: Context) -> FunctionView:
         for p in module.parameters
     ]  # fmt: skip
     body += indented(dict_text(new_params, 4, "new_params: Params = "))
-    items = [(quoted("step"), 'optimizer_state["step"] + 1')]
-    for slot in lowered.slots:
-        values = [(quoted(n), f"{variable[n]}_{slot}") for n in lowered.trained]
-        items.append((quoted(slot), dict_text(values, 8)))
-    body += indented(dict_text(items, 4, "new_optimizer_state: OptimizerState = "))
+    before = "new_optimizer_state: OptimizerState = "
+    body += indented(optimizer_state(before, 'optimizer_state["step"] + 1', slots))
     results = ["new_params", *variables[1:], "new_optimizer_state", "loss"]
     result_types = ["Params", *types[1:], "OptimizerState", "Array"]
     meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
