@@ -7,6 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.autodiff.partition import partition
@@ -20,7 +21,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
 from graphc.lower.module import Hyperparameter, LoweredModule, LoweredOptimizer
-from graphc.lower.program import lower
+from graphc.lower.program import Program, lower
 from graphc.lower.schedule import backward_order
 from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report
@@ -44,7 +45,7 @@ class Options:
 
     def described(self) -> dict[str, str]:
         """The options that shape the module, as text for its header."""
-        chosen = {"style": "functional", "kinks": self.kinks}
+        chosen = {"style": "functional"} | ({} if self.inference else {"kinks": self.kinks})
         if self.optimizer is not None:
             chosen["optimizer"] = self.optimizer.kind
             chosen.update((name, repr(v)) for name, v, _ in self.optimizer.hyperparameters)
@@ -92,6 +93,7 @@ class Compilation:
             )
         if options.inference and not graph.outputs:
             raise UsageError("--inference needs an output; the graph declares a loss only")
+        graph.forget_derived()
         self.name_results()
         plan = self.plan()
         results = self.optimized(plan)
@@ -220,11 +222,18 @@ class Compilation:
         needed = set(topological(results))
         return [node for node in self.declared() if node in needed]
 
+    def checked(
+        self, name: str, arguments: list[Node], results: Sequence[Node], **options: Any
+    ) -> Program:
+        """The program of a function that checks its arguments."""
+        options.setdefault("guarded", topological(results))
+        return lower(name, arguments, results, checked=arguments, **options)
+
     def inference_part(self, results: dict[str, list[Node]]) -> LoweredModule:
         """The module as far as inference needs it: predict and evaluate."""
         graph, options = self.graph, self.options
         programs = {
-            name: lower(name, self.arguments(results[name]), results[name])
+            name: self.checked(name, self.arguments(results[name]), results[name])
             for name in ("predict", "evaluate")
             if results.get(name)
         }
@@ -263,10 +272,11 @@ class Compilation:
             if name not in shown:
                 showing = (n for n in self.declared() if name in dims.all_names(n.shape))
                 arguments.update(itertools.islice(showing, 1))
-        forward = lower(
+        forward = self.checked(
             "forward",
             [node for node in self.declared() if node in arguments],
             outputs,
+            guarded=topological([*outputs, *gradients]),
             kept=parts.residuals,
             kept_sizes=parts.sizes,
         )
@@ -274,6 +284,7 @@ class Compilation:
             "backward",
             [*parts.residuals, *plan.bars],
             gradients,
+            checked=plan.bars,
             order=backward_order(gradients, plan.wrt, forward.order),
             given_sizes=parts.sizes,
         )

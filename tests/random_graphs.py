@@ -135,7 +135,8 @@ class Maker:
 
     def one(self, fits: Callable[[Value], bool] = lambda v: True) -> Value | None:
         fitting = [v for v in self.pool if fits(v)]
-        return self.rng.choice(fitting) if fitting else None
+        recent = fitting[-3:] if self.rng.random() < 0.4 else fitting  # long chains, and sharing
+        return self.rng.choice(recent) if recent else None
 
     def draw_one(self) -> Any:
         return [self.one()], {}
@@ -158,11 +159,13 @@ class Maker:
         return self.rng.choice(others)
 
     def draw_two(self) -> Any:
-        value = self.rng.choice(self.pool)
+        value = self.one()
+        assert value is not None
         return [value, self.partner(value)], {}
 
     def draw_three_operands(self) -> Any:
-        value = self.rng.choice(self.pool)
+        value = self.one()
+        assert value is not None
         other = self.partner(value)
         shape = (value.node + other.node).shape
         third = self.one(lambda v: broadcasts(shape, v.node.shape))
@@ -321,16 +324,17 @@ def random_recipe(
     maker = Maker(rng, empty=rng.random() < 0.05 if empty is None else empty)
     for _ in range(rng.randint(1, steps)):
         maker.random_step()
-    made = [v for v in maker.pool if v.name.startswith("v")] or [maker.step("tanh", maker.pool[:1])]
-    chosen = made[-1:] + [v for v in made[:-1] if rng.random() < 0.25]
     recipe = maker.recipe
+    used = {name for step in recipe.steps for name in step.args}
+    made = [v for v in maker.pool if v.name.startswith("v")] or [maker.step("tanh", maker.pool[:1])]
+    ends = [v for v in made if v.name not in used] or made[-1:]  # so that no step is in vain
     if rng.random() < 0.5 if loss is None else loss:
         terms = [maker.step(rng.choice(["sum", "mean"]) if maker.full(v) else "sum", [v])
-                 for v in chosen]  # fmt: skip
+                 for v in ends]  # fmt: skip
         total = terms[0]
         for term in terms[1:]:
             total = maker.step("add", [total, term])
         recipe.loss = total.name
-        chosen = chosen[: rng.randint(0, 2)]
-    recipe.outputs = [v.name for v in chosen]
+        ends = [v for v in made if rng.random() < 0.15]
+    recipe.outputs = [v.name for v in ends]
     return recipe

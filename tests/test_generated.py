@@ -30,18 +30,7 @@ over = pytest.mark.parametrize("name", ALL)
 # What is known to be wrong; the reasons say what has to be mended.
 UNFORMATTED = {
     "long_keys": "dict entries with keys of 32 characters and more are not wrapped",
-    "wide_names": "len() is taken for the width of a line",
 }
-UNTYPED = {
-    "named_like_tuples": "fields `count` and `index` of a NamedTuple hide methods of tuple",
-    "named_like_the_constants": "CONSTANTS is assigned twice (no-redef)",
-    "scalar_constant": "a scalar constant is returned as np.float32(…), which is no Array",
-}
-UNUSED = {"named_like_imports": "Path is imported as `Path` occurs in a text (F401)"}
-UNUSED |= dict.fromkeys(
-    ("named_dimensions", "two_inputs", "wrt_inputs", "frozen"),
-    "`batch = x.shape[0]` that nothing reads (F841)",
-)
 
 
 def marked(request: pytest.FixtureRequest, known: dict[str, str], name: str) -> None:
@@ -101,7 +90,7 @@ def lint(complaints: dict[str, str], name: str) -> list[tuple[str, int]]:
 def test_ruff_finds_nothing(
     name: str, complaints: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
-    marked(request, UNFORMATTED | UNUSED, name)
+    marked(request, UNFORMATTED, name)
     assert lint(complaints, name) == []
 
 
@@ -117,7 +106,6 @@ def test_ruff_would_format_it_the_same(
 def test_mypy_finds_nothing_in_strict_mode(
     name: str, complaints: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
-    marked(request, UNTYPED, name)
     said = [line for line in complaints["mypy"].splitlines() if line.startswith(f"{name}.py")]
     assert said == []
 

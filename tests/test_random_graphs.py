@@ -43,7 +43,7 @@ unhurried = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-FAST = settings(unhurried, derandomize=True, max_examples=100)
+FAST = settings(unhurried, derandomize=True, max_examples=150)
 LONG = settings(unhurried, max_examples=500)
 settings.register_profile("random-graphs", FAST)
 settings.register_profile("random-graphs-conformance", LONG)
@@ -144,7 +144,7 @@ def test_the_generator_reaches_all_that_it_is_meant_to_reach() -> None:
     assert any(0 in shape for shape in map(sizes_of, shapes))
     assert any(1 in shape for shape in map(sizes_of, shapes))
     assert any("batch" in str(shape) and "//" in str(shape) for shape in shapes)
-    assert {len(recipe.outputs) for recipe in drawn} >= {0, 1, 2, 3}
+    assert {len(recipe.outputs) for recipe in drawn} >= {0, 1, 2, 3, 4}
     assert {recipe.loss is None for recipe in drawn} == {True, False}
     assert {d.dtype for recipe in drawn for d in recipe.declared} == {"float64", "float32", "int64"}
 

@@ -41,7 +41,7 @@ def pullback(
     for node in reversed(path):
         bar = bars.get(node)
         if isinstance(bar, Node):
-            node.graph.counterparts.setdefault(bar, ("bar", node))
+            node.graph.relate(bar, "bar", node)
         if bar is None or node in ends or on_path.isdisjoint(node.args):
             continue
         for operand, contribution in contributions(node, bar, on_path, kinks):

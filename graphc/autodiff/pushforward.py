@@ -25,7 +25,7 @@ def pushforward(
         dot = tangent(node, tuple(dots.get(arg) for arg in node.args), kinks)
         if dot is not None:
             dots[node] = total = fitted(dot, node)
-            node.graph.counterparts.setdefault(total, ("dot", node))
+            node.graph.relate(total, "dot", node)
     return [dots.get(output) for output in outputs]
 
 

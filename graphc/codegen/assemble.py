@@ -32,18 +32,10 @@ RESERVED = (
     *("params", "state", "rng", "residuals", "grads", "outputs", "optimizer_state"),
     *("predict", "forward", "backward", "value_and_grad", "evaluate", "train_step", "self_test"),
     *("init_params", "init_state", "init_optimizer", "save_params", "load_params"),
-    *("ravel_params", "unravel_params", "new_params", "new_optimizer_state", "lr", "sgd"),
-    *(
-        "checked",
-        "shape_text",
-        "sample_values",
-        "sample_slope",
-        "agrees",
-        "checks",
-        "vector",
-        "archive",
-        "path",
-    ),
+    *("ravel_params", "unravel_params", "new_params", "new_optimizer_state", "load_arrays"),
+    *("load_constants", "CONSTANTS", "hashlib", "io", "path", "file", "arrays", "named", "parts"),
+    *("checked", "shape_text", "sample_values", "sample_slope", "agrees", "checks", "vector"),
+    *("count", "index"),  # methods of named tuples
 )
 
 
@@ -61,16 +53,17 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     optimizer = tuple(parameter_blocks.optimizer(context))
     tests = tuple(self_test(context))
     constants, companion = constant_lines(context)
-    helpers = needed_helpers(module, bool(tests))
+    loaders: list[Callable[..., Any]] = [load_arrays, load_constants] if companion else []
+    helpers = [h for h in needed_helpers(module, bool(tests)) if h not in loaders]
     functions = (*parameters, *inference, *training, *optimizer, *tests)
     view = ModuleView(
         view_version=VIEW_VERSION,
         name=escaped(module.graph.name),
         doc=tuple(docstring(context)),
-        imports=tuple(imports(functions, constants, module, bool(tests))),
+        imports=tuple(imports(functions, constants, companion)),
         metadata=tuple(metadata(module)),
         types=tuple(types(context)),
-        loaders=(inspect.getsource(load_constants),) if companion else (),
+        loaders=tuple(map(inspect.getsource, loaders)),
         constants=tuple(constants),
         helpers=tuple(map(inspect.getsource, helpers)),
         parameters=parameters,
@@ -181,28 +174,24 @@ def metadata(module: LoweredModule) -> Iterable[str]:
 
 
 def imports(
-    functions: Sequence[FunctionView],
-    constants: Sequence[str],
-    module: LoweredModule,
-    tests: bool,
+    functions: Sequence[FunctionView], constants: Sequence[str], companion: bytes
 ) -> Iterable[str]:
     """What the module imports: the standard library, then NumPy."""
-    text = "\n".join(line for f in functions for line in (f.signature, *f.body))
-    text += "\n".join(constants)
-    standard = []
-    if "base64." in text:
-        standard.append("import base64")
-    if "load_constants(" in text:
-        standard += ["import hashlib", "import io"]
-    if tests:
-        standard.append("import sys")
-    if "Path" in text:
-        standard.append("from pathlib import Path")
+    defined = {function.name for function in functions}
+    files = bool(companion) or "load_params" in defined
+    needed = {
+        "import base64": any("base64.b64decode" in line for line in constants),
+        "import hashlib": bool(companion),
+        "import io": bool(companion),
+        "import sys": "self_test" in defined,
+        "from pathlib import Path": files,
+    }
     typing = ["Any"]
-    if module.residuals or module.forward or len(module.outputs) > 1:
+    if "forward" in defined or "Outputs" in "".join(f.signature for f in functions):
         typing.append("NamedTuple")
-    if module.parameters or module.graph.states or module.forward:
+    if defined & {"forward", "init_params", "load_params", "init_state"}:
         typing.append("TypedDict")
+    standard = [line for line, condition in needed.items() if condition]
     standard.append(f"from typing import {', '.join(typing)}")
     return [*standard, "", "import numpy as np", "from numpy.typing import NDArray"]
 
@@ -231,7 +220,7 @@ def types(context: Context) -> Iterable[TypeView]:
         fields = [(names.of(node), "Array") for node in module.residuals]
         comments = [comment(node) for node in module.residuals]
         sizes = [(names.of_size(size), "int") for size in module.sizes]
-        doc = "What the backward pass reads of the forward pass."
+        doc = "What the backward pass reads of the forward pass; it shares memory with that."
         yield named_tuple("Residuals", doc, [*fields, *sizes], [*comments, *("" for _ in sizes)])
     if module.optimizer is not None:
         if module.optimizer.slots:
@@ -301,6 +290,8 @@ def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any
     found: dict[Callable[..., Any], None] = {}
     if any(program.arguments for program in programs(module)) or module.parameters:
         found.update(dict.fromkeys([boundary.checked, boundary.shape_text]))
+    if module.parameters:
+        found[load_arrays] = None
     for program in programs(module):
         for node in program.order:
             found.update(dict.fromkeys(node.op.emission.helpers))

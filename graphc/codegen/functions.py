@@ -147,7 +147,7 @@ def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]
             base = base.args[0]
             repeats = repeats or base.op.emission.repeats
         if is_literal(node):
-            text = f"{dtype_name(node)}({literal(node, names)})"
+            text = f"np.array({literal(node, names)}, dtype={dtype_name(node)})"
         else:
             text = names.of(node)
         shared = base in seen or (base.op is CONSTANT and not is_literal(node)) or repeats
@@ -223,5 +223,4 @@ def field_names(outputs: Sequence[str]) -> list[str]:
 
 def escaped(text: str) -> str:
     """Text of the user's inside a docstring: one line, and nothing that could end the string."""
-    plain = quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace("\\", "/")
-    return plain.replace('"""', "'''").replace('"', "'")[:200]
+    return quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace('"', "'")

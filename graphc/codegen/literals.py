@@ -41,7 +41,7 @@ def number(value: Any, *, whole: bool = False) -> str:
     if isinstance(plain, (bool, int)):
         return repr(plain)
     if math.isnan(plain):
-        return "np.nan"
+        return nan(value)
     if math.isinf(plain):
         return "np.inf" if plain > 0 else "-np.inf"
     short = np.format_float_positional(value, trim="0")
@@ -56,6 +56,21 @@ def int_or_nan(plain: float) -> float:
     return math.trunc(plain) if math.isfinite(plain) else math.nan
 
 
+def nan(value: Any) -> str:
+    """A NaN, bit for bit: some carry a sign or a payload."""
+    if value.tobytes() == value.dtype.type(np.nan).tobytes():
+        return "np.nan"
+    bits = value.view(f"u{value.dtype.itemsize}")
+    return f"np.{bits.dtype.name}({bits.item():#x}).view(np.{value.dtype.name})"
+
+
+def width(text: str) -> int:
+    """The columns that a line takes: characters of East Asian scripts take two."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
 def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:
     """`before item, item after` in as few lines as the formatter leaves alone.
 
@@ -65,11 +80,11 @@ def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) ->
     """
     joined = ", ".join(items)
     comma = 1 if indent > 4 else 0  # an item of something that spans lines itself
-    if len(before) + len(joined) + len(after) + indent + comma <= LINE and "\n" not in joined:
+    if width(before + joined + after) + indent + comma <= LINE and "\n" not in joined:
         return f"{before}{joined}{after}"
     inner = " " * (indent + 4)
     is_call = before.endswith("(") and before[-2:-1].isidentifier()
-    if is_call and len(inner) + len(joined) <= LINE and "\n" not in joined and "*, " not in joined:
+    if is_call and width(inner + joined) <= LINE and "\n" not in joined and "*, " not in joined:
         return f"{before}\n{inner}{joined}\n{' ' * indent}{after}"
     rows = "".join(f"{inner}{item},\n" for item in items)
     return f"{before}\n{rows}{' ' * indent}{after}"

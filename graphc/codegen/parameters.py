@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.functions import (
@@ -20,7 +20,9 @@ from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import parse
 from graphc.ir.node import Node
-from graphc.lower.naming import MAX_LENGTH
+from graphc.lower.naming import MAX_LENGTH, Names
+
+NEW_STATE = ("new_params", "new_optimizer_state")
 
 
 def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
@@ -37,7 +39,7 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
         doc = "Return the state before the first step."
         yield init(context, "init_state", [], states, "State", doc)
     if declared and training:
-        yield save_params(declared)
+        yield save_params()
     if declared:
         yield load_params(declared)
     fixed = all(isinstance(size, int) for node in declared for size in node.shape)
@@ -73,18 +75,15 @@ def init(
     )
 
 
-def save_params(declared: Sequence[Node]) -> FunctionView:
+def save_params() -> FunctionView:
     """Writing parameters to a file."""
-    items = [
-        (quoted(f"params/{node.params.name}"), f"params[{quoted(node.params.name)}]")
-        for node in declared
-    ]
     return function(
         "save_params",
         "def save_params(path: str | Path, params: Params) -> None:",
         ["Write parameters to an .npz file."],
         [
-            *indented(dict_text(items, 4, "arrays: dict[str, Any] = ")),
+            '    named = ((f"params/{name}", value) for name, value in params.items())',
+            "    arrays: dict[str, Any] = dict(named)",
             '    with open(path, "wb") as file:',
             "        np.savez(file, **arrays)",
         ],
@@ -170,22 +169,22 @@ def init_optimizer(context: Context) -> FunctionView:
     """The state of the optimiser before the first step."""
     lowered = context.module.optimizer
     assert lowered is not None
-    zeros = {name: f"np.zeros_like(params[{quoted(name)}])" for name in lowered.trained}
-    slots = dict.fromkeys(lowered.slots, zeros)
+    zeros = []
+    for name in lowered.trained:
+        key = quoted(name)
+        zeros.append(bracketed(f"{key}: np.zeros_like(", [f"params[{key}]"], ")", 12))
     return function(
         "init_optimizer",
         "def init_optimizer(params: Params) -> OptimizerState:",
         ["Return the state of the optimiser before the first step."],
-        indented(optimizer_state("return ", "0", slots)),
+        indented(optimizer_state("return ", "0", dict.fromkeys(lowered.slots, zeros))),
     )
 
 
-def optimizer_state(before: str, step: str, slots: Mapping[str, Mapping[str, str]]) -> str:
-    """A statement with the state of an optimiser: the step, and each slot by parameter."""
+def optimizer_state(before: str, step: str, slots: Mapping[str, Sequence[str]]) -> str:
+    """A statement with the state of an optimiser: the step, and the items of each slot."""
     items = [f'"step": {step}']
-    for slot, values in slots.items():
-        listed = [(quoted(name), value) for name, value in values.items()]
-        items.append(dict_text(listed, 8, f"{quoted(slot)}: "))
+    items += [bracketed(f"{quoted(slot)}: {{", listed, "}", 8) for slot, listed in slots.items()]
     return bracketed(f"{before}{{", items, "}", 4)
 
 
@@ -228,14 +227,17 @@ def train_step(context: Context) -> FunctionView:
         f"{', '.join([*variables, 'grads'])} = value_and_grad(", [a.name for a in arguments], ")", 4
     )
     body = indented(call)
+    taken = [*(a.name for a in arguments), *variables, "grads", "optimizer_state", *NEW_STATE]
+    local = Names(module.graph, [*taken, *(h.name for h in lowered.hyperparameters), lowered.kind])
     variable: dict[str, str] = {}
-    slots: dict[str, dict[str, str]] = {slot: {} for slot in lowered.slots}
+    slots: dict[str, list[str]] = {slot: [] for slot in lowered.slots}
     for name in lowered.trained:
         key = quoted(name)
-        variable[name] = context.names.of(module.graph.parameters[name].node)
-        for slot, values in slots.items():
-            values[name] = context.names.free(f"{variable[name]}_{slot}"[:MAX_LENGTH])
-        targets = [variable[name], *(values[name] for values in slots.values())]
+        variable[name] = local.of(module.graph.parameters[name].node)
+        targets = [variable[name]]
+        for slot, items in slots.items():
+            targets.append(local.free(f"{variable[name]}_{slot}"[:MAX_LENGTH]))
+            items.append(f"{key}: {targets[-1]}")
         given = [f"params[{key}]", f"grads[{key}]"]
         given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]
         given += [h.name for h in lowered.hyperparameters]

@@ -9,7 +9,7 @@ from graphc.codegen.literals import bracketed, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.node import Node
-from graphc.ir.types import INT
+from graphc.ir.types import FLOAT, INT
 from graphc.lower.module import SelfTest
 
 
@@ -39,13 +39,13 @@ def self_test(context: Context) -> Iterator[FunctionView]:
     arguments = [] if module.loss else [pattern(node, test) for node in cotangents]
     body += indented(bracketed("grads = backward(", ["residuals", *arguments], ")", 4))
     checks = []
-    for name, value in test.values:
+    for name, value, tolerance in test.values:
         if name is None:
             measured, label = "loss", "loss"
         else:
             measured = f"sample_slope(grads[{quoted(name)}])"
             label = f"gradient of {name}"
-        numbers = [f"{value:.9g}" if value == value else "np.nan", repr(test.tolerance)]
+        numbers = [repr(value), repr(tolerance)]
         checks.append(bracketed("agrees(", [quoted(label), measured, *numbers], ")", 8))
     yield function(
         "self_test",
@@ -59,5 +59,6 @@ def pattern(node: Node, test: SelfTest) -> str:
     """The expression of the reproducible values of one argument."""
     sizes = [str(dims.evaluate(size, test.sizes)) for size in node.shape]
     labels = [f"labels={test.labels}"] if node.dtype.kind == INT else []
-    phase = str(test.phases[node])
-    return f"sample_values({', '.join([dtype_name(node), phase, *sizes, *labels])})"
+    offset = [f"offset={test.offset}"] if test.offset and node.dtype.kind == FLOAT else []
+    options = [str(test.phases[node]), *sizes, *labels, *offset]
+    return f"sample_values({', '.join([dtype_name(node), *options])})"

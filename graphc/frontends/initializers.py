@@ -27,6 +27,11 @@ def fans(node: Node) -> tuple[Extent, Extent]:
     return (1 if inputs == 0 else inputs), (1 if outputs == 0 else outputs)
 
 
+def shape_argument(node: Node) -> str:
+    """A shape as the argument of np.zeros and the like: `(64, 128)`, but `128`."""
+    return size_text(node.shape[0]) if node.ndim == 1 else tuple_text(node.shape)
+
+
 def _root(gain: int, fan: str) -> str:
     return f"np.sqrt({gain} / {fan})"
 
@@ -41,18 +46,18 @@ def _both(node: Node) -> str:
 
 
 def _normal(deviation: Callable[[Node], str]) -> Callable[[Node], str]:
-    return lambda n: f"rng.normal(0.0, {deviation(n)}, {tuple_text(n.shape)})"
+    return lambda n: f"rng.normal(0.0, {deviation(n)}, {shape_argument(n)})"
 
 
 def _uniform(bound: Callable[[Node], str]) -> Callable[[Node], str]:
-    return lambda n: f"(rng.uniform(-1.0, 1.0, {tuple_text(n.shape)}) * {bound(n)})"
+    return lambda n: f"(rng.uniform(-1.0, 1.0, {shape_argument(n)}) * {bound(n)})"
 
 
 # Variances: LeCun et al. 1998 1/n_in, Glorot & Bengio 2010 2/(n_in + n_out), He et al. 2015 2/n_in.
 # A uniform distribution on ±b has the variance b²/3.
 INITIALIZERS: dict[str, Callable[[Node], str]] = {
-    "zeros": lambda n: f"np.zeros({tuple_text(n.shape)})",
-    "ones": lambda n: f"np.ones({tuple_text(n.shape)})",
+    "zeros": lambda n: f"np.zeros({shape_argument(n)})",
+    "ones": lambda n: f"np.ones({shape_argument(n)})",
     "normal": _normal(lambda n: "0.01"),
     "uniform": _uniform(lambda n: "0.01"),
     "lecun_normal": _normal(lambda n: _root(1, _fan_in(n))),
@@ -110,4 +115,4 @@ def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
     if array.ndim:
         return array
     number = repr(array.item()).replace("inf", "np.inf").replace("nan", "np.nan")
-    return f"np.full({tuple_text(node.shape)}, {number}, {dtype})"
+    return f"np.full({shape_argument(node)}, {number}, {dtype})"

@@ -84,7 +84,7 @@ def formula(node: Node, whole: Node) -> tuple[str, int]:
     if node is whole:
         return "out", ATOM
     if node.op is ARGUMENT:
-        return node.graph.label_of(node) or "x", ATOM
+        return "".join(node.graph.name_of(node) or "x"), ATOM
     if is_literal(node):
         if node.op is CONSTANT:
             text = number(node.params.data.array[()], whole=True)

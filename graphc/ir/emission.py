@@ -96,6 +96,12 @@ class Template:
                 written.append(size(piece[1]))
         return "".join(written)
 
+    def sizes(self) -> list[str]:
+        """The names of sizes that the text mentions."""
+        return [
+            piece[1] for piece in self.pieces if not isinstance(piece, str) and piece[0] == "size"
+        ]
+
     def code(self) -> CodeType:
         """Compiled source in which operand x is `operand_x` and size n is `size_n`."""
         return _compile(self.text)

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DeclarationError, GraphcError, Site, UnsupportedError
+from graphc.errors import DeclarationError, DTypeError, GraphcError, Site, UnsupportedError
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Op
-from graphc.ir.types import DType, Guard, TensorType, Type, as_dtype, float32
+from graphc.ir.types import INT, DType, Guard, TensorType, Type, as_dtype, float32
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -93,6 +93,7 @@ class Graph:
     sites: dict[Node, list[Callable[[], Site]]] = field(default_factory=dict, repr=False)
     guards: dict[Node, tuple[Guard, ...]] = field(default_factory=dict, repr=False)
     recording: bool = field(default=True, repr=False)
+    _derived: list[tuple[dict[Node, Any], Node]] = field(default_factory=list, repr=False)
     _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
     _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
 
@@ -134,9 +135,10 @@ class Graph:
         if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
             as_dtype(array.dtype)
         with np.errstate(over="ignore"):
-            return self.intern(
-                CONSTANT, (), CONSTANT.record(Constant.of(array.astype(target.numpy)))
-            )
+            kept = array.astype(target.numpy)
+        if array.dtype.kind in "iu" and target.kind == INT and not np.array_equal(kept, array):
+            raise DTypeError(f"the constant {value!r} does not fit into {target}")
+        return self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
 
     def argument(self, kind: str, name: str, shape: Shape, dtype: DType) -> Node:
         """An argument of a function: an input, parameter, state, cotangent or hyperparameter."""
@@ -187,29 +189,29 @@ class Graph:
         group.append(node)
         self.labels[node] = Label(name, len(group), group)
         if len(node.args) == 1:
-            self.counterparts.setdefault(node.args[0], ("pre", node))
+            self.relate(node.args[0], "pre", node)
 
-    def name_of(self, node: Node) -> str | None:
-        """The label of a node, or what it is to a node that has one: `h_bar`, `h_pre`."""
-        suffixes: list[str] = []
+    def name_of(self, node: Node) -> tuple[str, str] | None:
+        """The label of a node, or of what it belongs to, with a suffix: `h` and `_bar`, `_pre`."""
+        suffix = ""
         while (name := self.label_of(node) or self.hints.get(node)) is None:
-            if node not in self.counterparts or len(suffixes) > 8:
+            if node not in self.counterparts or len(suffix) > 16:
                 return None
-            suffix, node = self.counterparts[node]
-            suffixes.append(suffix)
-        return "_".join((name, *reversed(suffixes)))
+            role, node = self.counterparts[node]
+            suffix = f"_{role}{suffix}"
+        return name, suffix + ("_bar" if is_cotangent(node) else "")
 
     def hint(self, node: Node, name: str) -> Node:
         """Suggest a variable for a node that the user has no name for."""
         if node.op is not ARGUMENT:
-            self.hints.setdefault(node, name)
+            self._note(self.hints, node, name)
         return node
 
     def label_of(self, node: Node) -> str | None:
         """The user's name of a node: its label, or the declared name of an argument."""
         if node.op is ARGUMENT:
             name: str = node.params.name
-            return f"{name}_bar" if node.params.kind == "cotangent" else name
+            return name
         label = self.labels.get(node)
         return label.text if label else None
 
@@ -218,14 +220,31 @@ class Graph:
         if old is new:
             return
         if old in self.labels and new.op is not ARGUMENT:
-            self.labels.setdefault(new, self.labels[old])
+            self._note(self.labels, new, self.labels[old])
         if old in self.hints:
-            self.hints.setdefault(new, self.hints[old])
+            self._note(self.hints, new, self.hints[old])
         if old in self.counterparts:
-            self.counterparts.setdefault(new, self.counterparts[old])
+            self._note(self.counterparts, new, self.counterparts[old])
         if old in self.sites:
-            known = self.sites.setdefault(new, [])
+            self._note(self.sites, new, [])
+            known = self.sites[new]
             known.extend(site for site in self.sites[old] if site not in known)
+
+    def relate(self, node: Node, role: str, primal: Node) -> None:
+        """Note that a node is the `bar`, `dot` or `pre` of another; the first relation stays."""
+        self._note(self.counterparts, node, (role, primal))
+
+    def forget_derived(self) -> None:
+        """Forget what passes noted, so that a second compilation starts as the first one did."""
+        for table, node in self._derived:
+            table.pop(node, None)
+        self._derived.clear()
+
+    def _note(self, table: dict[Node, Any], node: Node, value: Any) -> None:
+        if node not in table:
+            table[node] = value
+            if not self.recording:
+                self._derived.append((table, node))
 
     def site_of(self, node: Node) -> Site | None:
         """Where the user wrote a node, the first place if there are several."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.errors import UnsupportedError, suggest
+from graphc.errors import DeclarationError, UnsupportedError, suggest
 from graphc.ir import dims
 from graphc.ir.op import FUNCTIONS, Op
-from graphc.ir.types import DType, TensorType, Type
+from graphc.ir.types import BOOL, DType, TensorType, Type
 
 if TYPE_CHECKING:
     from graphc.ir.dims import Extent, Shape
@@ -68,6 +68,8 @@ class Node:
 
     def named(self, name: str) -> Node:
         """Label this node; the label becomes its variable in generated code."""
+        if not isinstance(name, str) or not name:
+            raise DeclarationError(f"a label is a text that is not empty, got {name!r}")
         self.graph.label(self, name, explicit=True)
         return self
 
@@ -140,25 +142,25 @@ class Node:
         return _apply("not_equal", self, other)
 
     def __and__(self, other: Any) -> Node:
-        return _apply("logical_and", self, other)
+        return _logical("logical_and", self, other)
 
     def __rand__(self, other: Any) -> Node:
-        return _apply("logical_and", other, self)
+        return _logical("logical_and", other, self)
 
     def __or__(self, other: Any) -> Node:
-        return _apply("logical_or", self, other)
+        return _logical("logical_or", self, other)
 
     def __ror__(self, other: Any) -> Node:
-        return _apply("logical_or", other, self)
+        return _logical("logical_or", other, self)
 
     def __xor__(self, other: Any) -> Node:
-        return _apply("logical_xor", self, other)
+        return _logical("logical_xor", self, other)
 
     def __rxor__(self, other: Any) -> Node:
-        return _apply("logical_xor", other, self)
+        return _logical("logical_xor", other, self)
 
     def __invert__(self) -> Node:
-        return _apply("logical_not", self)
+        return _logical("logical_not", self)
 
     def __getitem__(self, key: Any) -> Node:
         return _apply("getitem", self, key)
@@ -214,7 +216,8 @@ class Node:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = NUMPY_NAMES.get(function.__name__, function.__name__)
-        return _numpy_call(name, f"np.{function.__name__}", args, kwargs)
+        module = function.__module__.replace("numpy", "np", 1)
+        return _numpy_call(name, f"{module}.{function.__name__}", args, kwargs)
 
     # --- what a symbolic value cannot do ----------------------------------------------------
 
@@ -266,6 +269,17 @@ NUMPY_NAMES = {
 def _apply(name: str, *operands: Any) -> Node:
     result: Node = FUNCTIONS[name](*operands)
     return result
+
+
+def _logical(name: str, *operands: Any) -> Node:
+    """`& | ^ ~` on conditions; NumPy's bitwise operations on ints are no ops."""
+    for operand in operands:
+        if isinstance(operand, Node) and operand.dtype.kind != BOOL:
+            described = operand.graph.describe(operand, site=True)
+            raise UnsupportedError(
+                f"& | ^ ~ combine conditions, got {described}", hint=f"gc.{name}"
+            )
+    return _apply(name, *operands)
 
 
 def _numpy_call(name: str, spelling: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

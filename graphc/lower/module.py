@@ -40,14 +40,16 @@ class SelfTest:
     phases  for each argument the phase of the pattern that it is filled with
     sizes   the named sizes
     labels  ints run through 0 … labels - 1
-    values  what graphc computed: the loss (under None), and the slope of each gradient
+    offset  what is added to floats
+    values  what graphc computed: the loss (under None) and the slope of each gradient, with the
+            absolute tolerance of each
     """
 
     phases: Mapping[Node, int]
     sizes: Mapping[str, int]
     labels: int
-    values: tuple[tuple[str | None, float], ...]
-    tolerance: float
+    offset: float
+    values: tuple[tuple[str | None, float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

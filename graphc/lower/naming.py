@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +11,19 @@ from graphc.ir.node import Node
 
 MAX_LENGTH = 40
 MAX_PHRASE = 20
+
+# Keywords, and builtins that code of a module might use. Written out, as they differ between
+# versions of Python, and a host such as IPython adds its own: the same model gives the same names.
+_RESERVED = """
+False None True and as assert async await break case class continue def del elif else except finally
+for from global if import in is lambda match nonlocal not or pass raise return try type while with
+yield abs aiter all anext any ascii bin bool breakpoint bytearray bytes callable chr classmethod
+compile complex copyright credits delattr dict dir divmod enumerate eval exec exit filter float
+format frozenset getattr globals hasattr hash help hex id input int isinstance issubclass iter len
+license list locals map max memoryview min next object oct open ord pow print property quit range
+repr reversed round set setattr slice sorted staticmethod str sum super tuple vars zip
+"""
+RESERVED = frozenset(_RESERVED.split())
 
 
 def identifier(text: str, fallback: str = "value") -> str:
@@ -29,7 +40,7 @@ class Names:
 
     def __init__(self, graph: Graph, reserved: Iterable[str]) -> None:
         self.graph = graph
-        self.taken = {*reserved, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
+        self.taken = {*reserved, *RESERVED}
         self.given: dict[Node | str, str] = {}
         self.suffixes: dict[str, int] = {}  # the last one tried, for each wanted identifier
 
@@ -61,7 +72,8 @@ class Names:
             return identifier(self.graph.label_of(node) or "constant").upper()
         own = self.graph.name_of(node)
         if own is not None:
-            return identifier(own, node.op.name)
+            name, suffix = own
+            return identifier(name, node.op.name)[: MAX_LENGTH - len(suffix)] + suffix
         if node in self.graph.counterparts:
             suffix, primal = self.graph.counterparts[node]
             return f"{primal.op.noun or primal.op.name}_{suffix}"

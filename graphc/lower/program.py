@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from graphc.errors import DeclarationError
 from graphc.ir import dims
-from graphc.ir.function import sizes_read
 from graphc.ir.graph import CONSTANT, Graph, is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.types import Guard
@@ -45,6 +44,8 @@ def lower(
     *,
     order: Sequence[Node] | None = None,
     kept: Sequence[Node] = (),
+    checked: Sequence[Node] = (),
+    guarded: Sequence[Node] = (),
     kept_sizes: Sequence[str] = (),
     given_sizes: Sequence[str] = (),
 ) -> Program:
@@ -52,6 +53,8 @@ def lower(
 
     order        the results in the order in which they should be completed
     kept         values that something outside reads: residuals
+    checked      arguments whose sizes are compared when they come in
+    guarded      values whose conditions on sizes are checked then
     kept_sizes   names of sizes that something outside reads
     given_sizes  names of sizes that are arguments of their own
     """
@@ -62,14 +65,14 @@ def lower(
     inline = frozenset(
         node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
     )
-    guards = tuple(dict.fromkeys(g for node in steps for g in graph.guards.get(node, ())))
+    guards = tuple(dict.fromkeys(g for node in guarded for g in graph.guards.get(node, ())))
+    read = [*sizes_in_code(steps), *sizes_in_checks(checked)]
+    read += [size for guard in guards for size in (guard.left, guard.right)]
     sizes = {
         name: None if name in given_sizes else shown(name, arguments)
-        for name in dict.fromkeys([*read_sizes(steps, arguments, guards), *kept_sizes])
+        for name in dict.fromkeys([*(n for size in read for n in dims.names(size)), *kept_sizes])
     }
-    return Program(
-        name, graph, tuple(arguments), steps, tuple(results), inline, sizes, guards
-    )  # fmt: skip
+    return Program(name, graph, tuple(arguments), steps, tuple(results), inline, sizes, guards)
 
 
 def is_anonymous(node: Node) -> bool:
@@ -81,24 +84,25 @@ def is_anonymous(node: Node) -> bool:
     return role == "pre" or graph.label_of(primal) is None
 
 
-def read_sizes(
-    steps: Sequence[Node], arguments: Sequence[Node], guards: Sequence[Guard]
-) -> list[str]:
-    """The names of sizes that code or checks have to know, in order of appearance."""
-    sizes: list[dims.Extent] = []
-    for guard in guards:
-        sizes += [guard.left, guard.right]
+def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
+    """The sizes that statements mention."""
+    found: list[dims.Extent] = []
     for node in steps:
-        text = node.op.emission.template(node).text if node.op.emission.numpy else ""
-        if "{:" in text:
-            sizes += sizes_read(node)
-    for node in filter(is_cotangent, arguments):
-        sizes += node.shape
+        if node.op.emission.numpy:
+            found += map(dims.named, node.op.emission.template(node).sizes())
+    return found
+
+
+def sizes_in_checks(arguments: Sequence[Node]) -> list[dims.Extent]:
+    """The sizes that checks compare: those of cotangents, and what occurs more than once."""
     shapes = [size for node in arguments for size in node.shape if not isinstance(size, int)]
-    repeated = Counter(name for size in shapes for name in set(dims.names(size)))
-    sizes += [size for size in shapes if dims.pure_name(size) is None]
-    sizes += [size for size in shapes if repeated[dims.pure_name(size) or ""] > 1]
-    return list(dict.fromkeys(name for size in sizes for name in dims.names(size)))
+    often = Counter(name for size in shapes for name in set(dims.names(size)))
+    given = {size for node in filter(is_cotangent, arguments) for size in node.shape}
+    return [
+        size
+        for size in shapes
+        if size in given or dims.pure_name(size) is None or often[str(size)] > 1
+    ]
 
 
 def shown(name: str, arguments: Sequence[Node]) -> tuple[Node, int]:

@@ -121,6 +121,7 @@ def _read_shape(require: Any, shape: Shape, key: Key) -> Shape:
         if isinstance(entry, Span):
             low, high = (entry.start, entry.stop) if entry.step > 0 else (entry.stop, entry.start)
             bound = size if entry.step > 0 else size - 1
+            _require_order(require, 0 if entry.step > 0 else -1, low)
             _require_order(require, low, high)
             _require_order(require, high, bound)
             result.append(entry.length())

@@ -18,6 +18,7 @@ from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
 from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, scalar_value, wilds
 from graphc.ir.types import FLOAT, TensorType, broadcast
+from graphc.ops.operands import size_node
 from graphc.ops.reduction import sum as sum_over
 from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 
@@ -170,7 +171,14 @@ def fold(node: Node) -> Node | None:
 
 FOLD = Rule("f(constants) = constant", lambda op: bool(op.operands), fold, EXACT)
 
+
+def negated_reduction(node: Node, x: Node) -> Node | None:
+    """The sign of all terms is that of the sum."""
+    return -node.op.node((x,), *node.params)
+
+
 SIGNS = (
+    Rule("x + x = 2 * x", x + x, 2.0 * x, EXACT),
     Rule("-(-x) = x", -(-x), x, EXACT),
     Rule("(-x) * y = -(x * y)", -x * y, -(x * y), EXACT),
     Rule("(-x) / y = -(x / y)", -x / y, -(x / y), EXACT),
@@ -269,10 +277,31 @@ ZEROS = (  # the sign of a zero may change: a sum begins with 0, and terms that 
     *(Rule(f"{name}(x) over no axes = x", call(name, x), over_nothing, REASSOCIATE)
       for name in ("sum", "mean")),
     Rule("(-x) - y = -(x + y)", -x - y, -(x + y), REASSOCIATE, once=True),
+    Rule("x @ (-y) = -(x @ y)", call("matmul", x, -y), -call("matmul", x, y), REASSOCIATE),
+    *(Rule(f"{name}(-x) = -{name}(x)", call(name, -x), negated_reduction, REASSOCIATE)
+      for name in ("sum", "mean")),
     Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), REASSOCIATE),
 )  # fmt: skip
 
+
+def same_size(x: Node, s: Node, y: Node) -> bool:
+    """Whether a scalar factor of y can go to x * y without scaling more elements."""
+    return is_scalar(s) and bool(x.shape) and broadcast([x.shape, y.shape])[0] == y.shape
+
+
+def cancel_size(node: Node, x: Node, s: Node, t: Node) -> Node | None:
+    """s (x / n) = x / (n / s), where s divides n."""
+    factor = scalar_value(s)
+    if factor is None or factor < 2 or not float(factor).is_integer() or t.op.name != "dimension":
+        return None
+    size = dims.exact_quotient(t.params.size, int(factor))
+    return None if size is None else x / size_node(node.graph, size, t.dtype)
+
+
 SCALARS = (
+    Rule("x * (y * s) = (x * y) * s", x * (y * s), (x * y) * s, REASSOCIATE, once=True,
+         when=same_size),
+    Rule("s * (x / n) = x / (n / s)", s * (x / t), cancel_size, REASSOCIATE, once=True),
     Rule("(x * s) * t = x * (s * t)", (x * s) * t, x * (s * t), REASSOCIATE,
          when=lambda x, s, t: bool(x.shape) and is_scalar(s) and is_scalar(t)),
     Rule("x * (1 / y) = x / y", x * call("reciprocal", y), x / y, REASSOCIATE),

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 def load_arrays(file: Any) -> dict[str, Array]:
     """The arrays of an .npz file. Raises ValueError for a file that holds one array."""
     archive = np.load(file, allow_pickle=False)
-    if isinstance(archive, np.ndarray):
+    if not hasattr(archive, "files"):
         raise ValueError(f"{file} holds a single array, not the arrays of an .npz file")
     with archive:
         # By the full name: `W.npy` alone could mean the file of W, or an array of that name.

@@ -85,7 +85,6 @@ def test_an_empty_batch_is_a_batch() -> None:
     assert made.call("predict", with_value(made, "x", X[:0])).shape == (0, 10)
 
 
-@pytest.mark.xfail(strict=True, reason="np.asarray refuses a ragged list before checked names it")
 def test_a_ragged_list_is_told_with_its_name() -> None:
     made = net("mlp")
     with pytest.raises((TypeError, ValueError), match=r"^x: "):

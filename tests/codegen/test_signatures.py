@@ -74,7 +74,8 @@ def test_groups_drop_out(parameter: bool, state: bool, labels: bool) -> None:
         assert signature(module, "load_params") == "path"
         assert signature(module, "ravel_params") == "params"
         assert signature(module, "unravel_params") == "vector"
-        expected |= {"init_params", "save_params", "load_params", "ravel_params", "unravel_params"}
+        expected |= {"init_params", "save_params", "load_params", "load_arrays"}
+        expected |= {"ravel_params", "unravel_params"}
         expected |= {"init_optimizer", "train_step", "sgd"}
     if state:
         assert signature(module, "init_state") == ""

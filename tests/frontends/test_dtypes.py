@@ -145,10 +145,7 @@ CONSTANTS = {
 }
 
 
-LOST = pytest.param("scalar NaN", marks=pytest.mark.xfail(reason="codegen/literals.py"))
-
-
-@pytest.mark.parametrize("name", [*(name for name in CONSTANTS if name != "scalar NaN"), LOST])
+@pytest.mark.parametrize("name", CONSTANTS)
 def test_a_constant_keeps_its_bits(name: str) -> None:
     value = np.asarray(CONSTANTS[name])
     with gc.Graph("m") as g:

@@ -158,7 +158,6 @@ def test_parameters_survive_saving_under_any_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, [k, k])
 
 
-@pytest.mark.xfail(reason="codegen/parameters.py: variables of slots are not reserved")
 def test_a_parameter_called_like_the_slot_of_another() -> None:
     with gc.Graph("m") as g:
         W, other = g.parameter("W", init=2), g.parameter("W_velocity", init=3)
@@ -169,7 +168,6 @@ def test_a_parameter_called_like_the_slot_of_another() -> None:
     assert state["velocity"] == {"W": 4, "W_velocity": 5}
 
 
-@pytest.mark.xfail(reason="codegen/parameters.py: np.load takes W.npy for the file of W")
 def test_a_parameter_called_like_the_file_of_another(tmp_path: Path) -> None:
     with gc.Graph("m") as g:
         W, other = g.parameter("W", init=1), g.parameter("W.npy", init=2)

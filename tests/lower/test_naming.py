@@ -123,7 +123,6 @@ def test_a_value_without_a_label_is_called_what_it_is() -> None:
     assert "    log_x = np.log(x)" in text
 
 
-@pytest.mark.xfail(strict=True, reason="the suffix of a long name is cut off, not the name")
 def test_the_cotangent_of_a_long_name_ends_in_bar() -> None:
     def declare(g: gc.Graph) -> None:
         g.output("o" * 60, g.input("x", (3,)) * 2)
@@ -131,7 +130,6 @@ def test_the_cotangent_of_a_long_name_ends_in_bar() -> None:
     assert "_bar = checked(" in source(declare)
 
 
-@pytest.mark.xfail(strict=True, reason="dir(builtins) is asked, to which IPython adds `display`")
 def test_what_runs_graphc_does_not_change_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
     def declare(g: gc.Graph) -> None:
         x = g.input("x", (3,))

@@ -32,14 +32,15 @@ class Case:
 
     rule    its name
     build   (*nodes) -> node
-    shapes  of the operands; by default two vectors that run through all pairs of values
+    shapes  of the operands; by default two vectors that run through all pairs of values;
+            the named size "n" is 99
     special whether the rule keeps infinities and NaN when the operands hold infinities; it cannot
             where it distributes over a sum: inf * (1 - 2) is -inf, and inf * 1 - inf * 2 is NaN
     """
 
     rule: str
     build: Callable[..., gc.Node]
-    shapes: tuple[tuple[int, ...], ...] | None = None
+    shapes: tuple[tuple[int | str, ...], ...] | None = None
     special: bool = True
 
     def __str__(self) -> str:
@@ -95,6 +96,7 @@ CASES = [
     *(Case(f"{name}(x) over no axes = x", reduced(name), ((),))
       for name in ("max", "min", "prod")),
     Case("cast(cast(x)) = x", lambda x: x.astype("float64").astype(x.dtype), ((99,),)),
+    Case("x + x = 2 * x", lambda x: x + x, ((99,),)),
     Case("-(-x) = x", lambda x: gc.negative(-x), ((99,),)),
     Case("(-x) * y = -(x * y)", lambda x, y: -x * y),
     Case("(-x) * y = -(x * y)", lambda x, y: y * -x),
@@ -119,6 +121,12 @@ CASES = [
     # last bits may change
     Case("(-x) - y = -(x + y)", lambda x, y: -x - y),
     Case("(-x) @ y = -(x @ y)", lambda x, y: -x @ y, ((30, 2), (2, 30))),
+    Case("x @ (-y) = -(x @ y)", lambda x, y: x @ -y, ((30, 2), (2, 30))),
+    Case("sum(-x) = -sum(x)", lambda x: gc.sum(-x, 1), ((60, 3),)),
+    Case("mean(-x) = -mean(x)", lambda x: gc.mean(-x, 1), ((60, 3),)),
+    Case("x * (y * s) = (x * y) * s", lambda x, y, s: x * (y * s), ((60, 3), (60, 3), ())),
+    Case("x * (y * s) = (x * y) * s", lambda x, y, s: (s * y) * x, ((3,), (60, 3), ())),
+    Case("s * (x / n) = x / (n / s)", lambda x: 2 * (x / gc.concat([x] * 4).shape[0]), (("n",),)),
     Case("(x * s) * t = x * (s * t)", lambda x, s, t: x * s * t, ((99,), (), ())),
     Case("(x * s) * t = x * (s * t)", lambda x, s, t: t * (s * x), ((99,), (), ())),
     Case("x * (1 / y) = x / y", lambda x, y: gc.reciprocal(y) * x),
@@ -161,15 +169,17 @@ def drawn(case: Case, values: np.ndarray[Any, Any], seed: int) -> list[np.ndarra
     if case.shapes is None:
         return all_pairs(values)
     rng = np.random.default_rng(seed)
+    shapes = [[99 if size == "n" else size for size in shape] for shape in case.shapes]
     return [
         np.resize(values, shape) if len(shape) == 1 else rng.choice(values, shape)
-        for shape in case.shapes
+        for shape in shapes
     ]
 
 
 def declared(case: Case, arrays: list[np.ndarray[Any, Any]]) -> gc.Graph:
     with gc.Graph("case", dtype=arrays[0].dtype) as graph:
-        nodes = [graph.input(f"in{i}", a.shape) for i, a in enumerate(arrays)]
+        shapes = case.shapes or [array.shape for array in arrays]
+        nodes = [graph.input(f"in{i}", shape) for i, shape in enumerate(shapes)]
         graph.output("y", case.build(*nodes))
     return graph
 
@@ -265,3 +275,12 @@ def test_reassociation_keeps_infinities_and_nan(case: Case) -> None:
     infinite = np.isinf(naive)
     np.testing.assert_array_equal(np.isinf(actual), infinite)
     np.testing.assert_array_equal(np.sign(actual[infinite]), np.sign(naive[infinite]))
+
+
+@pytest.mark.parametrize("factor", [np.inf, -np.inf, np.nan, 2.5, 3])
+def test_a_size_is_only_cancelled_by_what_divides_it(factor: float) -> None:
+    case = Case("", lambda x: factor * (x / gc.concat([x, x]).shape[0]), (("n",),))
+    arrays = [np.linspace(-1, 1, 99)]
+    module = gc.compile(declared(case, arrays), inference=True)
+    assert "s * (x / n) = x / (n / s)" not in [rule.name for rule, _ in module.report.fired]
+    np.testing.assert_array_equal(module.load().predict(*arrays), factor * (arrays[0] / 198))

@@ -68,8 +68,12 @@ def test_sample_values_follow_their_formula(dtype: str) -> None:
     values = sample_values(np.dtype(dtype), 2, 2, 3)
     assert values.shape == (2, 3)
     assert values.dtype == dtype
-    expected = [0.6 + 0.35 * math.sin(1.7 * i + 2) for i in range(6)]
+    # Scaled by the number of rows, so that products with a matrix do not grow.
+    expected = [math.sin(1.7 * i + 2) / math.sqrt(2) for i in range(6)]
     np.testing.assert_allclose(values.ravel(), expected, rtol=2 * np.finfo(dtype).eps)
+    positive = sample_values(np.dtype(dtype), 2, 2, 3, offset=1.5).ravel()
+    moved = [1.5 + value for value in expected]
+    np.testing.assert_allclose(positive, moved, rtol=2 * np.finfo(dtype).eps)
 
 
 def test_sample_labels_take_turns() -> None:
@@ -82,7 +86,7 @@ def test_sample_labels_take_turns() -> None:
 
 def test_the_slope_is_a_sum_of_cosines() -> None:
     gradient = np.array([[1.0, -2.0], [0.5, 3.0]], "float32")
-    expected = 1 - 2 * math.cos(1) + 0.5 * math.cos(2) + 3 * math.cos(3)
+    expected = 1 - 2 * math.cos(1) + 0.5 * math.cos(4) + 3 * math.cos(9)
     assert sample_slope(gradient) == pytest.approx(expected, rel=1e-15)
     assert sample_slope(np.array(4.0)) == 4.0
 

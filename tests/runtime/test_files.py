@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.runtime.companion import load_constants
+from graphc.runtime.files import load_constants
 
 
 @pytest.fixture
