@@ -44,8 +44,9 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
 
     Identifiers are given in the order in which they are read.
     """
-    names = Names(module.graph, reserved(module))
-    context = Context(module, names, optimizer_names(module))
+    taken = tuple(reserved(module))
+    names = Names(module.graph, taken)
+    context = Context(module, names, taken, optimizer_names(module))
     declare(module, names)
     inference = tuple(blocks.inference(context))
     training = tuple(blocks.training(context))
@@ -132,7 +133,8 @@ def docstring(context: Context) -> Iterable[str]:
         yield ""
         target = module.loss or "the outputs"
         yield f"Gradients of {escaped(target)}"
-        yield from wrapped([escaped(name) for name in module.gradients])
+        declared = module.graph.inputs | {p.node.params.name: p.node for p in module.parameters}
+        yield from wrapped([names.of(declared[name]) for name in module.gradients])
     if module.kinks:
         yield ""
         yield f"Conventions at kinks ({module.options['kinks']})"

@@ -29,6 +29,7 @@ class Context:
 
     module: LoweredModule
     names: Names
+    reserved: tuple[str, ...]
     optimizer_names: Names
     constants: list[tuple[str, Any]] = field(default_factory=list)
 

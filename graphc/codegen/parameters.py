@@ -228,7 +228,7 @@ def train_step(context: Context) -> FunctionView:
     )
     body = indented(call)
     taken = [*(a.name for a in arguments), *variables, "grads", "optimizer_state", *NEW_STATE]
-    local = Names(module.graph, [*taken, *(h.name for h in lowered.hyperparameters), lowered.kind])
+    local = Names(module.graph, [*taken, *context.reserved])
     variable: dict[str, str] = {}
     slots: dict[str, list[str]] = {slot: [] for slot in lowered.slots}
     for name in lowered.trained:

@@ -201,6 +201,13 @@ class Graph:
             suffix = f"_{role}{suffix}"
         return name, suffix + ("_bar" if is_cotangent(node) else "")
 
+    def is_named(self, node: Node) -> bool:
+        """Whether the user has a name for a value, or for what it is the cotangent of."""
+        role, primal = self.counterparts.get(node, ("", node))
+        return self.label_of(node) is not None or (
+            role != "pre" and self.label_of(primal) is not None
+        )
+
     def hint(self, node: Node, name: str) -> Node:
         """Suggest a variable for a node that the user has no name for."""
         if node.op is not ARGUMENT:

@@ -102,8 +102,8 @@ class Rule:
     replacement  a pattern; or (node, **bindings) -> Node, or None where the rule does not hold
     preserves    EXACT, STABILIZE or REASSOCIATE
     when         a further condition on the bindings
-    once         the inner operations of the left side must have no other user: moving work out of
-                 a shared value would do it twice
+    once         the inner operations of the left side must have no other user, since moving work
+                 out of a shared value would do it twice, and no name, since it would be lost
     """
 
     name: str
@@ -132,7 +132,9 @@ class Variant:
                     return None
             if not match(self.pattern, node, bindings, inner):
                 return None
-            if self.rule.once and any(uses.get(n, 1) > 1 for n in inner if n is not node):
+            if self.rule.once and any(
+                uses.get(n, 1) > 1 or n.graph.is_named(n) for n in inner if n is not node
+            ):
                 return None
         if self.rule.when is not None and not self.rule.when(**bindings):
             return None

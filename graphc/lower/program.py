@@ -76,12 +76,8 @@ def lower(
 
 
 def is_anonymous(node: Node) -> bool:
-    """Whether the reader would miss nothing without a name: no label, no labelled primal."""
-    graph = node.graph
-    if graph.label_of(node) is not None or len(node.types) > 1:
-        return False
-    role, primal = graph.counterparts.get(node, ("", node))
-    return role == "pre" or graph.label_of(primal) is None
+    """Whether the reader would miss nothing without a name."""
+    return len(node.types) == 1 and not node.graph.is_named(node)
 
 
 def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
