@@ -53,6 +53,12 @@ class Recipe:
         return [d.name for d in self.declared if d.dtype.startswith("float")]
 
     @property
+    def objective(self) -> str:
+        """The loss of a recipe that has one."""
+        assert self.loss is not None
+        return self.loss
+
+    @property
     def targets(self) -> list[str]:
         """What is differentiated."""
         return self.outputs if self.loss is None else [self.loss]

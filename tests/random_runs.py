@@ -1,21 +1,26 @@
-"""Four ways to compute a recipe and its gradients, and how their results are compared."""
+"""Four ways to compute a recipe and its gradients, and how their results are compared.
+
+Also how many recipes are drawn: always the same few in the fast set, new ones each time beyond it.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
-from hypothesis import assume
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
 
 import graphc as gc
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.ir import dims
 from graphc.ir.function import Function, topological
-from graphc.ir.graph import ARGUMENT
+from graphc.ir.graph import ARGUMENT, Graph
 from graphc.ir.node import Node
 from graphc.ir.op import OPS
 from graphc.ir.pattern import Rule
@@ -26,6 +31,7 @@ from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report, rewrite
 from graphc.passes.expand import EXPAND_RULES, MODE_RULES
 from graphc.passes.pipeline import table
+from tests.random_graphs import random_recipe
 from tests.random_ops import MARGINS
 from tests.random_recipes import Recipe, run_torch
 
@@ -33,6 +39,20 @@ Arrays: TypeAlias = Mapping[str, Any]
 CLOSEST = 1e-7  # to a kink; nearer, rounding decides on which side a value is
 WIDEST = 1e6  # the largest intermediate value; beyond it, cancellation says nothing about graphc
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+
+unhurried = settings(
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+FAST = settings(unhurried, derandomize=True, max_examples=150)
+LONG = settings(unhurried, max_examples=500)
+settings.register_profile("random-graphs", FAST)
+settings.register_profile("random-graphs-conformance", LONG)
+
+recipes = partial(st.builds, random_recipe, st.randoms(use_true_random=False))
+seeds = st.integers(0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -43,18 +63,18 @@ class Results:
     gradients: dict[str, Any]
 
 
-def arguments(graph: gc.Graph) -> dict[str, Node]:
+def arguments(graph: Graph) -> dict[str, Node]:
     """All arguments by their names."""
     return {p.node.params.name: p.node for p in graph.parameters.values()} | graph.inputs
 
 
-def results_of(graph: gc.Graph) -> list[Node]:
+def results_of(graph: Graph) -> list[Node]:
     """The loss, if there is one, and the outputs."""
     loss = [] if graph.objective is None else [graph.objective]
     return [*loss, *graph.outputs.values()]
 
 
-def cotangents(graph: gc.Graph, recipe: Recipe) -> list[Any]:
+def cotangents(graph: Graph, recipe: Recipe) -> list[Any]:
     """1 for a loss, else an array for each output."""
     if graph.objective is not None:
         return [np.ones(())]
@@ -64,7 +84,7 @@ def cotangents(graph: gc.Graph, recipe: Recipe) -> list[Any]:
 
 
 def by_reference(
-    graph: gc.Graph, recipe: Recipe, arrays: Arrays, rules: tuple[Rule, ...] = ()
+    graph: Graph, recipe: Recipe, arrays: Arrays, rules: tuple[Rule, ...] = ()
 ) -> Results:
     """The interpreter on the declared graph: derivatives and composites are spelled out, no more.
 

@@ -15,8 +15,17 @@ from graphc.errors import DifferentiationError
 from graphc.ir.verify import verify
 from tests.peers import peer
 from tests.random_recipes import Recipe, build, fill, run_torch
-from tests.random_runs import by_reference, call, listed, torch_gradients, torch_leaves
-from tests.test_random_graphs import FAST, LONG, recipes, seeds
+from tests.random_runs import (
+    FAST,
+    LONG,
+    by_reference,
+    call,
+    listed,
+    recipes,
+    seeds,
+    torch_gradients,
+    torch_leaves,
+)
 
 # torch.func compiles its decompositions with torch.jit, which torch itself deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -26,7 +35,7 @@ STEEPEST = 1e6  # second derivatives of steeper functions drown in cancellation
 def reached(T: Any, recipe: Recipe, leaves: dict[str, Any]) -> list[str]:
     """The float64 arguments that the loss depends on, by PyTorch's account."""
     wide = [d.name for d in recipe.declared if d.dtype == "float64"]
-    loss = run_torch(T, recipe, leaves)[recipe.loss]
+    loss = run_torch(T, recipe, leaves)[recipe.objective]
     if not loss.requires_grad or not wide:
         return []
     found = T.autograd.grad(loss, [leaves[n] for n in wide], allow_unused=True)
@@ -59,17 +68,17 @@ def check_second_order(recipe: Recipe, seed: int) -> None:
     names = reached(T, recipe, leaves)
     assume(names)
     wrt = [leaves[name] for name in names]
-    loss = run_torch(T, recipe, leaves)[recipe.loss]
+    loss = run_torch(T, recipe, leaves)[recipe.objective]
     slopes = T.autograd.grad(loss, wrt, create_graph=True)
     penalty = loss + sum(T.square(s).sum() for s in slopes)
     expected = T.autograd.grad(penalty, wrt)
     assume(largest(penalty, *expected) < STEEPEST)
 
     graph, values = declared(recipe)
-    gradients = gc.grad(values[recipe.loss or ""], [values[name] for name in names])
+    gradients = gc.grad(values[recipe.objective], [values[name] for name in names])
     terms = [gc.sum(gc.square(g)) for g in gradients]
     with graph:
-        graph.loss(sum(terms, start=values[recipe.loss or ""]))
+        graph.loss(sum(terms, start=values[recipe.objective]))
     module = gc.compile(graph, wrt=names, after_pass=lambda name, f: verify(f))
     actual, grads = call(module.load().value_and_grad, recipe, arrays)
     scale = largest(penalty, *expected)
@@ -90,7 +99,7 @@ def check_forward_mode(recipe: Recipe, seed: int) -> None:
     tangents = {f"d_{name}": np.array(rng.uniform(-1, 1, arrays[name].shape)) for name in names}
 
     dots = list(map(T.from_numpy, tangents.values()))
-    shown = [recipe.loss or "", *recipe.outputs]
+    shown = [recipe.objective, *recipe.outputs]
 
     def run(*wrt: Any) -> tuple[Any, ...]:
         values = run_torch(T, recipe, leaves | dict(zip(names, wrt, strict=True)))
@@ -123,7 +132,7 @@ def check_reachability(recipe: Recipe, seed: int) -> None:
     T = peer("torch")
     names = reached(T, recipe, torch_leaves(T, recipe, recipe.arrays(seed)))
     _, values = declared(recipe)
-    loss = values[recipe.loss or ""]
+    loss = values[recipe.objective]
     for d in recipe.declared:
         if d.dtype != "float64":
             continue

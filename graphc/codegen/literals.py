@@ -90,6 +90,19 @@ def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) ->
     return f"{before}\n{rows}{' ' * indent}{after}"
 
 
+def entry(key: str, call: str, indent: int) -> str:
+    """`key: call` of a dict; the first parentheses of the call span lines if they have to."""
+    if width(f"{key}: {call},") + indent <= LINE:
+        return f"{key}: {call}"
+    start = call.index("(") + 1
+    end, depth = start, 1
+    while depth:
+        depth += {"(": 1, ")": -1}.get(call[end], 0)
+        end += 1
+    inner, outer = " " * (indent + 4), " " * indent
+    return f"{key}: {call[:start]}\n{inner}{call[start : end - 1]}\n{outer}{call[end - 1 :]}"
+
+
 def array(value: np.ndarray[Any, Any]) -> str | None:
     """An expression for an array: a literal, base64, or None where it has to go into a file."""
     dtype = f"np.{'bool_' if value.dtype == bool else value.dtype.name}"

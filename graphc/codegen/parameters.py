@@ -11,10 +11,9 @@ from graphc.codegen.functions import (
     dtype_name,
     function,
     indented,
-    returning,
     signature,
 )
-from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, entry, quoted, width
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -47,7 +46,7 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     trained = [node for node in declared if node.params.name in derived]
     if training and trained and fixed:
         yield ravel_params(trained)
-        yield unravel_params(declared, set(trained))
+        yield unravel_params(declared, set(trained), context.names)
 
 
 def init(
@@ -66,12 +65,12 @@ def init(
             constant = names.free(f"{names.of(node).upper()[:32]}_INITIAL")
             context.constants.append((constant, initial))
             text = f"{constant}.copy()"
-        items.append((quoted(node.params.name), text))
+        items.append(entry(quoted(node.params.name), text, 8))
     return function(
         name,
         signature(name, [*arguments, *keywords], type),
         [doc],
-        returning([lambda indent, before: dict_text(items, indent, before)]),
+        indented(bracketed("return {", items, "}", 4)),
     )
 
 
@@ -122,19 +121,25 @@ def ravel_params(trained: Sequence[Node]) -> FunctionView:
     )
 
 
-def unravel_params(declared: Sequence[Node], trained: Collection[Node]) -> FunctionView:
+def unravel_params(
+    declared: Sequence[Node], trained: Collection[Node], names: Names
+) -> FunctionView:
     """The inverse of ravel_params; what is not trained is passed through."""
+    body = []
     items = []
     start = 0
     for node in declared:
         key = quoted(node.params.name)
         if node not in trained:
-            items.append((key, f"params[{key}].copy()"))
+            items.append(f"{key}: params[{key}].copy()")
             continue
         stop = start + dims.evaluate(dims.product(node.shape), {})
         shape = ", ".join(map(str, node.shape)) or "()"
         value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({dtype_name(node)})"
-        items.append((key, value))
+        if width(f"        {key}: {value},") > LINE:
+            body.append(f"    {names.of(node)} = {value}")
+            value = names.of(node)
+        items.append(f"{key}: {value}")
         start = stop
     frozen = len(trained) < len(declared)
     doc = ["Return the parameters that a vector holds; the inverse of `ravel_params`."]
@@ -148,7 +153,8 @@ def unravel_params(declared: Sequence[Node], trained: Collection[Node]) -> Funct
         doc,
         [
             f'    vector = checked("vector", vector, np.float64, {start})',
-            *indented(dict_text(items, 4, "return ")),
+            *body,
+            *indented(bracketed("return {", items, "}", 4)),
         ],
     )
 

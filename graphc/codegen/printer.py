@@ -66,6 +66,9 @@ class Printer:
             text = self.expression(node).text
         self.inlined.pop(node, None)
         self.named.add(node)
+        if len(text) + len(target) + 3 + INDENT > LINE:
+            self.lines.append(f"{target} = {spread(text, node)}")
+            return
         line = f"{target} = {text}"
         commented = self.comments and len(node.types) == 1 and node.ndim > 0
         comment = f"  # {shape_text(node.shape)}" if commented else ""
@@ -125,6 +128,15 @@ class Printer:
             return Written(text, strength(text), 0)
         name = "bool_" if node.dtype.name == "bool" else node.dtype.name
         return Written(f"np.{name}({text})", PRIMARY, 0)
+
+
+def spread(text: str, node: Node) -> str:
+    """An expression of long names over three lines, split where the formatter splits it."""
+    before, after, inner = "(", ")", text
+    if node.op.emission.template(node).binding == PRIMARY and text.endswith(")"):
+        head, _, arguments = text.partition("(")
+        before, inner = f"{head}(", arguments[:-1]
+    return f"{before}\n{' ' * 2 * INDENT}{inner}\n{' ' * INDENT}{after}"
 
 
 def beside_array(user: Node, node: Node, operands: Sequence[Node]) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 import graphc as gc
 from graphc.errors import DifferentiationError, ShapeError
-from tests.autodiff.test_pullback import Nodes, near, values
+from tests.autodiff.evaluation import Nodes, near, values
 
 rng = np.random.default_rng(5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,30 +10,10 @@ import pytest
 import graphc as gc
 from graphc.autodiff.pullback import pullback
 from graphc.errors import DifferentiationError
-from graphc.ir.verify import verify
+from tests.autodiff.evaluation import Nodes, near, values
 
-Nodes = dict[str, gc.Node]
 rng = np.random.default_rng(3)
 X, Z = 0.8, -0.3
-
-
-def values(build: Callable[..., Nodes], dtype: str = "float64", **arrays: Any) -> dict[str, Any]:
-    """What the named results of a graph come to; its arguments are those of `build`."""
-    with gc.Graph("case", dtype=dtype) as graph:
-        nodes = {n: graph.input(n, np.shape(a), np.asarray(a).dtype) for n, a in arrays.items()}
-        results = build(**nodes)
-        for name, node in results.items():
-            graph.output(name, node)
-    module = gc.compile(graph, inference=True, after_pass=lambda name, f: verify(f))
-    assert module.lowered.predict is not None
-    needed = [node.params.name for node in module.lowered.predict.arguments]
-    found = module.load().predict(**{name: np.asarray(arrays[name]) for name in needed})
-    return dict(zip(results, found if len(results) > 1 else [found], strict=True))
-
-
-def near(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(actual, expected, rtol=1e-13, atol=1e-13)
-    assert np.shape(actual) == np.shape(expected)
 
 
 # --- where paths meet ---------------------------------------------------------------------------
@@ -251,7 +230,7 @@ def test_a_cotangent_returns_in_the_dtype_of_its_node() -> None:
         dx, dw = gc.grad(gc.sum(wide), [x, w])
         return {"dx": dx, "dw": dw}
 
-    x, w = np.float32([1.5, -2.0]), np.array([[1 + 2**-30, 3.0], [2.0, 5.0]])
+    x, w = np.array([1.5, -2.0], np.float32), np.array([[1 + 2**-30, 3.0], [2.0, 5.0]])
     found = values(build, x=x, w=w)
     assert (found["dx"].dtype, found["dw"].dtype) == (np.float32, np.float64)
     np.testing.assert_array_equal(found["dx"], np.float32(w.sum(axis=0)))
@@ -271,9 +250,9 @@ def test_mixed_operands_accumulate_each_in_its_own_dtype() -> None:
     def build(x: gc.Node, y: gc.Node) -> Nodes:
         return {"dx": gc.grad(gc.sum(x * y) + gc.sum(x * 3).astype("float64"), x)}
 
-    found = values(build, x=np.float32([1, 2]), y=np.array([0.1, 0.2]))["dx"]
+    found = values(build, x=np.array([1, 2], np.float32), y=np.array([0.1, 0.2]))["dx"]
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.float32([0.1, 0.2]) + np.float32(3))
+    np.testing.assert_array_equal(found, np.array([0.1, 0.2], np.float32) + np.float32(3))
 
 
 def test_ints_end_the_path_and_do_not_disturb_it() -> None:
