@@ -77,7 +77,9 @@ def lint(complaints: dict[str, str], name: str) -> list[tuple[str, int]]:
 
 @over
 def test_ruff_finds_nothing(name: str, complaints: dict[str, str]) -> None:
-    assert lint(complaints, name) == []
+    # A key of 57 characters beside a variable of 40 fits on no line, and no formatter breaks it.
+    unbreakable = {"E501"} if name == "long_keys" else set()
+    assert [found for found in lint(complaints, name) if found[0] not in unbreakable] == []
 
 
 @over
@@ -255,7 +257,7 @@ def sabotaged(source: str) -> dict[str, str]:
         match = re.fullmatch(
             r"    (\w+_bar(?:_\d+)?) = (?!checked|np\.zeros)(.*?)(  #.*)?", lines[i]
         )
-        if match:
+        if match and not match[2].endswith("("):  # an expression over several lines
             changed = f"    {match[1]} = 2 * ({match[2]})"
             found[match[1]] = "\n".join([*lines[:i], changed, *lines[i + 1 :], ""])
     assert found

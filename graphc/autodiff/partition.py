@@ -56,8 +56,11 @@ def partition(
 def is_free(node: Node) -> bool:
     """Whether making a value again costs nothing: a view, or a size.
 
-    One of several results is as free as all of them: only arrays can be residuals.
+    One of several results is as free as all of them: only arrays can be residuals. To reshape what
+    was transposed takes a copy.
     """
     if node.op is ITEM:
         return is_free(node.args[0])
+    if node.op.name == "reshape" and node.args[0].op.name == "permute_dims":
+        return False
     return node.op.emission.view or not node.args
