@@ -49,6 +49,7 @@ class Options:
         if self.optimizer is not None:
             chosen["optimizer"] = self.optimizer.kind
             chosen.update((name, repr(v)) for name, v, _ in self.optimizer.hyperparameters)
+            chosen.update(dict.fromkeys(self.optimizer.flags, "true"))
         for name in ("wrt", "freeze"):
             if getattr(self, name):
                 chosen[name] = ", ".join(getattr(self, name))

@@ -25,6 +25,7 @@ class Optimizer:
     slots: tuple[str, ...]
     hyperparameters: tuple[tuple[str, float, str], ...]  # name, default, meaning
     update: Callable[[dict[str, Node]], tuple[Node, ...]]
+    flags: tuple[str, ...] = ()  # what is switched on
 
     def graph(self, dtype: DType) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
         """Arguments and results of the update of a parameter of any shape."""
@@ -71,7 +72,8 @@ def sgd(
         return (n["parameter"] - n["lr"] * step).named("updated"), velocity
 
     slots = ("velocity",) if momentum else ()
-    return Optimizer("sgd", slots, tuple(hyperparameters), update)
+    flags = ("nesterov",) if nesterov else ()
+    return Optimizer("sgd", slots, tuple(hyperparameters), update, flags)
 
 
 OPTIMIZERS = {"sgd": sgd}

@@ -162,6 +162,9 @@ def test_the_hash_is_that_of_model_and_options() -> None:
         digest(declare(2.0), inference=True),
     ]
     assert len({plain, *others}) == 1 + len(others)
+    optimizers = [None, gc.sgd(), gc.sgd(momentum=0.5), gc.sgd(momentum=0.5, nesterov=True)]
+    trained = [digest(net("mlp").graph, optimizer=optimizer) for optimizer in optimizers]
+    assert len(set(trained)) == len(trained)
 
 
 def test_the_docstring_states_inputs_parameters_and_conventions() -> None:
