@@ -21,7 +21,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
 from graphc.lower.module import Hyperparameter, LoweredModule, LoweredOptimizer
-from graphc.lower.program import Program, lower
+from graphc.lower.program import Program, lower, sizes_in_code, sizes_in_guards
 from graphc.lower.schedule import backward_order
 from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report
@@ -218,23 +218,36 @@ class Compilation:
 
     # --- programs -------------------------------------------------------------------------------
 
-    def arguments(self, results: Sequence[Node]) -> list[Node]:
-        """The declared arguments that results need, in order."""
-        needed = set(topological(results))
-        return [node for node in self.declared() if node in needed]
-
     def checked(
-        self, name: str, arguments: list[Node], results: Sequence[Node], **options: Any
+        self, name: str, results: Sequence[Node], guarded: Sequence[Node] = (), **options: Any
     ) -> Program:
-        """The program of a function that checks its arguments."""
-        options.setdefault("guarded", topological(results))
-        return lower(name, arguments, results, checked=arguments, **options)
+        """The program of a function that takes what it needs of the arguments, and checks it.
+
+        guarded  more values whose conditions on sizes are checked with those of the results
+        """
+        kept = (*results, *options.get("kept", ()))
+        guarded = topological([*kept, *guarded])
+        steps = topological(kept)
+        read = [*sizes_in_code(steps), *sizes_in_guards(guarded)]
+        names = [*options.get("kept_sizes", ()), *(n for size in read for n in dims.names(size))]
+        arguments = self.arguments(set(steps), names)
+        return lower(name, arguments, results, checked=arguments, guarded=guarded, **options)
+
+    def arguments(self, needed: set[Node], names: Sequence[str]) -> list[Node]:
+        """The declared arguments that are needed, or that alone show a named size, in order."""
+        chosen = {node for node in self.declared() if node in needed}
+        shown = {dims.pure_name(size) for node in chosen for size in node.shape}
+        for name in dict.fromkeys(names):
+            if name not in shown:
+                size = dims.named(name)
+                chosen.update(itertools.islice((n for n in self.declared() if size in n.shape), 1))
+        return [node for node in self.declared() if node in chosen]
 
     def inference_part(self, results: dict[str, list[Node]]) -> LoweredModule:
         """The module as far as inference needs it: predict and evaluate."""
         graph, options = self.graph, self.options
         programs = {
-            name: self.checked(name, self.arguments(results[name]), results[name])
+            name: self.checked(name, results[name])
             for name in ("predict", "evaluate")
             if results.get(name)
         }
@@ -266,20 +279,8 @@ class Compilation:
         outputs = results["results"] + results["updates"]
         gradients = results["gradients"]
         parts = partition(outputs, gradients, plan.bars)
-        arguments = set(self.arguments([*outputs, *parts.residuals]))
-        shown = {name for node in arguments for name in dims.all_names(node.shape)}
-        for name in parts.sizes:
-            # A size that only a cotangent has is read off an argument that is not used otherwise.
-            if name not in shown:
-                showing = (n for n in self.declared() if name in dims.all_names(n.shape))
-                arguments.update(itertools.islice(showing, 1))
         forward = self.checked(
-            "forward",
-            [node for node in self.declared() if node in arguments],
-            outputs,
-            guarded=topological([*outputs, *gradients]),
-            kept=parts.residuals,
-            kept_sizes=parts.sizes,
+            "forward", outputs, gradients, kept=parts.residuals, kept_sizes=parts.sizes
         )
         backward = lower(
             "backward",

@@ -16,6 +16,7 @@ from graphc.ir.node import Node
 from graphc.ops.families import add_up
 from graphc.ops.operands import cast
 from graphc.ops.reduction import sum as sum_over
+from graphc.ops.shape import reshape
 
 Bar: TypeAlias = "Node | list[Node | None] | None"  # a list for a node with several results
 
@@ -105,8 +106,10 @@ def fitted(contribution: Node, node: Node) -> Node:
         for axis, size in enumerate(node.shape)
         if size == 1 and contribution.shape[extra + axis] != 1
     )
-    if stretched:
-        contribution = sum_over(contribution, stretched, keepdims=True)
-    if extra:
+    if extra and stretched:
+        contribution = reshape(sum_over(contribution, (*range(extra), *stretched)), node.shape)
+    elif extra:
         contribution = sum_over(contribution, tuple(range(extra)))
+    elif stretched:
+        contribution = sum_over(contribution, stretched, keepdims=True)
     return cast(contribution, node.dtype)

@@ -66,8 +66,7 @@ def lower(
         node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
     )
     guards = tuple(dict.fromkeys(g for node in guarded for g in graph.guards.get(node, ())))
-    read = [*sizes_in_code(steps), *sizes_in_checks(checked)]
-    read += [size for guard in guards for size in (guard.left, guard.right)]
+    read = [*sizes_in_code(steps), *sizes_in_checks(checked), *sizes_in_guards(guarded)]
     sizes = {
         name: None if name in given_sizes else shown(name, arguments)
         for name in dict.fromkeys([*(n for size in read for n in dims.names(size)), *kept_sizes])
@@ -87,6 +86,12 @@ def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
         if node.op.emission.numpy:
             found += map(dims.named, node.op.emission.template(node).sizes())
     return found
+
+
+def sizes_in_guards(nodes: Sequence[Node]) -> list[dims.Extent]:
+    """The sizes that conditions compare."""
+    guards = [guard for node in nodes for guard in node.graph.guards.get(node, ())]
+    return [size for guard in guards for size in (guard.left, guard.right)]
 
 
 def sizes_in_checks(arguments: Sequence[Node]) -> list[dims.Extent]:

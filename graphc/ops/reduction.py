@@ -124,6 +124,8 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
     rule = Kinked(torch=shared, jax=shared, textbook=first)
 
     def vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+        if not node.params.axes:
+            return bar
         chosen: Callable[..., Node] = getattr(rule, kinks)
         return chosen(restored(bar, node), node, node.args[0])
 

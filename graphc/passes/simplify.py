@@ -309,6 +309,7 @@ SCALARS = (
          REASSOCIATE, once=True),
     Rule("(x @ y) * s: s to the smaller", call("matmul", x, y) * s, scale_operand,
          REASSOCIATE, once=True),
+    Rule("sum(sum(x)) = sum(x)", call("sum", call("sum", x)), merge_sums, REASSOCIATE, once=True),
     Rule("sum(x * s) = sum(x) * s", call("sum", x * s), sum_of_scaled, REASSOCIATE, once=True),
 )  # fmt: skip
 

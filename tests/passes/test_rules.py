@@ -134,6 +134,7 @@ CASES = [
     Case("(x * s) @ y: s to the smaller", lambda x, s, y: (x * s) @ y, ((6, 3), (), (3, 4)), False),
     Case("(x @ y) * s: s to the smaller", lambda x, s, y: (x @ y) * s, ((4, 2), (), (2, 5)), False),
     Case("(x @ y) * s: s to the smaller", lambda x, s, y: s * (x @ y), ((5, 2), (), (2, 4)), False),
+    Case("sum(sum(x)) = sum(x)", lambda x: gc.sum(gc.sum(x, 1), 0), ((9, 4, 5),)),
     Case("sum(x * s) = sum(x) * s", lambda x, s: gc.sum(x * s, 1), ((40, 3), ()), False),
     Case("(x @ y).T = y.T @ x.T", lambda x, y: (x @ y).T, ((30, 2), (2, 30))),
     Case("(x @ y) @ z = x @ (y @ z)", lambda x, y, z: (x @ y) @ z, ((6, 5), (5, 4), (4,)), False),
