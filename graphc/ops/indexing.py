@@ -185,6 +185,7 @@ def _samples(shape: tuple[int, ...], key: Any) -> Any:
 
 getitem = linear(
     "getitem", "x[key] for ints, slices, None and ...",
+    noun="part",
     parameters=("shape", "key"),
     infer=_getitem_infer,
     emission=Emission(
@@ -215,6 +216,7 @@ def _embed_text(node: Node) -> str:
 
 embed: Op = linear(
     "embed", "zeros of a shape with x at [key]",
+    noun="embedded",
     parameters=("shape", "key"),
     infer=_embed_infer,
     emission=Emission(_embed_text, helpers=(arrays.embed,)),

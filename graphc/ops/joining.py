@@ -73,6 +73,7 @@ def _variadic_jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> 
 
 concat = Op(
     name="concat", doc="arrays one after the other along an axis",
+    noun="joined",
     operands=("*xs",), parameters=("axis",),
     infer=_concat_infer,
     emission=Emission(lambda node: f"np.concatenate([{{*xs}}], axis={node.params.axis})"),
@@ -104,6 +105,7 @@ def _stack_call(op: Op, arrays: Sequence[Any], axis: int = 0) -> Node:
 
 stack = Op(
     name="stack", doc="arrays of one shape side by side along a new axis",
+    noun="stacked",
     operands=("*xs",), parameters=("axis",),
     infer=_stack_infer,
     emission=Emission(lambda node: f"np.stack([{{*xs}}], axis={node.params.axis})"),

@@ -159,6 +159,7 @@ def _reshape_text(node: Node) -> str:
 
 reshape: Op = linear(
     "reshape", "the elements of x in another shape, in C order; one size may be -1",
+    noun="reshaped",
     parameters=("shape",),
     infer=_reshape_infer,
     emission=Emission(_reshape_text, view=True),
@@ -197,6 +198,7 @@ def _expand_text(node: Node) -> str:
 
 expand_dims = linear(
     "expand_dims", "x with new axes of size 1",
+    noun="expanded",
     parameters=("axes",),
     infer=_expand_infer,
     emission=Emission(_expand_text, view=True),
@@ -229,6 +231,7 @@ def _squeeze_text(node: Node) -> str:
 
 squeeze: Op = linear(
     "squeeze", "x without axes of size 1",
+    noun="squeezed",
     parameters=("axes",),
     infer=lambda require, x, axes: TensorType(
         tuple(size for i, size in enumerate(x.shape) if i not in axes), x.dtype
@@ -255,6 +258,7 @@ def _broadcast_infer(require: Any, x: TensorType, shape: Shape) -> TensorType:
 
 broadcast_to = linear(
     "broadcast_to", "x repeated along axes that are missing or of size 1",
+    noun="repeated",
     parameters=("shape",),
     infer=_broadcast_infer,
     emission=Emission(
