@@ -94,7 +94,6 @@ class Point:
     cotangents: list[Any]
     variables: list[Node]
     groups: Mapping[str, list[Node]]
-    has_state: bool
 
     @staticmethod
     def of(module: Module, rng: np.random.Generator) -> Point:
@@ -121,7 +120,7 @@ class Point:
         bars = [n for n in lowered.backward.arguments if is_cotangent(n)]
         point = Point(
             module.load(), bool(lowered.loss), {}, [],
-            [named[name] for name in lowered.gradients], groups, bool(lowered.updates),
+            [named[name] for name in lowered.gradients], groups,
         )  # fmt: skip
         attempts: list[tuple[Callable[[tuple[int, ...]], Any], int]] = [
             (draw, labels)

@@ -12,7 +12,6 @@ from graphc.codegen.view import ModuleView
 from graphc.errors import UsageError
 
 TEMPLATE = "functional.py.jinja"
-STOCK = "graphc/"  # the stock templates, for those that are extended by a template of the user's
 
 
 def stock_templates() -> Path:

@@ -12,16 +12,6 @@ VIEW_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class FieldView:
-    """An entry of a dict or tuple: its exact key as a literal, an identifier, and its type."""
-
-    key: str
-    name: str
-    annotation: str
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
 class FunctionView:
     """A function: its `def` line(s), the lines of its docstring and of its body."""
 

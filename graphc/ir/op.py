@@ -17,14 +17,13 @@ import numpy as np
 
 from graphc.errors import UnsupportedError
 from graphc.ir.emission import Emission
-from graphc.ir.types import Guard, Type
+from graphc.ir.types import Type
 
 if TYPE_CHECKING:
     from graphc.ir.node import Node
 
 KINKS = ("torch", "jax", "textbook")
 
-Require: TypeAlias = Callable[["Guard | None"], None]
 VJP: TypeAlias = "Callable[[int, Any, Node, str], Node | None]"  # a list of cotangents for a tuple
 JVP: TypeAlias = "Callable[[Node, tuple[Node | None, ...], str], Node | None]"
 Draw: TypeAlias = Callable[[np.random.Generator], tuple[tuple[Any, ...], dict[str, Any]]]
