@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.autodiff.partition import partition
 from graphc.errors import DeclarationError, DifferentiationError, UsageError, suggest
@@ -16,7 +18,7 @@ from graphc.frontends.initializers import initial_expression
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, influences, topological
-from graphc.ir.graph import Graph, Parameter
+from graphc.ir.graph import Constant, Graph, Parameter
 from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
@@ -98,7 +100,7 @@ class Compilation:
         self.name_results()
         plan = self.plan()
         results = self.optimized(plan)
-        module = self.training_part(plan, results, self.inference_part(results))
+        module = self.training_part(plan, results, self.inference_part(plan, results))
         if options.optimizer is not None:
             module = replace(module, optimizer=self.optimizer_part(module, options.optimizer))
         return replace(module, self_test=self_test(module, self.declared()))
@@ -159,7 +161,7 @@ class Compilation:
         """What gradients are taken for: trainable parameters, else float inputs, or `wrt`."""
         graph, options = self.graph, self.options
         for pattern in options.freeze:
-            if not fnmatch.filter(graph.parameters, pattern):
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in graph.parameters):
                 close = suggest(pattern, graph.parameters)
                 raise UsageError(f"--freeze {pattern!r} fits no parameter", hint=close)
         if not options.wrt:
@@ -223,7 +225,8 @@ class Compilation:
     ) -> Program:
         """The program of a function that takes what it needs of the arguments, and checks it.
 
-        guarded  more values whose conditions on sizes are checked with those of the results
+        guarded  more values whose conditions on sizes are checked with those of the results: what
+                 was declared, since a rewrite may have removed a value with its condition
         """
         kept = (*results, *options.get("kept", ()))
         guarded = topological([*kept, *guarded])
@@ -243,11 +246,11 @@ class Compilation:
                 chosen.update(itertools.islice((n for n in self.declared() if size in n.shape), 1))
         return [node for node in self.declared() if node in chosen]
 
-    def inference_part(self, results: dict[str, list[Node]]) -> LoweredModule:
+    def inference_part(self, plan: Plan, results: dict[str, list[Node]]) -> LoweredModule:
         """The module as far as inference needs it: predict and evaluate."""
         graph, options = self.graph, self.options
         programs = {
-            name: self.checked(name, results[name])
+            name: self.checked(name, results[name], plan.infer[name])
             for name in ("predict", "evaluate")
             if results.get(name)
         }
@@ -279,8 +282,13 @@ class Compilation:
         outputs = results["results"] + results["updates"]
         gradients = results["gradients"]
         parts = partition(outputs, gradients, plan.bars)
+        declared = plan.train["results"] + plan.train["updates"]
         forward = self.checked(
-            "forward", outputs, gradients, kept=parts.residuals, kept_sizes=parts.sizes
+            "forward",
+            outputs,
+            [*declared, *gradients],
+            kept=parts.residuals,
+            kept_sizes=parts.sizes,
         )
         backward = lower(
             "backward",
@@ -329,6 +337,15 @@ def digest(graph: Graph, options: Options) -> str:
     lines = [f"{n.op.name} {[place[a] for a in n.args]} {tuple(n.params)!r}" for n in order]
     lines += [f"{name!r} {place[node]}" for name, node in roots.items()]
     lines += [f"loss {place[graph.objective]}"] if graph.objective is not None else []
-    lines += [f"{n!r} {p.init!r} {p.trainable}" for n, p in graph.parameters.items()]
+    for name, p in graph.parameters.items():
+        lines.append(f"{name!r} {p.node.types[0]} {value_text(p.init)} {p.trainable}")
+    for name, (node, init) in graph.states.items():
+        lines.append(f"{name!r} {node.types[0]} {value_text(init)}")
+    lines += [f"{name!r} {node.types[0]}" for name, node in graph.inputs.items()]
     lines.append(repr(sorted(options.described().items())))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def value_text(init: object) -> str:
+    """An initial value, bit for bit."""
+    return repr(init) if isinstance(init, str) else repr(Constant.of(np.asarray(init)))

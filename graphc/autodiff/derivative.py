@@ -11,6 +11,7 @@ from graphc.ir.function import Function, substitute, topological
 from graphc.ir.graph import ARGUMENT, ITEM
 from graphc.ir.node import Node
 from graphc.ops.derivatives import JVP_NODE, VJP_NODE
+from graphc.ops.families import add_up
 from graphc.ops.shape import zeros_like
 
 Prepare: TypeAlias = Callable[[Sequence[Node]], list[Node]]
@@ -33,40 +34,54 @@ def expand_derivatives(function: Function, kinks: str, prepare: Prepare) -> Func
 
 
 def expand(node: Node, kinks: str, prepare: Prepare) -> list[Node]:
-    """The results of one derivative node."""
-    count = node.params.targets
+    """The results of one derivative node; every derivative is total.
+
+    A wrt inside the graph is cut out, which would hide what reaches the target through it from the
+    others: each such wrt has its turn alone.
+    """
+    targets, given, wrt = parts(node)
+    leaves = [w for w in dict.fromkeys(wrt) if w.op is ARGUMENT]
+    groups = [leaves, *([w] for w in dict.fromkeys(wrt) if w.op is not ARGUMENT)]
     if node.op is JVP_NODE:
-        variables = len(node.args[count:]) // 2
-        targets, tangents = node.args[:count], node.args[count : count + variables]
-        wrt = node.args[count + variables :]
-        inner, free = isolated(targets, wrt)
-        dots = pushforward(prepare(inner), [free.get(w, w) for w in wrt], tangents, kinks)
-        return restored(dots, targets, free)
-    targets, cotangents = node.args[:count], node.args[count : 2 * count]
-    wrt = node.args[2 * count :]
-    found: dict[Node, Node] = {}
-    # A wrt inside the graph is cut out, which would hide it from the others: each has its turn.
-    leaves = [w for w in wrt if w.op is ARGUMENT]
-    for group in [leaves, *([w] for w in wrt if w.op is not ARGUMENT)]:
+        dots: list[Node | None] = [None] * len(targets)
+        tangents = {w: add_up(t for v, t in zip(wrt, given, strict=True) if v is w) for w in wrt}
+        for group in groups:
+            inner, free = isolated(targets, group)
+            arriving = [tangents[w] for w in group]
+            found = pushforward(prepare(inner), [free.get(w, w) for w in group], arriving, kinks)
+            dots = [add_up(pair) for pair in zip(dots, restored(found, free), strict=True)]
+        return filled(dots, targets)
+    bars: dict[Node, Node | None] = {}
+    for group in groups:
         inner, free = isolated(targets, group)
-        bars = pullback(prepare(inner), cotangents, [free.get(w, w) for w in group], kinks)
-        found.update(zip(group, restored(bars, group, free), strict=True))
-    return [found[w] for w in wrt]
+        found = pullback(prepare(inner), given, [free.get(w, w) for w in group], kinks)
+        bars.update(zip(group, restored(found, free), strict=True))
+    return filled([bars[w] for w in wrt], wrt)
+
+
+def parts(node: Node) -> tuple[Sequence[Node], Sequence[Node], Sequence[Node]]:
+    """Targets, cotangents or tangents, and wrt of a derivative node."""
+    count = node.params.targets
+    middle = count + (count if node.op is VJP_NODE else (len(node.args) - count) // 2)
+    return node.args[:count], node.args[count:middle], node.args[middle:]
 
 
 def isolated(targets: Sequence[Node], wrt: Sequence[Node]) -> tuple[list[Node], dict[Node, Node]]:
     """The targets with each inner wrt replaced by an argument, so that no rewrite swallows it."""
     free = {
-        w: w.graph.argument("stand-in", f"{w.graph.label_of(w) or w.op.name}", w.shape, w.dtype)
+        w: w.graph.argument(f"stand-in {w.id}", w.graph.label_of(w) or w.op.name, w.shape, w.dtype)
         for w in wrt
         if w.op is not ARGUMENT
     }
     return substitute(targets, free), free
 
 
-def restored(
-    parts: Sequence[Node | None], likes: Sequence[Node], free: dict[Node, Node]
-) -> list[Node]:
-    """Results with zeros for what nothing reached, and the stand-ins exchanged back."""
-    filled = [zeros_like(like) if p is None else p for p, like in zip(parts, likes, strict=True)]
-    return substitute(filled, {stand_in: w for w, stand_in in free.items()})
+def restored(found: Sequence[Node | None], free: dict[Node, Node]) -> list[Node | None]:
+    """Results with the stand-ins exchanged back."""
+    back = {stand_in: w for w, stand_in in free.items()}
+    return [None if part is None else substitute([part], back)[0] for part in found]
+
+
+def filled(found: Sequence[Node | None], likes: Sequence[Node]) -> list[Node]:
+    """Results with zeros for what nothing reached."""
+    return [zeros_like(like) if p is None else p for p, like in zip(found, likes, strict=True)]

@@ -37,7 +37,7 @@ def pullback(
     bars: dict[Node, Bar] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         accumulate(bars, output, cotangent)
-    path = differentiable_path(outputs, wrt)
+    path = differentiable_path(outputs, wrt, stop=leaves)
     on_path, ends = set(path), set(leaves)
     for node in reversed(path):
         bar = bars.get(node)
@@ -84,7 +84,7 @@ def contributions(
             raise DifferentiationError(f"{op.name} has no derivative")
         operands = [arg for arg in dict.fromkeys(node.args) if arg in on_path]
         body = op.body(*node.args, *node.params)
-        parts = pullback([body], [bar], operands, kinks, leaves=operands)
+        parts = pullback([body], [bar], operands, kinks, leaves=node.args)
         arrived = zip(operands, parts, strict=True)
         yield from ((operand, part) for operand, part in arrived if part is not None)
         return

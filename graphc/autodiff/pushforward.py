@@ -14,13 +14,20 @@ from graphc.ops.shape import broadcast_to
 def pushforward(
     outputs: Sequence[Node],
     wrt: Sequence[Node],
-    tangents: Sequence[Node],
+    tangents: Sequence[Node | None],
     kinks: str = "torch",
+    *,
+    leaves: Sequence[Node] = (),
 ) -> list[Node | None]:
-    """The tangents of the outputs, for tangents of wrt: None where nothing arrives."""
+    """The tangents of the outputs, for tangents of wrt: None where nothing arrives.
+
+    The tangents of wrt are as given, also where one depends on another; what `leaves` are made of
+    is not followed.
+    """
     dots: dict[Node, Node | None] = dict(zip(wrt, tangents, strict=True))
-    for node in differentiable_path(outputs, wrt):
-        if node in dots:
+    ends = set(leaves)
+    for node in differentiable_path(outputs, wrt, stop=leaves):
+        if node in dots or node in ends:
             continue
         dot = tangent(node, tuple(dots.get(arg) for arg in node.args), kinks)
         if dot is not None:
@@ -40,7 +47,7 @@ def tangent(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node |
         raise DifferentiationError(f"{op.name} has no derivative")
     given = {arg: dot for arg, dot in zip(node.args, tangents, strict=True) if dot is not None}
     body = op.body(*node.args, *node.params)
-    return pushforward([body], list(given), list(given.values()), kinks)[0]
+    return pushforward([body], list(given), list(given.values()), kinks, leaves=node.args)[0]
 
 
 def fitted(dot: Node, node: Node) -> Node:

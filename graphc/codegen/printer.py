@@ -40,6 +40,10 @@ class Printer:
         self.inlined: dict[Node, Written] = {}
         self.lines: list[str] = []
         self.named = set(program.arguments)
+        self.items: dict[Node, dict[int, Node]] = {}  # the results that are used, of several
+        for node in program.order:
+            if node.op is ITEM:
+                self.items.setdefault(node.args[0], {})[node.params.index] = node
 
     def statements(self) -> list[str]:
         """One line a value, in order, with the shape as a comment."""
@@ -78,9 +82,7 @@ class Printer:
         """What a value is assigned to: a name, or as many names as the op has results."""
         if not isinstance(node.type, TupleType):
             return self.names.of(node)
-        items = {
-            n.params.index: n for n in self.program.order if n.op is ITEM and n.args[0] is node
-        }
+        items = self.items.get(node, {})
         names = [self.names.of(items[i]) if i in items else "_" for i in range(len(node.types))]
         return ", ".join(names) + ("," if len(names) == 1 else "")
 

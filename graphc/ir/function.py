@@ -66,12 +66,15 @@ def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
     return order
 
 
-def differentiable_path(outputs: Sequence[Node], wrt: Sequence[Node]) -> list[Node]:
+def differentiable_path(
+    outputs: Sequence[Node], wrt: Sequence[Node], stop: Iterable[Node] = ()
+) -> list[Node]:
     """The nodes through which wrt reaches the outputs, wrt included, operands before users.
 
-    Only floats carry derivatives, and ops without a derivative end the path.
+    Only floats carry derivatives, and ops without a derivative end the path. What nodes in `stop`
+    are made of is not looked at.
     """
-    order = topological(outputs)
+    order = topological(outputs, stop)
     ahead = set(wrt)  # what depends on wrt
     for node in order:
         passes_on = node.op.differentiable and node.types[0].dtype.kind == FLOAT

@@ -93,7 +93,7 @@ class Graph:
     sites: dict[Node, list[Callable[[], Site]]] = field(default_factory=dict, repr=False)
     guards: dict[Node, tuple[Guard, ...]] = field(default_factory=dict, repr=False)
     recording: bool = field(default=True, repr=False)
-    _derived: list[tuple[dict[Node, Any], Node]] = field(default_factory=list, repr=False)
+    _derived: list[tuple[dict[Node, Any], Node, Any]] = field(default_factory=list, repr=False)
     _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
     _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
 
@@ -184,7 +184,8 @@ class Graph:
         if node.op is ARGUMENT or (node in self.labels and not explicit):
             return
         if node in self.labels:
-            self.labels[node].group.remove(node)
+            before = self.labels[node].group
+            before[:] = [other for other in before if other is not node]
         group = self._groups.setdefault(name, [])
         group.append(node)
         self.labels[node] = Label(name, len(group), group)
@@ -233,9 +234,10 @@ class Graph:
         if old in self.counterparts:
             self._note(self.counterparts, new, self.counterparts[old])
         if old in self.sites:
-            self._note(self.sites, new, [])
-            known = self.sites[new]
-            known.extend(site for site in self.sites[old] if site not in known)
+            known = self.sites.get(new, [])
+            merged = list(dict.fromkeys([*known, *self.sites[old]]))
+            self._derived.append((self.sites, new, self.sites.get(new)))
+            self.sites[new] = merged
 
     def relate(self, node: Node, role: str, primal: Node) -> None:
         """Note that a node is the `bar`, `dot` or `pre` of another; the first relation stays."""
@@ -243,15 +245,18 @@ class Graph:
 
     def forget_derived(self) -> None:
         """Forget what passes noted, so that a second compilation starts as the first one did."""
-        for table, node in self._derived:
-            table.pop(node, None)
+        for table, node, before in reversed(self._derived):
+            if before is None:
+                table.pop(node, None)
+            else:
+                table[node] = before
         self._derived.clear()
 
     def _note(self, table: dict[Node, Any], node: Node, value: Any) -> None:
         if node not in table:
             table[node] = value
             if not self.recording:
-                self._derived.append((table, node))
+                self._derived.append((table, node, None))
 
     def site_of(self, node: Node) -> Site | None:
         """Where the user wrote a node, the first place if there are several."""

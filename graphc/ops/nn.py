@@ -7,7 +7,8 @@ from typing import Any
 from graphc.errors import ShapeError
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
-from graphc.ops.elementwise import exp, log, stop_gradient
+from graphc.ops.comparison import isfinite
+from graphc.ops.elementwise import exp, log, stop_gradient, where
 from graphc.ops.families import composite, given
 from graphc.ops.operands import axes_of, axis_of, flag, operand
 from graphc.ops.reduction import max, restored, sum
@@ -35,10 +36,16 @@ def _log_softmax_body(x: Node, axis: int) -> Node:
 
 
 def _logsumexp_body(x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    peak = max(x, axes, True)
-    _, _, sums = shifted_exp(x, axes)
-    result = peak + log(sums)
+    # Where the maximum is infinite, so is the result: a shift by it would make inf - inf.
+    shift = finite(stop_gradient(max(x, axes, True)))
+    x.graph.hint(shift, "shift")
+    result = shift + log(sum(exp(x - shift), axes, True))
     return result if keepdims or not axes else squeeze(result, axes)
+
+
+def finite(x: Node) -> Node:
+    """x, and 0 where it is infinite or NaN."""
+    return where(isfinite(x), x, 0.0)
 
 
 def _axis_call(op: Op, x: Any, axis: int = -1) -> Node:
@@ -69,9 +76,8 @@ def _log_softmax_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
 
 
 def weights(node: Node) -> Node:
-    """The softmax of the operand of a logsumexp, over its axes: its gradient."""
-    _, exps, sums = shifted_exp(node.args[0], node.params.axes)
-    return exps / sums
+    """The softmax of the operand of a logsumexp, over its axes: its gradient, exp(x - result)."""
+    return exp(node.args[0] - finite(restored(node, node)))
 
 
 def _logsumexp_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:

@@ -10,10 +10,10 @@ from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
-from graphc.ir.op import VJP, Draw, Op
+from graphc.ir.op import JVP, VJP, Draw, Op
 from graphc.ir.types import FLOAT, TensorType, bool_, int64
 from graphc.ops.elementwise import mask, sqrt, square, where
-from graphc.ops.families import Kinked, composite, linear, without_axes
+from graphc.ops.families import Kinked, composite, given, linear, without_axes
 from graphc.ops.operands import axes_of, flag, operand, size_node
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
 from graphc.runtime import arrays
@@ -53,7 +53,8 @@ def _float_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Nod
 
 def _count_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node:
     x = operand(x)
-    return _call(op, x if x.dtype.kind == FLOAT else x.astype(int64), axis, keepdims)
+    kept = x.dtype.kind == FLOAT or x.dtype.name == "uint64"
+    return _call(op, x if kept else x.astype(int64), axis, keepdims)
 
 
 def options_text(node: Node) -> str:
@@ -124,8 +125,6 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
     rule = Kinked(torch=shared, jax=shared, textbook=first)
 
     def vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
-        if not node.params.axes:
-            return bar
         chosen: Callable[..., Node] = getattr(rule, kinks)
         return chosen(restored(bar, node), node, node.args[0])
 
@@ -235,9 +234,25 @@ def _moment_call(
     return op.node((x,), axes_of(op.name, axis, x), kept, float(taken))
 
 
-def _moment(name: str, doc: str, body: Callable[..., Node], vjp: VJP | None = None) -> Op:
+def _std_slope(node: Node) -> Node:
+    """∂std/∂x = (x - mean) / (n std), and 0 where all elements are equal."""
+    x, axes = node.args[0], node.params.axes
+    freedom = size_node(x.graph, reduced_size(x, axes), x.dtype) - node.params.correction
+    deviation = restored(node, node)
+    slope: Node = (x - mean(x, axes, True)) / (freedom * where(deviation == 0, 1.0, deviation))
+    return slope
+
+
+def _std_jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node:
+    return sum(_std_slope(node) * given(tangents), node.params.axes, node.params.keepdims)
+
+
+def _moment(
+    name: str, doc: str, body: Callable[..., Node], vjp: VJP | None = None, jvp: JVP | None = None
+) -> Op:
     return composite(
         name, doc, parameters=("axes", "keepdims", "correction"), body=body, call=_moment_call,
+        vjp=vjp, jvp=jvp,
         samples=(
             lambda rng: ((rng.normal(size=(3, 4)),), {}),
             lambda rng: ((rng.normal(size=(3, 4)), 0, True), {"correction": 1}),
@@ -246,4 +261,8 @@ def _moment(name: str, doc: str, body: Callable[..., Node], vjp: VJP | None = No
 
 
 var = _moment("var", "the mean of (x - mean(x))², in two passes; correction as NumPy's", _var_body)
-std = _moment("std", "the square root of var", lambda *args: sqrt(_var_body(*args)))
+std = _moment(
+    "std", "the square root of var; its derivative is 0 where all elements are equal",
+    lambda *args: sqrt(_var_body(*args)),
+    lambda index, bar, node, kinks: restored(bar, node) * _std_slope(node), _std_jvp,
+)  # fmt: skip

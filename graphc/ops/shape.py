@@ -97,8 +97,8 @@ def as_shape(shape: Any) -> Shape:
 def as_size(size: Any) -> Extent:
     """One size; a string names a dimension. Raises ShapeError for anything else."""
     if isinstance(size, str):
-        if not size.isidentifier():
-            raise ShapeError(f"the name of a dimension is an identifier, got {size!r}")
+        if not (size.isidentifier() and size.isascii()):
+            raise ShapeError(f"the name of a dimension is an ASCII identifier, got {size!r}")
         return dims.named(size)
     if isinstance(size, dims.Dim):
         return size
@@ -152,7 +152,9 @@ def _reshape_call(op: Op, x: Any, *shape: Any, **options: Any) -> Node:
 def _reshape_text(node: Node) -> str:
     sizes = list(map(size_text, node.shape))
     flexible = [i for i, size in enumerate(node.params.shape) if size == -1]
-    if flexible and 0 not in node.shape:
+    others = [size for i, size in enumerate(node.shape) if i not in flexible]
+    # NumPy cannot tell what -1 is where another size may be 0.
+    if flexible and all(isinstance(size, int) and size for size in others):
         sizes[flexible[0]] = "-1"
     return f"{{x}}.reshape({', '.join(sizes) or '()'})"
 

@@ -30,6 +30,7 @@ def rewrite(function: Function, table: Table, report: Report) -> Function:
 def normalize(roots: Sequence[Node], table: Table, report: Report) -> list[Node]:
     """The normal forms of the roots. Raises RecursionError if the rules run in a circle."""
     uses = Counter(arg for node in topological(roots) for arg in node.args)
+    uses.update(roots)
     normal: dict[Node, Node] = {}
     rewritten: dict[Node, Node] = {}  # to something that has to be brought to normal form itself
     goals = list(reversed(roots))

@@ -9,6 +9,8 @@ from graphc.ir.graph import Constant, Graph, Parameter
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, DType
 
+MAX_DECIMALS = 4096  # constants of more elements keep the rounding of the dtype they had
+
 
 def with_dtype(graph: Graph, dtype: DType) -> Graph:
     """A copy of a graph in which every float is of the given dtype; the original is untouched."""
@@ -45,5 +47,7 @@ def converted(value: Any, dtype: DType) -> Any:
     if isinstance(value, DType) and value.kind == FLOAT:
         return dtype
     if isinstance(value, Constant) and value.array.dtype.kind == "f":
-        return Constant.of(value.array.astype(dtype.numpy))
+        # By the shortest decimal: 0.1 in float32 was 0.1, not 0.10000000149.
+        decimal = value.array.astype(str) if value.array.size <= MAX_DECIMALS else value.array
+        return Constant.of(decimal.astype(dtype.numpy))
     return value

@@ -17,7 +17,7 @@ from graphc.ir.function import sizes_read
 from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
 from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, scalar_value, wilds
-from graphc.ir.types import FLOAT, TensorType, broadcast
+from graphc.ir.types import FLOAT, TensorType, bool_, broadcast
 from graphc.ops.operands import size_node
 from graphc.ops.reduction import sum as sum_over
 from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
@@ -164,8 +164,11 @@ def fold(node: Node) -> Node | None:
     elements = [dims.evaluate(dims.product(n.shape), {}) for n in (node, *node.args)]
     if elements[0] > max(64, *elements[1:]):
         return None
-    with np.errstate(all="ignore"):
-        value = evaluate(node, tuple(arg.params.data.array for arg in node.args), {})
+    try:
+        with np.errstate(all="ignore"):
+            value = evaluate(node, tuple(arg.params.data.array for arg in node.args), {})
+    except (IndexError, ValueError):
+        return None  # told where it happens, when the module runs
     return node.graph.constant(value, node.dtype)
 
 
@@ -180,7 +183,8 @@ def negated_reduction(node: Node, x: Node) -> Node | None:
 SIGNS = (
     Rule("x + x = 2 * x", x + x, 2.0 * x, EXACT),
     Rule("-(-x) = x", -(-x), x, EXACT),
-    Rule("(-x) * y = -(x * y)", -x * y, -(x * y), EXACT),
+    Rule("(-x) * y = -(x * y)", -x * y, -(x * y), EXACT,
+         when=lambda x, y: broadcast([x.shape, y.shape])[0] == x.shape),
     Rule("(-x) / y = -(x / y)", -x / y, -(x / y), EXACT),
     Rule("x / (-y) = -(x / y)", x / -y, -(x / y), EXACT),
     Rule("x + (-y) = x - y", x + -y, x - y, EXACT),
@@ -196,9 +200,9 @@ UNITS = (
     Rule("x + -0 = x", x + -0.0, lambda node, x: _same(node, x), EXACT),
     Rule("x ** 1 = x", x**1.0, lambda node, x: _same(node, x), EXACT),
     Rule("where(c, x, x) = x", call("where", s, x, x), lambda node, s, x: _same(node, x), EXACT),
-    Rule("not not x = x", ~(~x), x, EXACT),
+    Rule("not not x = x", ~(~x), lambda node, x: _same(node, x), EXACT),
     Rule("where(not c, x, y) = where(c, y, x)", call("where", ~s, x, y), call("where", s, y, x),
-         EXACT),
+         EXACT, when=lambda s, x, y: s.dtype is bool_),
     Rule("maximum(x, x) = x", call("maximum", x, x), x, EXACT),
     Rule("minimum(x, x) = x", call("minimum", x, x), x, EXACT),
 )  # fmt: skip
@@ -224,7 +228,7 @@ def cheaper(small: Node, large: Node) -> bool:
 
 def scale_smaller(node: Node, x: Node, s: Node, y: Node) -> Node | None:
     """s (x @ y): the factor goes to the product, unless it stands at a smaller operand."""
-    if not is_scalar(s):
+    if not is_scalar(s) or s.dtype.itemsize < 4:
         return None
     product = x @ y
     if cheaper(product, x):
@@ -234,7 +238,7 @@ def scale_smaller(node: Node, x: Node, s: Node, y: Node) -> Node | None:
 
 def scale_operand(node: Node, x: Node, y: Node, s: Node) -> Node | None:
     """(x @ y) s: the factor goes to the smaller operand, if that is smaller than the product."""
-    if not is_scalar(s):
+    if not is_scalar(s) or s.dtype.itemsize < 4:
         return None
     small = y if cheaper(y, x) else x
     if not cheaper(small, x @ y):
@@ -268,7 +272,7 @@ def _fewer(a: Any, b: Any) -> bool:
 
 def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
     """sum(x s) = s sum(x)."""
-    if not is_scalar(s) or not node.params.axes:
+    if not is_moderate(s) or not node.params.axes:
         return None
     return sum_over(x, node.params.axes, node.params.keepdims) * s
 
@@ -284,9 +288,26 @@ ZEROS = (  # the sign of a zero may change: a sum begins with 0, and terms that 
 )  # fmt: skip
 
 
+def is_moderate(node: Node) -> bool:
+    """Whether a scalar factor can change places without a value leaving the range of its dtype.
+
+    A size, or a constant within a thousandfold of 1; float16 has no range to spare.
+    """
+    if not is_scalar(node) or node.dtype.itemsize < 4:
+        return False
+    value = scalar_value(node)
+    return node.op.name == "dimension" or (value is not None and 1e-3 <= abs(value) <= 1e3)
+
+
 def same_size(x: Node, s: Node, y: Node) -> bool:
     """Whether a scalar factor of y can go to x * y without scaling more elements."""
-    return is_scalar(s) and bool(x.shape) and broadcast([x.shape, y.shape])[0] == y.shape
+    return is_moderate(s) and bool(x.shape) and broadcast([x.shape, y.shape])[0] == y.shape
+
+
+def two_scalars(x: Node, s: Node, t: Node) -> bool:
+    """Whether two scalar factors of an array can be multiplied first."""
+    moderate = is_moderate(s) or is_moderate(t)
+    return bool(x.shape) and is_scalar(s) and is_scalar(t) and moderate
 
 
 def cancel_size(node: Node, x: Node, s: Node, t: Node) -> Node | None:
@@ -302,8 +323,8 @@ SCALARS = (
     Rule("x * (y * s) = (x * y) * s", x * (y * s), (x * y) * s, REASSOCIATE, once=True,
          when=same_size),
     Rule("s * (x / n) = x / (n / s)", s * (x / t), cancel_size, REASSOCIATE, once=True),
-    Rule("(x * s) * t = x * (s * t)", (x * s) * t, x * (s * t), REASSOCIATE,
-         when=lambda x, s, t: bool(x.shape) and is_scalar(s) and is_scalar(t)),
+    Rule("(x * s) * t = x * (s * t)", (x * s) * t, x * (s * t), REASSOCIATE, once=True,
+         when=two_scalars),
     Rule("x * (1 / y) = x / y", x * call("reciprocal", y), x / y, REASSOCIATE),
     Rule("(x * s) @ y: s to the smaller", call("matmul", x * s, y), scale_smaller,
          REASSOCIATE, once=True),
@@ -327,7 +348,7 @@ POWERS = (
     Rule("x ** 3 = square(x) * x", x**3.0, call("square", x) * x, REASSOCIATE),
     Rule("x ** 4 = square(square(x))", x**4.0, call("square", call("square", x)), REASSOCIATE),
     Rule("x ** -1 = 1 / x", x**-1.0, call("reciprocal", x), REASSOCIATE),
-    Rule("x ** -2 = 1 / square(x)", x**-2.0, call("reciprocal", call("square", x)), REASSOCIATE),
+    Rule("x ** -2 = square(1 / x)", x**-2.0, call("square", call("reciprocal", x)), REASSOCIATE),
 )  # fmt: skip
 
 EXACT_RULES = (FOLD, *SHAPES, *SIGNS, *UNITS)

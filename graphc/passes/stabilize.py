@@ -17,9 +17,11 @@ def log_of_softmax(node: Node, x: Node) -> Node:
     return log_softmax(x, node.args[0].params.axis)
 
 
-def log_of_sum_of_exp(node: Node, x: Node) -> Node:
-    """exp(x) overflows long before log(sum(exp(x))) does."""
+def log_of_sum_of_exp(node: Node, x: Node) -> Node | None:
+    """exp(x) overflows long before log(sum(exp(x))) does. An empty sum has no maximum."""
     axes, keepdims = node.args[0].params
+    if any(x.shape[axis] == 0 for axis in axes):
+        return None
     return logsumexp(x, axes, keepdims)
 
 
