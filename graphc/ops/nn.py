@@ -35,11 +35,20 @@ def _log_softmax_body(x: Node, axis: int) -> Node:
     return shifted - log(sums)
 
 
+def finitely_shifted_exp(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
+    """A finite shift near the maximum, exp(x - shift) and the sum of that.
+
+    Where the maximum is infinite, so is the logsumexp: a shift by it would make inf - inf.
+    """
+    hint = x.graph.hint
+    shift = hint(finite(stop_gradient(max(x, axes, True))), "shift")
+    exps = hint(exp(x - shift), "exps")
+    return shift, exps, hint(sum(exps, axes, True), "sums")
+
+
 def _logsumexp_body(x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    # Where the maximum is infinite, so is the result: a shift by it would make inf - inf.
-    shift = finite(stop_gradient(max(x, axes, True)))
-    x.graph.hint(shift, "shift")
-    result = shift + log(sum(exp(x - shift), axes, True))
+    shift, _, sums = finitely_shifted_exp(x, axes)
+    result = shift + log(sums)
     return result if keepdims or not axes else squeeze(result, axes)
 
 
@@ -76,8 +85,10 @@ def _log_softmax_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
 
 
 def weights(node: Node) -> Node:
-    """The softmax of the operand of a logsumexp, over its axes: its gradient, exp(x - result)."""
-    return exp(node.args[0] - finite(restored(node, node)))
+    """The softmax of the operand of a logsumexp, over its axes: its gradient, 0 where all is."""
+    _, exps, sums = finitely_shifted_exp(node.args[0], node.params.axes)
+    result: Node = exps / where(sums == 0, 1.0, sums)
+    return result
 
 
 def _logsumexp_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:

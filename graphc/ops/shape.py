@@ -97,8 +97,8 @@ def as_shape(shape: Any) -> Shape:
 def as_size(size: Any) -> Extent:
     """One size; a string names a dimension. Raises ShapeError for anything else."""
     if isinstance(size, str):
-        if not (size.isidentifier() and size.isascii()):
-            raise ShapeError(f"the name of a dimension is an ASCII identifier, got {size!r}")
+        if not size.isidentifier():
+            raise ShapeError(f"the name of a dimension is an identifier, got {size!r}")
         return dims.named(size)
     if isinstance(size, dims.Dim):
         return size
