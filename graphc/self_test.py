@@ -16,6 +16,7 @@ from graphc.lower.module import LoweredModule, SelfTest
 from graphc.runtime import boundary
 
 MAX_ELEMENTS = 5_000_000  # above it, the self-test would take long and say nothing more
+OFFSETS = (0.0, 1.5)  # around zero; else positive, for roots and logarithms
 TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 
 # For a gradient its name, for the loss None; the number, and the size of what it is a sum of.
@@ -39,17 +40,24 @@ def self_test(module: LoweredModule, declared: Sequence[Node]) -> SelfTest | Non
     try:
         if sum(dims.evaluate(dims.product(s), sizes) for s in shapes) > MAX_ELEMENTS:
             return None
-        for offset, labels in ((0.0, 2), (0.0, 1), (1.5, 2), (1.5, 1)):
-            test = SelfTest(phases, sizes, labels, offset, ())
-            try:
-                values = measure(module, test, bars, tolerance)
-            except IndexError:
-                continue  # a model that knows one class only
-            if len(values) == len(module.gradients) + bool(module.loss) or (values and offset):
-                return replace(test, values=values)
-    except (ValueError, ArithmeticError):
+        for offset in OFFSETS:
+            test, values = labelled(module, SelfTest(phases, sizes, 2, offset, ()), bars, tolerance)
+            if len(values) == len(module.gradients) + bool(module.loss) or offset == OFFSETS[-1]:
+                return replace(test, values=values) if values else None
+    except (ValueError, ArithmeticError, IndexError):
         pass  # the sizes do not suit the model
     return None
+
+
+def labelled(
+    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float
+) -> tuple[SelfTest, tuple[tuple[str | None, float, float], ...]]:
+    """What is measured with labels 0 and 1, or with 0 alone where a model knows one class."""
+    try:
+        return test, measure(module, test, bars, tolerance)
+    except IndexError:
+        test = replace(test, labels=1)
+        return test, measure(module, test, bars, tolerance)
 
 
 def measure(

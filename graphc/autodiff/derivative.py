@@ -73,13 +73,16 @@ def isolated(targets: Sequence[Node], wrt: Sequence[Node]) -> tuple[list[Node], 
         for w in wrt
         if w.op is not ARGUMENT
     }
-    return substitute(targets, free), free
+    return substitute(targets, free) if free else list(targets), free
 
 
 def restored(found: Sequence[Node | None], free: dict[Node, Node]) -> list[Node | None]:
     """Results with the stand-ins exchanged back."""
-    back = {stand_in: w for w, stand_in in free.items()}
-    return [None if part is None else substitute([part], back)[0] for part in found]
+    if not free:
+        return list(found)
+    arrived = [part for part in found if part is not None]
+    exchanged = iter(substitute(arrived, {stand_in: w for w, stand_in in free.items()}))
+    return [None if part is None else next(exchanged) for part in found]
 
 
 def filled(found: Sequence[Node | None], likes: Sequence[Node]) -> list[Node]:
