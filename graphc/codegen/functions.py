@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from graphc.codegen.literals import LINE, bracketed, number, quoted
-from graphc.codegen.printer import guard_lines, size_lines
+from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.printer import guard_lines, scalar_text, size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT, is_cotangent
@@ -57,11 +57,6 @@ def signature(name: str, arguments: Iterable[object], result: str) -> str:
 def indented(text: str, indent: int = 4) -> list[str]:
     """The lines of a statement; those after the first have their indentation already."""
     return (" " * indent + text).split("\n")
-
-
-def dtype_name(node: Node) -> str:
-    """The dtype of a node as an attribute of np."""
-    return "np.bool_" if node.dtype.name == "bool" else f"np.{node.dtype.name}"
 
 
 def type_text(node: Node) -> str:
@@ -116,7 +111,7 @@ def check(node: Node, names: Names, bound: set[str]) -> str:
     name, key = names.of(node), quoted(node.params.name)
     group = GROUPS.get(node.params.kind)
     source = f"{group[0]}[{key}]" if group else name
-    arguments = [key if group else quoted(name), source, dtype_name(node), *sizes]
+    arguments = [key if group else quoted(name), source, node.dtype.source, *sizes]
     return bracketed(f"{name} = checked(", arguments, ")", 4)
 
 
@@ -129,8 +124,8 @@ def cotangent_lines(program: Program, names: Names) -> list[str]:
         sizes = [dims.text(size, names.of_size) for size in node.shape]
         shape = f"({sizes[0]},)" if node.ndim == 1 else f"({', '.join(sizes)})"
         if len(cotangents) > 1:
-            lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {dtype_name(node)})"]
-        arguments = [quoted(name), name, dtype_name(node), *sizes]
+            lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {node.dtype.source})"]
+        arguments = [quoted(name), name, node.dtype.source, *sizes]
         lines.append(bracketed(f"{name} = checked(", arguments, ")", 4))
     return [row for line in lines for row in indented(line)]
 
@@ -148,20 +143,13 @@ def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]
             base = base.args[0]
             repeats = repeats or base.op.emission.repeats
         if is_literal(node):
-            text = f"np.array({literal(node, names)}, dtype={dtype_name(node)})"
+            text = f"np.array({scalar_text(node, names.of_size)}, dtype={node.dtype.source})"
         else:
             text = names.of(node)
         shared = base in seen or (base.op is CONSTANT and not is_literal(node)) or repeats
         texts.append(f"{text}.copy()" if shared else text)
         seen.add(base)
     return texts
-
-
-def literal(node: Node, names: Names) -> str:
-    """A scalar constant or a size as source."""
-    if node.op is CONSTANT:
-        return number(node.params.data.array[()])
-    return dims.text(node.params.size, names.of_size)
 
 
 def outputs_text(texts: Sequence[str], indent: int, before: str = "") -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.types import as_dtype
+
 LINE = 100
 MAX_LITERAL_ELEMENTS = 32
 MAX_EMBEDDED_BYTES = 64 * 1024
@@ -105,7 +107,7 @@ def entry(key: str, call: str, indent: int) -> str:
 
 def array(value: np.ndarray[Any, Any]) -> str | None:
     """An expression for an array: a literal, base64, or None where it has to go into a file."""
-    dtype = f"np.{'bool_' if value.dtype == bool else value.dtype.name}"
+    dtype = as_dtype(value.dtype).source
     unusual_nan = np.isnan(value) if value.dtype.kind == "f" else np.zeros((), bool)
     plain = not unusual_nan.any() or value[unusual_nan].tobytes() == np.full(
         int(unusual_nan.sum()), np.nan, value.dtype

@@ -8,7 +8,6 @@ from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.functions import (
     Context,
     dict_text,
-    dtype_name,
     function,
     indented,
     signature,
@@ -96,7 +95,7 @@ def load_params(declared: Sequence[Node]) -> FunctionView:
         name = node.params.name
         sizes = [str(s) if isinstance(s, int) else quoted(str(s)) for s in node.shape]
         source = f"arrays[{quoted(f'params/{name}')}]"
-        arguments = [quoted(name), source, dtype_name(node), *sizes]
+        arguments = [quoted(name), source, node.dtype.source, *sizes]
         items.append(bracketed(f"{quoted(name)}: checked(", arguments, ")", 8))
     return function(
         "load_params",
@@ -135,7 +134,7 @@ def unravel_params(
             continue
         stop = start + dims.evaluate(dims.product(node.shape), {})
         shape = ", ".join(map(str, node.shape)) or "()"
-        value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({dtype_name(node)})"
+        value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({node.dtype.source})"
         if width(f"        {key}: {value},") > LINE:
             body.append(f"    {names.of(node)} = {value}")
             value = names.of(node)

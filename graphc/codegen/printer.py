@@ -6,7 +6,7 @@ never wraps: a subexpression that would make it too long gets a name and a line 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from graphc.codegen.literals import LINE, number
@@ -122,14 +122,18 @@ class Printer:
 
         NumPy 1.x makes a float64 of a float32 scalar and a bare number.
         """
-        if node.op is CONSTANT:
-            text = number(node.params.data.array[()], whole=beside_array(user, node, user.args))
-        else:
-            text = dims.text(node.params.size, self.names.of_size)
-        if beside_array(user, node, user.args):
+        bare = beside_array(user, node, user.args)
+        text = scalar_text(node, self.names.of_size, whole=bare)
+        if bare:
             return Written(text, strength(text), 0)
-        name = "bool_" if node.dtype.name == "bool" else node.dtype.name
-        return Written(f"np.{name}({text})", PRIMARY, 0)
+        return Written(f"{node.dtype.source}({text})", PRIMARY, 0)
+
+
+def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False) -> str:
+    """A scalar constant or a size as source; `whole` writes small whole floats as ints."""
+    if node.op is CONSTANT:
+        return number(node.params.data.array[()], whole=whole)
+    return dims.text(node.params.size, spell)
 
 
 def spread(text: str, node: Node) -> str:

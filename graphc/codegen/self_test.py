@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.codegen.functions import Context, dtype_name, function, indented
+from graphc.codegen.functions import Context, function, indented
 from graphc.codegen.literals import bracketed, entry, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -61,4 +61,4 @@ def pattern(node: Node, test: SelfTest) -> str:
     labels = [f"labels={test.labels}"] if node.dtype.kind == INT else []
     offset = [f"offset={test.offset}"] if test.offset and node.dtype.kind == FLOAT else []
     options = [str(test.phases[node]), *sizes, *labels, *offset]
-    return f"sample_values({', '.join([dtype_name(node), *options])})"
+    return f"sample_values({', '.join([node.dtype.source, *options])})"

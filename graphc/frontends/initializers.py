@@ -13,7 +13,6 @@ from graphc.ir.dims import Extent
 from graphc.ir.emission import size_text, tuple_text
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, DType
-from graphc.ops.operands import numpy_name
 
 
 def fans(node: Node) -> tuple[Extent, Extent]:
@@ -105,7 +104,7 @@ def holds(dtype: DType, array: np.ndarray[Any, Any]) -> bool:
 
 def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
     """The template of the initial value; an array where it is one."""
-    dtype = f"np.{numpy_name(node.dtype)}"
+    dtype = node.dtype.source
     if isinstance(init, str):
         text = INITIALIZERS[init](node)
         if init in ("zeros", "ones"):

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.literals import number
-from graphc.ir import dims
+from graphc.codegen.printer import scalar_text
 from graphc.ir.emission import ATOM, PRIMARY
 from graphc.ir.emission import strength as strength_of
 from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
@@ -86,10 +85,7 @@ def formula(node: Node, whole: Node) -> tuple[str, int]:
     if node.op is ARGUMENT:
         return "".join(node.graph.name_of(node) or "x"), ATOM
     if is_literal(node):
-        if node.op is CONSTANT:
-            text = number(node.params.data.array[()], whole=True)
-        else:
-            text = dims.text(node.params.size, str)
+        text = scalar_text(node, str, whole=True)
         return text, strength_of(text)
     if node.op is CONSTANT:
         return "constant", ATOM

@@ -25,6 +25,11 @@ class DType:
         self.kind = {"b": BOOL, "i": INT, "u": INT, "f": FLOAT}[self.numpy.kind]
         self.itemsize = self.numpy.itemsize
 
+    @property
+    def source(self) -> str:
+        """The dtype as Python source, by a name that every version of NumPy has."""
+        return "np.bool_" if self.kind == BOOL else f"np.{self.name}"
+
     def __repr__(self) -> str:
         return self.name
 

@@ -157,11 +157,6 @@ def flag(op: str, name: str, value: object) -> bool:
 # --- the two ops that operands are lifted with -------------------------------------------------
 
 
-def numpy_name(dtype: DType) -> str:
-    """The attribute of `np` that is this dtype, in every version of NumPy."""
-    return "bool_" if dtype is bool_ else dtype.name
-
-
 astype = Op(
     name="astype",
     doc="x converted to another dtype",
@@ -169,7 +164,7 @@ astype = Op(
     parameters=("dtype",),
     infer=lambda require, x, dtype: TensorType(x.shape, dtype),
     # A NumPy scalar has .astype as well, so this holds without axes too.
-    emission=Emission(lambda n: f"{{x}}.astype(np.{numpy_name(n.dtype)})", math="float({x})"),
+    emission=Emission(lambda n: f"{{x}}.astype({n.dtype.source})", math="float({x})"),
     call=lambda op, x, dtype: cast(operand(x), as_dtype(dtype)),
     vjp=lambda index, bar, node, kinks: cast(bar, node.args[0].dtype),
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
