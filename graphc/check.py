@@ -105,7 +105,7 @@ class Point:
         assert lowered.forward is not None
         assert lowered.backward is not None
         states = [node for node, _ in lowered.graph.states.values()]
-        declared = [*(p.node for p in lowered.parameters), *states, *lowered.inputs]
+        declared = lowered.graph.declared()
         named = {n.params.name: n for n in declared}
         reads = {node.params.kind for node in lowered.forward.arguments}
         groups = {

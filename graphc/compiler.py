@@ -103,7 +103,7 @@ class Compilation:
         module = self.training_part(plan, results, self.inference_part(plan, results))
         if options.optimizer is not None:
             module = replace(module, optimizer=self.optimizer_part(module, options.optimizer))
-        return replace(module, self_test=self_test(module, self.declared()))
+        return replace(module, self_test=self_test(module))
 
     def name_results(self) -> None:
         """Results are called by their declared names where the user has no other for them."""
@@ -113,13 +113,6 @@ class Compilation:
             self.graph.hint(self.graph.objective, "loss")
 
     # --- what is computed ---------------------------------------------------------------------
-
-    def declared(self) -> tuple[Node, ...]:
-        """All arguments, in the order of signatures."""
-        graph = self.graph
-        parameters = [p.node for p in graph.parameters.values()]
-        states = [node for node, _ in graph.states.values()]
-        return (*parameters, *states, *graph.inputs.values())
 
     def plan(self) -> Plan:
         """The results of each function, before any pass."""
@@ -209,7 +202,7 @@ class Compilation:
     def passed(self, plan: Plan, groups: dict[str, list[Node]], mode: str) -> dict[str, list[Node]]:
         """Groups of results after all passes."""
         outputs = tuple((group, node) for group, nodes in groups.items() for node in nodes)
-        function = Function(mode, self.graph, outputs, (*self.declared(), *plan.bars))
+        function = Function(mode, self.graph, outputs, (*self.graph.declared(), *plan.bars))
         pipeline = Pipeline(
             expand_derivatives, self.options.kinks, self.options.stabilize, self.report, self.after
         )
@@ -238,13 +231,14 @@ class Compilation:
 
     def arguments(self, needed: set[Node], names: Sequence[str]) -> list[Node]:
         """The declared arguments that are needed, or that alone show a named size, in order."""
-        chosen = {node for node in self.declared() if node in needed}
+        declared = self.graph.declared()
+        chosen = {node for node in declared if node in needed}
         shown = {dims.pure_name(size) for node in chosen for size in node.shape}
         for name in dict.fromkeys(names):
             if name not in shown:
                 size = dims.named(name)
-                chosen.update(itertools.islice((n for n in self.declared() if size in n.shape), 1))
-        return [node for node in self.declared() if node in chosen]
+                chosen.update(itertools.islice((n for n in declared if size in n.shape), 1))
+        return [node for node in declared if node in chosen]
 
     def inference_part(self, plan: Plan, results: dict[str, list[Node]]) -> LoweredModule:
         """The module as far as inference needs it: predict and evaluate."""

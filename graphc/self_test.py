@@ -23,13 +23,14 @@ TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 
 
-def self_test(module: LoweredModule, declared: Sequence[Node]) -> SelfTest | None:
+def self_test(module: LoweredModule) -> SelfTest | None:
     """Loss and slopes at sample values of the declared arguments; None where nothing can be told.
 
     Labels run through 0 and 1, or are all 0 where a model knows one class only.
     """
     if module.forward is None or module.backward is None:
         return None
+    declared = module.graph.declared()
     names = sorted({name for node in declared for name in dims.all_names(node.shape)})
     sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
     bars = [node for node in module.backward.arguments if is_cotangent(node)]

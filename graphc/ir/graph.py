@@ -162,6 +162,12 @@ class Graph:
         )
         return DeclarationError(f"{op.name} mixes nodes of two graphs: {graphs}")
 
+    def declared(self) -> tuple[Node, ...]:
+        """All parameters, states and inputs: the order of arguments in signatures."""
+        parameters = [p.node for p in self.parameters.values()]
+        states = [node for node, _ in self.states.values()]
+        return (*parameters, *states, *self.inputs.values())
+
     # --- what is known about nodes ------------------------------------------------------------
 
     def record(self, node: Node) -> None:

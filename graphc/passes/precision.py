@@ -15,13 +15,8 @@ MAX_DECIMALS = 4096  # constants of more elements keep the rounding of the dtype
 def with_dtype(graph: Graph, dtype: DType) -> Graph:
     """A copy of a graph in which every float is of the given dtype; the original is untouched."""
     copy = Graph(graph.name, dtype)
-    declared = [
-        *(p.node for p in graph.parameters.values()),
-        *(node for node, _ in graph.states.values()),
-        *graph.inputs.values(),
-    ]
     objective = [graph.objective] if graph.objective is not None else []
-    roots = [*declared, *graph.updates.values(), *graph.outputs.values(), *objective]
+    roots = [*graph.declared(), *graph.updates.values(), *graph.outputs.values(), *objective]
     copied: dict[Node, Node] = {}
     for node in topological(roots):
         params = [converted(value, dtype) for value in node.params]
