@@ -23,6 +23,7 @@ from graphc.lower.module import LoweredModule
 from graphc.passes.driver import Report
 
 VERSION = "0.1.0"
+STYLES = ("functional",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,10 @@ def compile(
     Raises UsageError for options that do not exist, DeclarationError for a graph without outputs,
     DifferentiationError where a gradient does not exist.
     """
-    if style != "functional":
-        raise UsageError(f"there is no style {style!r}", hint="use 'functional'")
+    if style not in STYLES:
+        raise UsageError(f"there is no style {style!r}", hint=f"use one of {', '.join(STYLES)}")
     options = Options(
+        style=style,
         optimizer=as_optimizer(optimizer),
         inference=inference,
         wrt=as_names(wrt),
@@ -118,7 +120,7 @@ def compile(
     lowered = compilation.lowered()
     folder = None if templates is None else os.fspath(templates)
     view, companion = assemble(lowered)
-    return Module(render(view, folder), companion, lowered, compilation.report)
+    return Module(render(view, style, folder), companion, lowered, compilation.report)
 
 
 def as_names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from graphc.api import VERSION, check_writable, compile
+from graphc.api import STYLES, VERSION, check_writable, compile
 from graphc.check import check
 from graphc.errors import GraphcError, UsageError
 from graphc.frontends.builder import Graph, default_dtype
@@ -91,7 +91,7 @@ def parser() -> Parser:
     )
     command.add_argument(
         "--style",
-        choices=["functional"],
+        choices=STYLES,
         default="functional",
         help="the layout of the generated code",
     )

@@ -35,6 +35,7 @@ from graphc.self_test import self_test
 class Options:
     """What a compilation can be told; the command line has an option for each."""
 
+    style: str = "functional"
     optimizer: Optimizer | None = None
     inference: bool = False
     wrt: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Options:
 
     def described(self) -> dict[str, str]:
         """The options that shape the module, as text for its header."""
-        chosen = {"style": "functional"} | ({} if self.inference else {"kinks": self.kinks})
+        chosen = {"style": self.style} | ({} if self.inference else {"kinks": self.kinks})
         if self.optimizer is not None:
             chosen["optimizer"] = self.optimizer.kind
             chosen.update((name, repr(v)) for name, v, _ in self.optimizer.hyperparameters)

@@ -11,14 +11,14 @@ import jinja2
 from graphc.codegen.view import ModuleView
 from graphc.errors import UsageError
 
-TEMPLATE = "functional.py.jinja"
+MACROS = "macros.jinja"
 
 
 def stock_templates() -> Path:
     """Where the templates that come with graphc are, installed from a wheel or from a checkout."""
     package = Path(__file__).parent.parent
     for folder in (package / "templates", package.parent / "templates"):
-        if (folder / TEMPLATE).is_file():
+        if (folder / MACROS).is_file():
             return folder
     raise UsageError(f"graphc's templates are missing beside {package}", hint="install it again")
 
@@ -40,22 +40,23 @@ def environment(folder: str | None) -> jinja2.Environment:
     )
 
 
-def render(view: ModuleView, folder: str | None = None) -> str:
+def render(view: ModuleView, style: str, folder: str | None = None) -> str:
     """The source of a module. Raises UsageError for a template that does not work."""
+    template = f"{style}.py.jinja"
     if folder is not None and not Path(folder).is_dir():
         raise UsageError(f"the template folder {folder!r} does not exist")
     try:
-        return environment(folder).get_template(TEMPLATE).render(module=view)
+        return environment(folder).get_template(template).render(module=view)
     except jinja2.TemplateSyntaxError as error:
         where = f"{error.filename or error.name}:{error.lineno}"
         raise UsageError(f"template {where}: {error.message}") from error
     except Exception as error:  # a template can raise whatever Python can
         what = str(error) if isinstance(error, jinja2.TemplateError) else repr(error)
-        raise UsageError(f"template {place(error)}: {what}") from error
+        raise UsageError(f"template {place(error, template)}: {what}") from error
 
 
-def place(error: Exception) -> str:
+def place(error: Exception, template: str) -> str:
     """File and line of the innermost template on the way to an error."""
     frames = traceback.extract_tb(error.__traceback__)
     found = [f"{f.filename}:{f.lineno}" for f in frames if f.filename.endswith(".jinja")]
-    return found[-1] if found else TEMPLATE
+    return found[-1] if found else template
