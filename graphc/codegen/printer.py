@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from graphc.codegen.literals import LINE, number
 from graphc.ir import dims
-from graphc.ir.emission import ATOM, PRIMARY, strength
+from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
 from graphc.ir.types import BOOL, TupleType, shape_text
@@ -33,6 +33,8 @@ class Written(NamedTuple):
 class Printer:
     """Prints the statements of one program."""
 
+    indent = INDENT
+
     def __init__(self, program: Program, names: Names, *, comments: bool) -> None:
         self.program = program
         self.comments = comments
@@ -51,7 +53,7 @@ class Printer:
             if is_literal(node) or node.op is ITEM:
                 continue
             written = self.expression(node)
-            fits = len(written.text) <= LINE - INDENT - 20
+            fits = len(written.text) <= LINE - self.indent - 20
             if node in self.program.inline and written.depth <= MAX_DEPTH and fits:
                 self.inlined[node] = written
             else:
@@ -60,9 +62,9 @@ class Printer:
 
     def assign(self, node: Node) -> None:
         """Append the statement for a value, after naming as much of it as keeps the line short."""
-        target = self.target(node)
+        before = self.before(node)
         text = self.expression(node).text
-        while len(text) + len(target) + 3 + INDENT > LINE:
+        while len(before) + len(text) + self.indent > LINE:
             operands = [arg for arg in node.args if arg in self.inlined]
             if not operands:
                 break
@@ -70,25 +72,37 @@ class Printer:
             text = self.expression(node).text
         self.inlined.pop(node, None)
         self.named.add(node)
-        if len(text) + len(target) + 3 + INDENT > LINE:
-            self.lines.append(f"{target} = {spread(text, node)}")
+        if len(before) + len(text) + self.indent > LINE:
+            self.lines.append(before + spread(text, self.template(node).binding, self.indent))
             return
-        line = f"{target} = {text}"
+        line = before + text
         commented = self.comments and len(node.types) == 1 and node.ndim > 0
         comment = f"  # {shape_text(node.shape)}" if commented else ""
-        self.lines.append(line + comment if len(line + comment) + INDENT <= LINE else line)
+        self.lines.append(line + comment if len(line + comment) + self.indent <= LINE else line)
+
+    def before(self, node: Node) -> str:
+        """What stands before the expression in the statement for a value."""
+        return f"{self.target(node)} = "
+
+    def name(self, node: Node) -> str:
+        """The variable that holds a value."""
+        return self.names.of(node)
+
+    def template(self, node: Node) -> Template:
+        """The form in which a value is computed."""
+        return node.op.emission.template(node)
 
     def target(self, node: Node) -> str:
         """What a value is assigned to: a name, or as many names as the op has results."""
         if not isinstance(node.type, TupleType):
-            return self.names.of(node)
+            return self.name(node)
         items = self.items.get(node, {})
-        names = [self.names.of(items[i]) if i in items else "_" for i in range(len(node.types))]
+        names = [self.name(items[i]) if i in items else "_" for i in range(len(node.types))]
         return ", ".join(names) + ("," if len(names) == 1 else "")
 
     def expression(self, node: Node) -> Written:
         """A value written in terms of its operands."""
-        template = node.op.emission.template(node)
+        template = self.template(node)
         depth = 0
 
         def operand(name: str, strength: int) -> str:
@@ -115,7 +129,7 @@ class Printer:
             return self.inlined[node]
         if is_literal(node) and node not in self.named:
             return self.literal(user, node)
-        return Written(self.names.of(node), ATOM, 0)
+        return Written(self.name(node), ATOM, 0)
 
     def literal(self, user: Node, node: Node) -> Written:
         """A scalar constant or size: bare beside an array of its dtype, else with its dtype.
@@ -136,13 +150,13 @@ def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False)
     return dims.text(node.params.size, spell)
 
 
-def spread(text: str, node: Node) -> str:
+def spread(text: str, binding: int, indent: int) -> str:
     """An expression of long names over three lines, split where the formatter splits it."""
     before, after, inner = "(", ")", text
-    if node.op.emission.template(node).binding == PRIMARY and text.endswith(")"):
+    if binding == PRIMARY and text.endswith(")"):
         head, _, arguments = text.partition("(")
         before, inner = f"{head}(", arguments[:-1]
-    return f"{before}\n{' ' * 2 * INDENT}{inner}\n{' ' * INDENT}{after}"
+    return f"{before}\n{' ' * (indent + 4)}{inner}\n{' ' * indent}{after}"
 
 
 def beside_array(user: Node, node: Node, operands: Sequence[Node]) -> bool:
