@@ -23,7 +23,7 @@ from graphc.lower.module import LoweredModule
 from graphc.passes.driver import Report
 
 VERSION = "0.1.0"
-STYLES = ("functional",)
+STYLES = ("functional", "workspace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import io
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,12 +15,15 @@ from graphc.codegen import blocks, literals
 from graphc.codegen import parameters as parameter_blocks
 from graphc.codegen.functions import Context, escaped, field_names, type_text
 from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.memory import Scope, about
 from graphc.codegen.self_test import self_test
 from graphc.codegen.view import VIEW_VERSION, FunctionView, ModuleView, TypeView
+from graphc.codegen.workspace import workspace
 from graphc.ir.dims import pure_name
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.types import shape_text
+from graphc.lower.layout import layout
 from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
@@ -36,6 +40,7 @@ RESERVED = (
     *("load_constants", "CONSTANTS", "hashlib", "io", "path", "file", "arrays", "named", "parts"),
     *("checked", "shape_text", "sample_values", "sample_slope", "agrees", "checks", "vector"),
     *("count", "index"),  # methods of named tuples
+    *("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept"),
 )
 
 
@@ -48,32 +53,40 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     names = Names(module.graph, taken)
     context = Context(module, names, taken, optimizer_names(module))
     declare(module, names)
-    inference = tuple(blocks.inference(context))
-    training = tuple(blocks.training(context))
-    parameters = tuple(parameter_blocks.parameters(context, training=bool(training)))
-    optimizer = tuple(parameter_blocks.optimizer(context))
+    scope = Scope(context, layout(module)) if module.options["style"] == "workspace" else None
+    views = computing(context) if scope is None else workspace(scope)
+    parameters = tuple(parameter_blocks.parameters(context, training=bool(views["training"])))
     tests = tuple(self_test(context))
     constants, companion = constant_lines(context)
     loaders: list[Callable[..., Any]] = [load_arrays, load_constants] if companion else []
     helpers = [h for h in needed_helpers(module, bool(tests)) if h not in loaders]
-    functions = (*parameters, *inference, *training, *optimizer, *tests)
+    definitions = tuple(types(context))
+    functions = (*parameters, *itertools.chain(*views.values()), *tests)
     view = ModuleView(
         view_version=VIEW_VERSION,
         name=escaped(module.graph.name),
         doc=tuple(docstring(context)),
-        imports=tuple(imports(functions, constants, companion)),
+        imports=tuple(imports(functions, definitions, constants, companion)),
         metadata=tuple(metadata(module)),
-        types=tuple(types(context)),
+        types=definitions,
         loaders=tuple(map(inspect.getsource, loaders)),
         constants=tuple(constants),
         helpers=tuple(map(inspect.getsource, helpers)),
         parameters=parameters,
-        inference=inference,
-        training=training,
-        optimizer=optimizer,
         self_test=tests,
+        memory_doc=tuple(about(scope)) if scope else (),
+        **views,
     )
     return view, companion
+
+
+def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
+    """The functions that compute, by block; pure functions of arrays."""
+    return {
+        "inference": tuple(blocks.inference(context)),
+        "training": tuple(blocks.training(context)),
+        "optimizer": tuple(parameter_blocks.optimizer(context)),
+    }
 
 
 def reserved(module: LoweredModule) -> Iterable[str]:
@@ -176,7 +189,10 @@ def metadata(module: LoweredModule) -> Iterable[str]:
 
 
 def imports(
-    functions: Sequence[FunctionView], constants: Sequence[str], companion: bytes
+    functions: Sequence[FunctionView],
+    definitions: Sequence[TypeView],
+    constants: Sequence[str],
+    companion: bytes,
 ) -> Iterable[str]:
     """What the module imports: the standard library, then NumPy."""
     defined = {function.name for function in functions}
@@ -189,10 +205,8 @@ def imports(
         "from pathlib import Path": files,
     }
     typing = ["Any"]
-    if "forward" in defined or "Outputs" in "".join(f.signature for f in functions):
-        typing.append("NamedTuple")
-    if defined & {"forward", "init_params", "load_params", "init_state"}:
-        typing.append("TypedDict")
+    typing += ["NamedTuple"] if any(type.is_class for type in definitions) else []
+    typing += ["TypedDict"] if not all(type.is_class for type in definitions) else []
     standard = [line for line, condition in needed.items() if condition]
     standard.append(f"from typing import {', '.join(typing)}")
     return [*standard, "", "import numpy as np", "from numpy.typing import NDArray"]
@@ -218,6 +232,8 @@ def types(context: Context) -> Iterable[TypeView]:
         fields = [(name, "Array") for name in field_names(module.outputs)]
         comments = [comment(node) for node in program.results]
         yield named_tuple("Outputs", "What the model computes.", fields, comments)
+    if module.options["style"] == "workspace":
+        return
     if module.forward is not None:
         fields = [(names.of(node), "Array") for node in module.residuals]
         comments = [comment(node) for node in module.residuals]
@@ -292,6 +308,8 @@ def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any
     found: dict[Callable[..., Any], None] = {}
     if any(program.arguments for program in programs(module)) or module.parameters:
         found.update(dict.fromkeys([boundary.checked, boundary.shape_text]))
+    if module.options["style"] == "workspace":
+        found[boundary.checked_size] = None
     if module.parameters:
         found[load_arrays] = None
     for program in programs(module):

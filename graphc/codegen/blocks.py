@@ -24,7 +24,7 @@ from graphc.codegen.functions import (
     type_text,
 )
 from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.printer import print_program
+from graphc.codegen.printer import guard_lines, print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir.graph import is_cotangent
 from graphc.lower.program import Program
@@ -39,7 +39,12 @@ def documented(first: str, program: Program, context: Context) -> list[str]:
 
 def statements(program: Program, context: Context) -> list[str]:
     """Checks of the arguments, then one line a value."""
-    return [*checks(program, context.names), *print_program(program, context.names)]
+    names = context.names
+    return [
+        *checks(program, names, program.arguments),
+        *(f"    {line}" for line in guard_lines(program, names)),
+        *print_program(program, names),
+    ]
 
 
 def objective(name: str) -> str:

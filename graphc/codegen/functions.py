@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.printer import guard_lines, scalar_text, size_lines
+from graphc.codegen.printer import scalar_text, size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT, is_cotangent
@@ -75,8 +75,11 @@ def arguments_of(program: Program, names: Names, *, state: bool = False) -> list
     return found + [Argument(names.of(node), "Array") for node in inputs]
 
 
-def checks(program: Program, names: Names) -> list[str]:
-    """Statements that check each argument, and read the named sizes off it.
+def checks(
+    program: Program, names: Names, arguments: Sequence[Node], known: Iterable[str] = (),
+    indent: int = 4,
+) -> list[str]:  # fmt: skip
+    """Statements that check arguments, and read the named sizes off them that are not known.
 
     A named size is bound where it first stands alone, and compared afterwards. Arguments with sizes
     that are computed from names come last, and are checked again if they bind such a name.
@@ -84,17 +87,19 @@ def checks(program: Program, names: Names) -> list[str]:
     reads: dict[Node, list[str]] = {}
     for node, line in size_lines(program, names):
         reads.setdefault(node, []).append(line)
-    plain = [n for n in program.arguments if all(map(is_plain, n.shape))]
-    computed = [n for n in program.arguments if not all(map(is_plain, n.shape))]
+    plain = [n for n in arguments if all(map(is_plain, n.shape))]
+    computed = [n for n in arguments if not all(map(is_plain, n.shape))]
     lines: list[str] = []
-    bound: set[str] = set()
+    bound = set(known)
     for node in [*plain, *computed]:
         unknown = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)
-        lines += [check(node, names, bound), *reads.get(node, [])]
-        bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
+        lines.append(check(node, names, bound, indent))
+        if not known:
+            lines += reads.get(node, [])
+            bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
         if unknown:
-            lines.append(check(node, names, bound))
-    return [row for line in lines + guard_lines(program, names) for row in indented(line)]
+            lines.append(check(node, names, bound, indent))
+    return [row for line in lines for row in indented(line, indent)]
 
 
 def is_plain(size: dims.Extent) -> bool:
@@ -102,7 +107,7 @@ def is_plain(size: dims.Extent) -> bool:
     return isinstance(size, int) or dims.pure_name(size) is not None
 
 
-def check(node: Node, names: Names, bound: set[str]) -> str:
+def check(node: Node, names: Names, bound: set[str], indent: int = 4) -> str:
     """The statement that checks one argument."""
     sizes = [
         dims.text(size, names.of_size) if bound.issuperset(dims.names(size)) else quoted(str(size))
@@ -112,10 +117,10 @@ def check(node: Node, names: Names, bound: set[str]) -> str:
     group = GROUPS.get(node.params.kind)
     source = f"{group[0]}[{key}]" if group else name
     arguments = [key if group else quoted(name), source, node.dtype.source, *sizes]
-    return bracketed(f"{name} = checked(", arguments, ")", 4)
+    return bracketed(f"{name} = checked(", arguments, ")", indent)
 
 
-def cotangent_lines(program: Program, names: Names) -> list[str]:
+def cotangent_lines(program: Program, names: Names, indent: int = 4) -> list[str]:
     """Statements that check the cotangents that backward is given; None stands for zeros."""
     lines = []
     cotangents = [node for node in program.arguments if is_cotangent(node)]
@@ -126,17 +131,19 @@ def cotangent_lines(program: Program, names: Names) -> list[str]:
         if len(cotangents) > 1:
             lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {node.dtype.source})"]
         arguments = [quoted(name), name, node.dtype.source, *sizes]
-        lines.append(bracketed(f"{name} = checked(", arguments, ")", 4))
-    return [row for line in lines for row in indented(line)]
+        lines.append(bracketed(f"{name} = checked(", arguments, ")", indent))
+    return [row for line in lines for row in indented(line, indent)]
 
 
 # --- results -----------------------------------------------------------------------------------
 
 
-def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]:
-    """Expressions for results that share no memory with an argument or with each other."""
+def returned(
+    program: Program, nodes: Sequence[Node], names: Names, buffers: Iterable[Node] = ()
+) -> list[str]:
+    """Expressions for results that share no memory with arguments, buffers or each other."""
     texts = []
-    seen = {*program.arguments}
+    seen = {*program.arguments, *buffers}
     for node in nodes:
         base, repeats = node, node.op.emission.repeats
         while base.op.emission.view and not any(base is a for a in program.arguments):
@@ -164,15 +171,16 @@ def dict_text(items: Sequence[tuple[str, str]], indent: int, before: str = "") -
     return bracketed(f"{before}{{", [f"{key}: {value}" for key, value in items], "}", indent)
 
 
-def returning(items: Sequence[Callable[[int, str], str]]) -> list[str]:
+def returning(items: Sequence[Callable[[int, str], str]], indent: int = 4) -> list[str]:
     """A return statement of several values, each written for an indentation and after a text."""
-    flat = [item(4, "") for item in items]
+    flat = [item(indent, "") for item in items]
     line = f"return {', '.join(flat)}"
     if len(items) == 1:
-        return indented(items[0](4, "return "))
-    if len(line) + 4 <= LINE and "\n" not in line:
-        return indented(line)
-    return indented(bracketed("return (", [item(8, "") for item in items], ")", 4))
+        return indented(items[0](indent, "return "), indent)
+    if len(line) + indent <= LINE and "\n" not in line:
+        return indented(line, indent)
+    listed = [item(indent + 4, "") for item in items]
+    return indented(bracketed("return (", listed, ")", indent), indent)
 
 
 def plain(text: str) -> Callable[[int, str], str]:
@@ -180,16 +188,17 @@ def plain(text: str) -> Callable[[int, str], str]:
     return lambda indent, before: before + text
 
 
-def annotated(lines: Sequence[str], text: str) -> list[str]:
+def annotated(lines: Sequence[str], text: str, indent: int = 4) -> list[str]:
     """The lines with the assignment of the returned value annotated, for the type checker."""
-    start = f"    {text} = "
+    margin = " " * indent
+    start = f"{margin}{text} = "
     found: list[str] = []
     for line in lines:
-        full = f"    {text}: Array = {line[len(start) :]}"
+        full = f"{margin}{text}: Array = {line[len(start) :]}"
         if line.startswith(start) and len(full) > LINE:
             full = full.split("  # ")[0]
         if line.startswith(start) and len(full) > LINE:
-            found += [f"    {text}: Array", line]
+            found += [f"{margin}{text}: Array", line]
         else:
             found.append(full if line.startswith(start) else line)
     return found

@@ -43,7 +43,7 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     fixed = all(isinstance(size, int) for node in declared for size in node.shape)
     derived = set(module.gradients)
     trained = [node for node in declared if node.params.name in derived]
-    if training and trained and fixed:
+    if training and trained and fixed and module.options["style"] != "workspace":
         yield ravel_params(trained)
         yield unravel_params(declared, set(trained), context.names)
 

@@ -14,9 +14,9 @@ from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
-from graphc.ir.types import BOOL, TupleType, shape_text
+from graphc.ir.types import TupleType, shape_text
 from graphc.lower.naming import Names
-from graphc.lower.program import Program, is_literal
+from graphc.lower.program import Program, beside_array, is_literal, promotes_itself
 
 MAX_DEPTH = 3
 INDENT = 4
@@ -123,9 +123,8 @@ class Printer:
     def operand(self, user: Node, node: Node) -> Written:
         """An operand: a literal, an inlined expression or a name."""
         if node in self.inlined and node not in self.named:
-            numbers = [arg for arg in user.args if not is_bool_cast(arg)]
-            if is_bool_cast(node) and beside_array(user, node, numbers):
-                return self.operand(node, node.args[0])  # NumPy promotes bools so itself
+            if promotes_itself(node, user):
+                return self.operand(node, node.args[0])
             return self.inlined[node]
         if is_literal(node) and node not in self.named:
             return self.literal(user, node)
@@ -157,18 +156,6 @@ def spread(text: str, binding: int, indent: int) -> str:
         head, _, arguments = text.partition("(")
         before, inner = f"{head}(", arguments[:-1]
     return f"{before}\n{' ' * (indent + 4)}{inner}\n{' ' * indent}{after}"
-
-
-def beside_array(user: Node, node: Node, operands: Sequence[Node]) -> bool:
-    """Whether one of the operands of an elementwise op has axes, and the dtype of the node."""
-    return user.op.family == "elementwise" and any(
-        arg.shape and arg.dtype is node.dtype for arg in operands if arg is not node
-    )
-
-
-def is_bool_cast(node: Node) -> bool:
-    """Whether a value is a mask made into numbers."""
-    return node.op.name == "astype" and node.args[0].dtype.kind == BOOL
 
 
 def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:

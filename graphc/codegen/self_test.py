@@ -33,11 +33,14 @@ def self_test(context: Context) -> Iterator[FunctionView]:
             body.append(f"    {names.of(node)} = {pattern(node, test)}")
             given.append(names.of(node))
     first = "loss" if module.loss else "_"
-    targets = ", ".join([first, *(["_"] if module.updates else []), "residuals"])
-    body += indented(bracketed(f"{targets} = forward(", given, ")", 4))
     cotangents = [node for node in test.phases if node.params.kind == "cotangent"]
     arguments = [] if module.loss else [pattern(node, test) for node in cotangents]
-    body += indented(bracketed("grads = backward(", ["residuals", *arguments], ")", 4))
+    if module.options["style"] == "workspace":
+        body += called_workspace(context, first, given, arguments)
+    else:
+        targets = ", ".join([first, *(["_"] if module.updates else []), "residuals"])
+        body += indented(bracketed(f"{targets} = forward(", given, ")", 4))
+        body += indented(bracketed("grads = backward(", ["residuals", *arguments], ")", 4))
     checks = []
     for name, value, tolerance in test.values:
         if name is None:
@@ -53,6 +56,25 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         ["Compare loss and gradients at fixed arguments with what graphc computed."],
         [*body, *indented(bracketed("checks = [", checks, "]", 4)), "    return all(checks)"],
     )
+
+
+def called_workspace(
+    context: Context, first: str, given: list[str], arguments: list[str]
+) -> list[str]:
+    """The statements that run a workspace of the sizes of the test."""
+    module, names = context.module, context.names
+    assert module.self_test is not None
+    declared = module.graph.declared()
+    sizes = dict.fromkeys(n for node in declared for size in node.shape for n in dims.names(size))
+    made = ["params"] if module.parameters else []
+    made += [f"{names.of_size(name)}={module.self_test.sizes[name]}" for name in sizes]
+    lines = [bracketed("workspace = Workspace(", made, ")", 4)]
+    if "state" in given:
+        lines.append("workspace.state = state")
+    inputs = [name for name in given if name not in ("params", "state")]
+    lines.append(bracketed(f"{first} = workspace.forward(", inputs, ")", 4))
+    lines.append(bracketed("grads = workspace.backward(", arguments, ")", 4))
+    return [row for line in lines for row in indented(line)]
 
 
 def pattern(node: Node, test: SelfTest) -> str:

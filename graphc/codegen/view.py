@@ -41,7 +41,9 @@ class ModuleView:
     loaders     sources of runtime functions that constants are read with
     constants   assignments of constant arrays
     helpers     sources of runtime functions, in the order in which they are needed
-    functions   by block: `parameters`, `inference`, `training`, `optimizer`, `self_test`
+    memory_doc  the lines of the docstring of the class, in the workspace style
+    functions   by block: `parameters`, `inference`, `training`, `optimizer`, `self_test`; in the
+                workspace style `memory` and the middle three are methods of a class
     """
 
     view_version: int
@@ -58,3 +60,5 @@ class ModuleView:
     training: tuple[FunctionView, ...]
     optimizer: tuple[FunctionView, ...]
     self_test: tuple[FunctionView, ...]
+    memory: tuple[FunctionView, ...] = ()
+    memory_doc: tuple[str, ...] = ()

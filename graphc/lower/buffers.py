@@ -7,7 +7,7 @@ the smallest that is never smaller, or the largest that never needs to be bigger
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -15,7 +15,7 @@ from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
-from graphc.lower.liveness import last_uses, storage
+from graphc.lower.liveness import last_uses, memory_read
 
 TYPICAL = 64  # the size that stands for a named one where slots are put in order
 
@@ -68,12 +68,6 @@ class Buffer:
     slot: Slot
     values: list[Node]
 
-    @property
-    def variable(self) -> Node:
-        """The value that the array is called after: the last one that has a name."""
-        named = [node for node in self.values if node.graph.is_named(node)]
-        return (named or self.values)[-1]
-
 
 @dataclass(slots=True)
 class Memory:
@@ -112,26 +106,29 @@ class Memory:
 def plan(
     order: Sequence[Node],
     *,
+    inline: Collection[Node] = (),
     kept: Iterable[Node] = (),
     elsewhere: Iterable[Node] = (),
     slots: Iterable[Slot] = (),
 ) -> Memory:
     """The memory of statements that run one after the other.
 
+    inline     values that are written inside their users
     kept       values that are read after the end
     elsewhere  values that get memory from somewhere else: results, gradients
     slots      memory that is there already and free at the start
     """
     memory = Memory(slots=list(slots))
     free = FreeSlots(memory.slots)
-    last = last_uses(order, kept)
-    others = set(elsewhere)
+    last = last_uses(order, inline, kept)
+    read = memory_read(order, inline)
+    others = {*elsewhere, *inline}
     ending: dict[int, list[Node]] = {}
     for node, place in last.items():
         ending.setdefault(place, []).append(node)
     for place, node in enumerate(order):
         if is_array(node) and node not in others:
-            buffer = memory.buffers.get(node) or inherited(node, place, last, memory)
+            buffer = memory.buffers.get(node) or inherited(node, place, last, read, memory)
             if buffer is None:
                 slot = free.take(byte_size(node))
                 if slot is None:
@@ -159,23 +156,29 @@ def is_array(node: Node) -> bool:
     )
 
 
-def inherited(node: Node, place: int, last: Mapping[Node, int], memory: Memory) -> Buffer | None:
+def inherited(
+    node: Node,
+    place: int,
+    last: Mapping[Node, int],
+    read: Mapping[Node, tuple[Node, ...]],
+    memory: Memory,
+) -> Buffer | None:
     """The buffer of an operand of the same type that this statement is the last to read.
 
-    An elementwise op reads each element before it writes it, unless a view shows the operand in
-    another order.
+    An elementwise op reads each element before it writes it, unless another operand shows the
+    memory in another order.
     """
     if node.op.family != "elementwise" or node.op.emission.out is None:
         return None
-    shown = {storage(arg) for arg in node.args if arg.op.emission.view}
     for arg in node.args:
         buffer = memory.buffers.get(arg)
+        others = {value for other in node.args if other is not arg for value in read.get(other, ())}
         if (
             buffer is not None
             and buffer.values[-1] is arg
             and last[arg] == place
             and arg.type == node.type
-            and arg not in shown
+            and arg not in others
         ):
             return buffer
     return None

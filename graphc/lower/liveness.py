@@ -1,30 +1,40 @@
 """Liveness: how long the memory of each value is needed.
 
-A view has no memory of its own: reading it reads the value that it shows.
+To read a view is to read the value that it shows, and to read a value that is written inside its
+user is to read what that is made of: neither has memory of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from graphc.ir.node import Node
 
 
-def storage(node: Node) -> Node:
-    """The value whose memory a value lives in: itself, unless it is a view of another."""
-    while node.op.emission.view:
-        node = node.args[0]
-    return node
-
-
-def last_uses(order: Sequence[Node], kept: Iterable[Node] = ()) -> dict[Node, int]:
-    """For each value with memory, the place of the last statement that reads it or a view of it.
+def last_uses(
+    order: Sequence[Node], inline: Collection[Node] = (), kept: Iterable[Node] = ()
+) -> dict[Node, int]:
+    """For each value with memory, the place of the last statement that reads it.
 
     What is never read lives for its own statement only; what is `kept` lives beyond the end.
     """
     last: dict[Node, int] = {}
+    read = memory_read(order, inline)
     for place, node in enumerate(order):
         for value in (node, *node.args):
-            last[storage(value)] = place
-    last.update((storage(node), len(order)) for node in kept)
+            last.update(dict.fromkeys(read.get(value, (value,)), place))
+    for node in kept:
+        last.update(dict.fromkeys(read.get(node, (node,)), len(order)))
     return last
+
+
+def memory_read(order: Sequence[Node], inline: Collection[Node]) -> dict[Node, tuple[Node, ...]]:
+    """For each value, the values whose memory is read wherever it is written down."""
+    read: dict[Node, tuple[Node, ...]] = {}
+    for node in order:
+        if node.op.emission.view or node in inline:
+            shown = (value for arg in node.args for value in read.get(arg, (arg,)))
+            read[node] = tuple(dict.fromkeys(shown))
+        else:
+            read[node] = (node,)
+    return read

@@ -10,7 +10,7 @@ from graphc.errors import DeclarationError
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT, Graph, is_cotangent
 from graphc.ir.node import Node
-from graphc.ir.types import Guard
+from graphc.ir.types import BOOL, Guard
 from graphc.lower.schedule import schedule
 
 
@@ -121,3 +121,21 @@ def shown(name: str, arguments: Sequence[Node]) -> tuple[Node, int]:
 def is_literal(node: Node) -> bool:
     """Whether a value is written in place, however often it is used: a scalar constant or size."""
     return not node.types[0].shape and (node.op is CONSTANT or node.op.name == "dimension")
+
+
+def promotes_itself(node: Node, user: Node) -> bool:
+    """Whether a value is a mask made into numbers, where NumPy would do the same with the mask."""
+    numbers = [arg for arg in user.args if not is_bool_cast(arg)]
+    return is_bool_cast(node) and beside_array(user, node, numbers)
+
+
+def is_bool_cast(node: Node) -> bool:
+    """Whether a value is a mask made into numbers."""
+    return node.op.name == "astype" and node.args[0].dtype.kind == BOOL
+
+
+def beside_array(user: Node, node: Node, operands: Sequence[Node]) -> bool:
+    """Whether one of the operands of an elementwise op has axes, and the dtype of the node."""
+    return user.op.family == "elementwise" and any(
+        arg.shape and arg.dtype is node.dtype for arg in operands if arg is not node
+    )

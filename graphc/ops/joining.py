@@ -76,7 +76,10 @@ concat = Op(
     noun="joined",
     operands=("*xs",), parameters=("axis",),
     infer=_concat_infer,
-    emission=Emission(lambda node: f"np.concatenate([{{*xs}}], axis={node.params.axis})"),
+    emission=Emission(
+        lambda node: f"np.concatenate([{{*xs}}], axis={node.params.axis})",
+        lambda node: f"np.concatenate([{{*xs}}], axis={node.params.axis}, out={{out}})",
+    ),
     call=_concat_call, vjp=_concat_vjp, jvp=_variadic_jvp,
     samples=(
         lambda rng: (([rng.normal(size=(2, 3)), rng.normal(size=(4, 3))],), {}),
@@ -108,7 +111,10 @@ stack = Op(
     noun="stacked",
     operands=("*xs",), parameters=("axis",),
     infer=_stack_infer,
-    emission=Emission(lambda node: f"np.stack([{{*xs}}], axis={node.params.axis})"),
+    emission=Emission(
+        lambda node: f"np.stack([{{*xs}}], axis={node.params.axis})",
+        lambda node: f"np.stack([{{*xs}}], axis={node.params.axis}, out={{out}})",
+    ),
     call=_stack_call,
     vjp=lambda index, bar, node, kinks: bar[(slice(None),) * node.params.axis + (index,)],
     jvp=_variadic_jvp,

@@ -164,7 +164,11 @@ astype = Op(
     parameters=("dtype",),
     infer=lambda require, x, dtype: TensorType(x.shape, dtype),
     # A NumPy scalar has .astype as well, so this holds without axes too.
-    emission=Emission(lambda n: f"{{x}}.astype({n.dtype.source})", math="float({x})"),
+    emission=Emission(
+        lambda n: f"{{x}}.astype({n.dtype.source})",
+        'np.copyto({out}, {x}, casting="unsafe")',
+        math="float({x})",
+    ),
     call=lambda op, x, dtype: cast(operand(x), as_dtype(dtype)),
     vjp=lambda index, bar, node, kinks: cast(bar, node.args[0].dtype),
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]

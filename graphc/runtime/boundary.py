@@ -31,6 +31,15 @@ def checked(name: str, value: Any, dtype: Any, *sizes: Any) -> Array:
     return result
 
 
+def checked_size(name: str, size: Any) -> int:
+    """A size as an int. TypeError or ValueError, naming it, for what is no count."""
+    if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
+        raise TypeError(f"{name}: expected a size as an int, got {size!r}")
+    if size < 0:
+        raise ValueError(f"{name}: expected a size >= 0, got {size}")
+    return int(size)
+
+
 def shape_text(sizes: Any) -> str:
     """A shape as messages write it."""
     inside = ", ".join(str(size) for size in sizes)

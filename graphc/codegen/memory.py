@@ -1,0 +1,370 @@
+"""The memory of a generated `Workspace`: how it is made, resized, filled and copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from graphc.codegen.functions import Context, indented
+from graphc.codegen.literals import LINE, bracketed, entry, quoted
+from graphc.codegen.printer import guard_lines
+from graphc.codegen.view import FunctionView
+from graphc.ir import dims
+from graphc.ir.graph import ARGUMENT
+from graphc.ir.node import Node
+from graphc.lower.buffers import Buffer, Memory, Slot
+from graphc.lower.layout import Layout
+from graphc.lower.naming import Names
+from graphc.lower.program import Program
+
+DEF, BODY = 4, 8  # the indentation of methods, and of what they are made of
+
+
+@dataclass(slots=True)
+class Scope:
+    """What the methods of one workspace share."""
+
+    context: Context
+    layout: Layout
+
+    @property
+    def names(self) -> Names:
+        """Identifiers of values and sizes."""
+        return self.context.names
+
+    def size(self, size: dims.Extent) -> str:
+        """A size as an expression of named ones."""
+        return dims.text(size, self.names.of_size)
+
+
+def method(
+    name: str, arguments: Iterable[object], result: str, doc: Sequence[str], body: Iterable[str]
+) -> FunctionView:
+    """A method; its lines are indented already."""
+    listed = ["self", *map(str, arguments)]
+    before = bracketed(f"def {name}(", listed, f") -> {result}:", DEF)
+    return FunctionView(name, " " * DEF + before, tuple(doc), tuple(body))
+
+
+def body(*lines: str) -> list[str]:
+    """Statements of a method; those after the first line have their indentation already."""
+    return [row for line in lines for row in indented(line, BODY)]
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def about(scope: Scope) -> Iterator[str]:
+    """The docstring of the class."""
+    module, vector = scope.context.module, scope.layout.vector()
+    yield "The model with its memory: parameters, gradients and all that is computed on the way."
+    yield ""
+    if module.parameters:
+        inside = ", views of `param_vector`" if vector else ""
+        yield f"params  the parameters{inside}: write into them, do not replace them"
+    if module.gradients and module.forward is not None:
+        inside = ", views of `grad_vector`" if vector else ""
+        yield f"grads   the gradients{inside}: overwritten by the next backward pass"
+    if module.graph.states:
+        yield "state   what the model carries from step to step; each forward pass replaces it"
+    yield ""
+    yield "What methods return is the caller's to keep, except `grads`. One workspace serves one"
+    yield "thread at a time; two share nothing. A copy has the same parameters and its own memory."
+
+
+def memory(scope: Scope) -> Iterator[FunctionView]:
+    """__init__, set_params and resize."""
+    module, plans = scope.context.module, scope.layout
+    sizes = [f"{scope.names.of_size(name)}: int" for name in plans.sizes()]
+    keywords = ["*", *sizes] if sizes else []
+    drawn = bool(module.parameters) and module.forward is not None
+    given = "params: Params | None = None" if drawn else "params: Params"
+    doc = ["Make room for arguments of the given sizes."]
+    doc += ["", "Parameters are copied in; without them, they are drawn with seed 0."] * drawn
+    yield method(
+        "__init__",
+        [*[given] * bool(module.parameters), *keywords],
+        "None",
+        doc,
+        start(scope, drawn),
+    )
+    if module.parameters:
+        yield set_params(scope)
+    yield resize(scope)
+
+
+def start(scope: Scope, drawn: bool) -> Iterator[str]:
+    """The body of __init__."""
+    module, plans = scope.context.module, scope.layout
+    for name in map(scope.names.of_size, fixed_sizes(scope)):
+        yield from body(f"self.{name} = {name} = checked_size({quoted(name)}, {name})")
+    vector = plans.vector()
+    if vector:
+        total = scope.size(sum((dims.product(node.shape) for node in vector), 0))
+        dtype = vector[0].dtype.source
+        yield from body(f"self.param_vector = np.zeros({total}, {dtype})")
+        yield from body(f"self.grad_vector = np.zeros({total}, {dtype})")
+    if module.parameters:
+        nodes = [p.node for p in module.parameters]
+        yield from body(views(scope, "self.params: Params = {", "param_vector", nodes))
+    if module.graph.states:
+        yield from body("self.state = init_state()")
+    if module.optimizer is not None:
+        for slot in module.optimizer.slots:
+            yield from body(f"self.{slot}_vector = np.zeros_like(self.param_vector)")
+        yield from body("self.steps = 0")
+    if module.parameters:
+        shapes = {name for p in module.parameters for name in dims.all_names(p.node.shape)}
+        sized = [f"{n}={n}" for n in map(scope.names.of_size, plans.sizes()) if n in shapes]
+        first = ", ".join(["np.random.default_rng(0)", *sized])
+        source = f"init_params({first}) if params is None else params" if drawn else "params"
+        yield from body(bracketed("self.set_params(", [source], ")", BODY))
+    free = free_sizes(scope)
+    sized = [f"{name}={name}" for name in map(scope.names.of_size, free)]
+    yield from body(f"self.{'resize' if free else '_allocate'}({', '.join(sized)})")
+
+
+def fixed_sizes(scope: Scope) -> list[str]:
+    """The named sizes of parameters and states, which a workspace keeps."""
+    return [name for name in scope.layout.sizes() if name in scope.layout.fixed_sizes()]
+
+
+def free_sizes(scope: Scope) -> list[str]:
+    """The named sizes of inputs alone, which can change."""
+    return [name for name in scope.layout.sizes() if name not in scope.layout.fixed_sizes()]
+
+
+def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
+    """A dict of views of a vector; what does not lie in it has memory of its own."""
+    inside = set(scope.layout.vector())
+    items = []
+    offset: dims.Extent = 0
+    for node in nodes:
+        sizes = list(map(scope.size, node.shape))
+        if node in inside:
+            end = offset + dims.product(node.shape)
+            start = scope.size(offset) if offset != 0 else ""
+            colon = " : " if " " in start + scope.size(end) else ":"
+            text = f"self.{vector}[{(start + colon).lstrip()}{scope.size(end)}]"
+            text += f".reshape({', '.join(sizes) or '()'})"
+            offset = end
+        else:
+            shape = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
+            text = f"np.zeros({shape}, {node.dtype.source})"
+        items.append(entry(quoted(node.params.name), text, BODY + 4))
+    return bracketed(before, items, "}", BODY)
+
+
+def set_params(scope: Scope) -> FunctionView:
+    """Copying parameters in: all or none."""
+    names = scope.names
+    checked = []
+    copied = []
+    for parameter in scope.context.module.parameters:
+        node = parameter.node
+        key, name = quoted(node.params.name), names.of(node)
+        arguments = [key, f"params[{key}]", node.dtype.source, *(map(scope.size, node.shape))]
+        checked.append(bracketed(f"{name} = checked(", arguments, ")", BODY))
+        copied.append(f"self.params[{key}][...] = {name}")
+    sizes = {name for p in scope.context.module.parameters for name in dims.all_names(p.node.shape)}
+    return method(
+        "set_params", ["params: Params"], "None",
+        ["Copy parameters in; their shapes and dtypes are checked."],
+        [*size_lines(scope, sizes), *body(*checked, *copied)],
+    )  # fmt: skip
+
+
+def size_lines(scope: Scope, names: Iterable[str]) -> list[str]:
+    """Statements that read the named sizes of the workspace into variables."""
+    known = dict.fromkeys(names)
+    spelled = [scope.names.of_size(name) for name in scope.layout.sizes() if name in known]
+    return body(*(f"{name} = self.{name}" for name in spelled))
+
+
+def resize(scope: Scope) -> FunctionView:
+    """The buffers of all methods, in slots that they share."""
+    module, plans, names = scope.context.module, scope.layout, scope.names
+    free = [names.of_size(name) for name in free_sizes(scope)]
+    methods = [
+        (name, program, plan)
+        for name, program, plan in (
+            ("predict", module.predict, plans.predict),
+            ("evaluate", module.evaluate, plans.evaluate),
+            ("forward", module.forward, plans.training),
+            ("backward", module.backward, plans.training),
+        )
+        if program is not None
+    ]
+    lines = body(*(f"{name} = checked_size({quoted(name)}, {name})" for name in free))
+    lines += size_lines(scope, fixed_sizes(scope))
+    guards = dict.fromkeys(line for _, program, _ in methods for line in [
+        "\n".join(pair) for pair in zip(*[iter(guard_lines(program, names))] * 2, strict=True)
+    ])  # fmt: skip
+    lines += [" " * BODY + line for guard in guards for line in guard.split("\n")]
+    slots = slots_of(plans.training, plans.predict, plans.evaluate)
+    if slots:
+        lines += slot_lines("slots", slots, scope.size)
+    if module.gradients and module.forward is not None:
+        found = declared(scope)
+        nodes = [found[name] for name in module.gradients]
+        lines += body(views(scope, "self.grads: Grads = {", "grad_vector", nodes))
+    for name, program, plan in methods:
+        lines += bound(scope, name, program, plan, slots)
+    if module.optimizer is not None:
+        lines += update_buffers(scope, module.optimizer.program)
+    if module.forward is not None:
+        lines += body("self._residuals: tuple[Any, ...] | None = None")
+    if free:
+        lines += body(*(f"self.{name} = {name}" for name in free))
+        doc = ["Make room for arguments of other sizes; parameters and state stay."]
+        return method("resize", ["*", *(f"{name}: int" for name in free)], "None", doc, lines)
+    return method("_allocate", [], "None", ["Make the buffers that statements write into."], lines)
+
+
+def declared(scope: Scope) -> dict[str, Node]:
+    """Parameters and inputs by name."""
+    module = scope.context.module
+    return module.graph.inputs | {p.node.params.name: p.node for p in module.parameters}
+
+
+def slots_of(*plans: Memory) -> list[Slot]:
+    """All slots, in the order in which they were planned."""
+    return list(dict.fromkeys(slot for memory in plans for slot in memory.slots))
+
+
+def slot_lines(name: str, slots: Sequence[Slot], spell: Callable[[dims.Extent], str]) -> list[str]:
+    """The statements that allocate slots."""
+    sizes = bracketed("sizes = [", [spell(slot.size) for slot in slots], "]", BODY)
+    return body(sizes, f"{name} = [np.empty(size, np.uint8) for size in sizes]")
+
+
+def bound(
+    scope: Scope, name: str, program: Program, plan: Memory, slots: Sequence[Slot]
+) -> list[str]:
+    """The statements that make the arrays of one method, as a tuple that it unpacks."""
+    names = scope.names
+    items = []
+    lines: list[str] = []
+    for node in bound_values(scope, program, plan):
+        if node.op is ARGUMENT:
+            items.append(f"self.params[{quoted(node.params.name)}]")
+        elif node in scope.layout.gradients:
+            items.append(f"self.grads[{quoted(scope.layout.gradients[node])}]")
+        else:
+            buffer = plan.buffers[node]
+            items.append(names.of(node))
+            shape = f"({', '.join(map(scope.size, node.shape))}{',' * (node.ndim == 1)})"
+            slot = f"slots[{slots.index(buffer.slot)}]"
+            before = f"{names.of(node)} = np.ndarray("
+            lines += body(bracketed(before, [shape, node.dtype.source, slot], ")", BODY))
+    if not items:
+        return []
+    return [*lines, *body(packing(f"self._{name}", items))]
+
+
+def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
+    """For each value that a method finds or makes in an array, what the array is called after.
+
+    That is the last value in it that has a name, of those that this method computes.
+    """
+    arrays: dict[Buffer, list[Node]] = {}
+    for node in program.arguments:
+        if node in plan.buffers:
+            arrays[plan.buffers[node]] = []
+    for node in program.order:
+        if node in plan.buffers:
+            arrays.setdefault(plan.buffers[node], []).append(node)
+    found = {}
+    for buffer, values in arrays.items():
+        named = [node for node in values if node.graph.is_named(node)]
+        arrived = [node for node in buffer.values if node in set(program.arguments)]
+        for node in (*arrived, *values):
+            found[node] = (named or values or arrived)[-1]
+    return found | {node: node for node in program.order if node in scope.layout.gradients}
+
+
+def bound_values(scope: Scope, program: Program, plan: Memory) -> list[Node]:
+    """What a method finds ready: parameters that it reads, and the names of its buffers."""
+    parameters = [
+        node
+        for node in program.arguments
+        if node.op is ARGUMENT and node.params.kind == "parameter"
+    ]
+    return list(dict.fromkeys([*parameters, *variables(scope, program, plan).values()]))
+
+
+def unpacked(scope: Scope, name: str, program: Program, plan: Memory) -> list[str]:
+    """The statement with which a method takes its arrays."""
+    found = [scope.names.of(node) for node in bound_values(scope, program, plan)]
+    return unpacking(found, f"self._{name}") if found else []
+
+
+def packing(target: str, items: Sequence[str]) -> str:
+    """A statement that assigns a tuple."""
+    if len(items) == 1 and len(f"{target} = ({items[0]},)") + BODY <= LINE:
+        return f"{target} = ({items[0]},)"
+    return bracketed(f"{target} = (", items, ")", BODY)
+
+
+def unpacking(names: Sequence[str], source: str) -> list[str]:
+    """A statement that unpacks a tuple."""
+    line = f"({names[0]},) = {source}" if len(names) == 1 else f"{', '.join(names)} = {source}"
+    if len(line) + BODY <= LINE:
+        return body(line)
+    return body(bracketed("(", names, f") = {source}", BODY))
+
+
+def update_buffers(scope: Scope, program: Program) -> list[str]:
+    """The memory of the update of the parameters."""
+    plan = scope.layout.update
+    slots = slots_of(plan)
+    count = "self.param_vector.size"
+    lines = slot_lines("slots", slots, lambda size: dims.text(size, lambda name: count))
+    items = []
+    for buffer in dict.fromkeys(plan.buffers.values()):
+        dtype = buffer.values[0].dtype.source
+        place = f"slots[{slots.index(buffer.slot)}]"
+        items.append(f"np.ndarray(self.param_vector.shape, {dtype}, {place})")
+    return [
+        *lines,
+        *body(bracketed("self._update = (", items, ",)" if len(items) == 1 else ")", BODY)),
+    ]
+
+
+# --- copies --------------------------------------------------------------------------------------
+
+
+def copying(scope: Scope) -> Iterator[FunctionView]:
+    """What copy and pickle take along: views of one vector have to stay views of one vector."""
+    module, plans = scope.context.module, scope.layout
+    names = [scope.names.of_size(name) for name in plans.sizes()]
+    sizes = ", ".join(f"{quoted(name)}: self.{name}" for name in names)
+    vectors = [f"{slot}_vector" for slot in module.optimizer.slots] if module.optimizer else []
+    vectors = ["grad_vector", *vectors] if plans.vector() else []
+    items = [f'"sizes": {{{sizes}}}']
+    restored = ['**kept["sizes"]'] if names else []
+    lines = []
+    if module.parameters:
+        items.append('"params": self.params')
+        restored.insert(0, 'kept["params"]')
+    for vector in vectors:
+        items.append(f"{quoted(vector)}: self.{vector}")
+        lines.append(f"np.copyto(self.{vector}, kept[{quoted(vector)}])")
+    if module.graph.states:
+        items.append('"state": self.state')
+        texts = [f"{quoted(name)}: kept[\"state\"][{quoted(name)}].copy()"
+                 for name in module.graph.states]  # fmt: skip
+        lines.append(bracketed("self.state = {", texts, "}", BODY))
+    if module.optimizer is not None:
+        items.append('"steps": self.steps')
+        lines.append('self.steps = kept["steps"]')
+    yield method(
+        "__getstate__", [], "dict[str, Any]",
+        ["What copies and pickles take along; they have buffers of their own."],
+        body(bracketed("return {", items, "}", BODY)),
+    )  # fmt: skip
+    start = bracketed("Workspace.__init__(", ["self", *restored], ")", BODY)
+    yield method(
+        "__setstate__", ["kept: dict[str, Any]"], "None", ["Make a workspace of what was kept."],
+        body(start, *lines),
+    )  # fmt: skip

@@ -1,0 +1,301 @@
+"""The class `Workspace` of a generated module: a model that owns its memory.
+
+Each statement writes into a buffer that is planned in `graphc.lower.layout` and made by `resize`.
+What a method returns is the caller's: it is computed into memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from graphc.codegen.blocks import cotangents, documented, objective, outputs_type
+from graphc.codegen.functions import (
+    Argument,
+    annotated,
+    checks,
+    cotangent_lines,
+    dict_text,
+    field_names,
+    outputs_text,
+    plain,
+    returned,
+    returning,
+    type_text,
+)
+from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.memory import (
+    BODY,
+    Scope,
+    body,
+    copying,
+    memory,
+    method,
+    size_lines,
+    unpacked,
+    unpacking,
+    variables,
+)
+from graphc.codegen.printer import Printer
+from graphc.codegen.view import FunctionView
+from graphc.ir import dims
+from graphc.ir.emission import Template, parse
+from graphc.ir.graph import ARGUMENT, is_cotangent
+from graphc.ir.node import Node
+from graphc.lower.buffers import Memory
+from graphc.lower.layout import written_inside
+from graphc.lower.module import LoweredOptimizer
+from graphc.lower.naming import Names
+from graphc.lower.program import Program
+
+
+class BufferPrinter(Printer):
+    """Prints statements that write into buffers."""
+
+    indent = BODY
+
+    def __init__(
+        self, program: Program, names: Names, buffers: dict[Node, Node], *, comments: bool = True
+    ) -> None:
+        program = replace(program, inline=frozenset(written_inside(program)))
+        super().__init__(program, names, comments=comments)
+        self.buffers = buffers  # for each value that is written into one, what that is called after
+
+    def name(self, node: Node) -> str:
+        return super().name(self.buffers.get(node, node))
+
+    def before(self, node: Node) -> str:
+        if node not in self.buffers:
+            return super().before(node)
+        return "" if node.op.emission.out is not None else f"{self.name(node)}[...] = "
+
+    def template(self, node: Node) -> Template:
+        out = node.op.emission.out
+        if node not in self.buffers or out is None:
+            return super().template(node)
+        text = out if isinstance(out, str) else out(node)
+        return parse(text.replace("{out}", self.name(node)))
+
+
+def workspace(scope: Scope) -> dict[str, tuple[FunctionView, ...]]:
+    """The methods of the class, by block."""
+    return {
+        "memory": (*memory(scope), *copying(scope)),
+        "inference": tuple(inference(scope)),
+        "training": tuple(training(scope)),
+        "optimizer": tuple(optimizer(scope)),
+    }
+
+
+# --- what methods compute ------------------------------------------------------------------------
+
+
+def printed(scope: Scope, program: Program, plan: Memory) -> list[str]:
+    """The statements of a program."""
+    printer = BufferPrinter(program, scope.names, variables(scope, program, plan))
+    return body(*printer.statements())
+
+
+def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[str]:
+    """Everything in a method before its results: sizes, checks, arrays, statements."""
+    names = scope.names
+    inputs = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "input"]
+    states = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "state"]
+    shapes = [size for node in inputs for size in node.shape]
+    sizes = [*program.sizes, *(n for size in shapes for n in dims.names(size))]
+    return [
+        *size_lines(scope, sizes),
+        *checks(program, names, inputs, scope.layout.sizes(), BODY),
+        *body(*(f"{names.of(n)} = self.state[{quoted(n.params.name)}]" for n in states)),
+        *unpacked(scope, name, program, plan),
+        *printed(scope, program, plan),
+    ]
+
+
+def inputs_of(program: Program, names: Names) -> list[Argument]:
+    """The arguments of a method: parameters and state are the workspace's own."""
+    inputs = [node for node in program.arguments if node.params.kind == "input"]
+    return [Argument(names.of(node), "Array") for node in inputs]
+
+
+def inference(scope: Scope) -> Iterator[FunctionView]:
+    """predict and evaluate."""
+    module, names, plans = scope.context.module, scope.names, scope.layout
+    if module.predict is not None:
+        program = module.predict
+        texts = returned(program, program.results, names, plans.predict.buffers)
+        results = [
+            f"{name}: {type_text(node)}"
+            for name, node in zip(field_names(module.outputs), program.results, strict=True)
+        ]
+        doc = documented(f"Return {', '.join(results)}.", program, scope.context)
+        if len(doc[0]) > LINE - 18:
+            doc[:1] = ["Return the outputs.", "", *results]
+        lines = computed(scope, "predict", program, plans.predict)
+        if len(texts) == 1:
+            lines = annotated(lines, texts[0], BODY)
+        result = [lambda indent, before: outputs_text(texts, indent, before)]
+        yield method(
+            "predict",
+            inputs_of(program, names),
+            outputs_type(scope.context),
+            doc,
+            [*forgotten(scope), *lines, *returning(result, BODY)],
+        )
+    if module.evaluate is not None:
+        program = module.evaluate
+        (text,) = returned(program, program.results, names, plans.evaluate.buffers)
+        yield method(
+            "evaluate",
+            inputs_of(program, names),
+            "Array",
+            documented("Return the loss in inference mode.", program, scope.context),
+            [
+                *forgotten(scope),
+                *annotated(computed(scope, "evaluate", program, plans.evaluate), text, BODY),
+                *returning([plain(text)], BODY),
+            ],
+        )
+
+
+def forgotten(scope: Scope) -> list[str]:
+    """The statement after which backward has nothing to go back from: its buffers are reused."""
+    return body("self._residuals = None") if scope.context.module.forward is not None else []
+
+
+def training(scope: Scope) -> Iterator[FunctionView]:
+    """forward, backward and value_and_grad."""
+    module = scope.context.module
+    if module.forward is None or module.backward is None:
+        return
+    yield forward(scope, module.forward)
+    yield backward(scope, module.backward)
+    if module.loss:
+        arguments = inputs_of(module.forward, scope.names)
+        given = ", ".join(argument.name for argument in arguments)
+        yield method(
+            "value_and_grad", arguments, "tuple[Array, Grads]",
+            [f"Return {objective(module.loss)} and its gradients; these are views of `grads`."],
+            body(f"loss = self.forward({given})", "return loss, self.backward()"),
+        )  # fmt: skip
+
+
+def forward(scope: Scope, program: Program) -> FunctionView:
+    """The forward pass; what backward reads of it stays in the buffers."""
+    module, names = scope.context.module, scope.names
+    results = returned(program, program.results, names, scope.layout.training.buffers)
+    count = 1 if module.loss else len(module.outputs)
+    lines = [*forgotten(scope), *computed(scope, "forward", program, scope.layout.training)]
+    kept = [names.of(node) for node in scope.layout.kept_between()]
+    values = results[:count]
+    if count == 1:
+        lines = annotated(lines, values[0], BODY)
+    if module.updates:
+        fresh = dict(zip(module.updates, results[count:], strict=True))
+        items = [
+            (quoted(name), fresh.get(name, f"self.state[{quoted(name)}]"))
+            for name in module.graph.states
+        ]
+        lines += body(dict_text(items, BODY, "self.state = "))
+    comma = "," if len(kept) == 1 else ""
+    lines += body(bracketed("self._residuals = (", kept, f"{comma})", BODY))
+    what = objective(module.loss) if module.loss else "the outputs"
+    return method(
+        "forward", inputs_of(program, names), "Array" if count == 1 else "Outputs",
+        documented(f"Return {what}, and keep what `backward` reads.", program, scope.context),
+        [*lines, *returning([lambda indent, before: outputs_text(values, indent, before)], BODY)],
+    )  # fmt: skip
+
+
+def backward(scope: Scope, program: Program) -> FunctionView:
+    """The backward pass, which writes into the arrays of `grads`."""
+    module, names, plans = scope.context.module, scope.names, scope.layout
+    kept = [names.of(node) for node in plans.kept_between()]
+    lines = body("residuals, self._residuals = self._residuals, None")
+    lines += body(
+        "if residuals is None:", '    raise RuntimeError("backward follows forward, once")'
+    )
+    lines += unpacking(kept, "residuals") if kept else []
+    lines += size_lines(scope, program.sizes)
+    lines += cotangent_lines(program, names, BODY)
+    lines += unpacked(scope, "backward", program, plans.training)
+    lines += printed(scope, program, plans.training)
+    for name, node in zip(module.gradients, program.results, strict=True):
+        if plans.gradients.get(node) != name:
+            (text,) = returned(program, [node], names)
+            lines += body(f"self.grads[{quoted(name)}][...] = {text.removesuffix('.copy()')}")
+    if module.loss:
+        bar = names.of(next(filter(is_cotangent, program.arguments)))
+        doc = f"Return the gradients of {objective(module.loss)}, times `{bar}`: views of `grads`."
+    else:
+        many = "; None stands for zeros" if len(module.outputs) > 1 else ""
+        doc = f"Return the gradients for cotangents of the outputs{many}: views of `grads`."
+    return method(
+        "backward", cotangents(program, scope.context), "Grads", [doc],
+        [*lines, *body("return self.grads")],
+    )  # fmt: skip
+
+
+# --- the training step ---------------------------------------------------------------------------
+
+
+def optimizer(scope: Scope) -> Iterator[FunctionView]:
+    """The update of the parameters, and step."""
+    module = scope.context.module
+    lowered = module.optimizer
+    if lowered is None or module.forward is None:
+        return
+    hypers = [f"{h.name}: float = {h.default!r}" for h in lowered.hyperparameters]
+    meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
+    keywords = [f"{h.name}={h.name}" for h in lowered.hyperparameters]
+    yield update(scope, lowered, hypers)
+    arguments = inputs_of(module.forward, scope.names)
+    given = ", ".join(argument.name for argument in arguments)
+    call = bracketed(f"self.{lowered.kind}(", keywords, ")", BODY + 4 * bool(module.updates))
+    lines = [f"loss, _ = self.value_and_grad({given})", call]
+    if module.updates:
+        lines = [
+            "state = self.state",
+            "try:",
+            *(f"    {line}" for line in lines),
+            "except BaseException:",
+            "    self.state = state",
+            "    raise",
+        ]
+    yield method(
+        "step", [*arguments, "*", *hypers], "Array",
+        ["Change the parameters by one step, and return the loss before it.", "",
+         "After an exception, parameters and state are what they were.", "", *meanings],
+        body(*lines, "return loss"),
+    )  # fmt: skip
+
+
+def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[str]) -> FunctionView:
+    """One step of the optimiser on the vector of all parameters.
+
+    New values come to stand in the parameters last, when nothing can fail any more.
+    """
+    names = scope.context.optimizer_names
+    program = lowered.program
+    lines = []
+    for node in program.arguments:
+        name = names.of(node)
+        if node.params.kind == "hyperparameter":
+            lines.append(f"{name} = parameter.dtype.type({node.params.name})")
+        else:
+            lines.append(f"{name}: Array = self.{VECTORS.get(name, f'{name}_vector')}")
+    buffers = variables(scope, program, scope.layout.update)
+    found = [names.of(node) for node in dict.fromkeys(buffers.values())]
+    lines += [row.removeprefix(" " * BODY) for row in unpacking(found, "self._update")]
+    lines += BufferPrinter(program, names, buffers, comments=False).statements()
+    targets = [program.arguments[0], *program.arguments[2 : 2 + len(lowered.slots)]]
+    for target, node in zip(targets, program.results, strict=True):
+        lines.append(f"np.copyto({names.of(target)}, {names.of(buffers[node])})")
+    return method(
+        lowered.kind, ["*", *hypers], "None",
+        ["Change the parameters by one step along `grad_vector`."],
+        body(*lines, "self.steps += 1"),
+    )  # fmt: skip
+
+
+VECTORS = {"parameter": "param_vector", "gradient": "grad_vector"}
