@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from graphc.errors import UsageError
 from graphc.ir import dims
 from graphc.ir.graph import ARGUMENT
 from graphc.ir.node import Node
@@ -70,6 +71,7 @@ class Layout:
 def layout(module: LoweredModule) -> Layout:
     """The layout of a workspace for a module."""
     result = Layout(module)
+    check_dtypes(result.vector())
     if module.forward is not None and module.backward is not None:
         programs = (module.forward, module.backward)
         fresh = module.forward.results[1 if module.loss else 0 :]
@@ -97,6 +99,18 @@ def layout(module: LoweredModule) -> Layout:
         inline = written_inside(update)
         result.update = plan(update.order, inline=inline, kept=update.results)
     return result
+
+
+def check_dtypes(vector: list[Node]) -> None:
+    """Raise UsageError unless the trained parameters can lie in one vector."""
+    for node in vector[1:]:
+        if node.dtype is not vector[0].dtype:
+            described = (n.graph.describe(n, site=True) for n in (vector[0], node))
+            raise UsageError(
+                f"the workspace style keeps trained parameters in one vector of one dtype, got "
+                f"{' and '.join(described)}",
+                hint="declare them with one dtype, or leave some out with --freeze or --wrt",
+            )
 
 
 def written_inside(*programs: Program) -> set[Node]:
