@@ -17,10 +17,10 @@ from graphc.codegen.render import render
 from graphc.compiler import Compilation, Options
 from graphc.errors import UsageError
 from graphc.frontends.optimizers import Optimizer, as_optimizer
+from graphc.inspect.report import Report
 from graphc.ir.function import Function
 from graphc.ir.graph import Graph
 from graphc.lower.module import LoweredModule
-from graphc.passes.driver import Report
 
 VERSION = "0.1.0"
 STYLES = ("functional", "workspace")
@@ -33,7 +33,7 @@ class Module:
     source    the text of the .py file
     companion the content of the .npz file beside it, where there are large constants
     lowered   the programs that it was printed from
-    report    the rewrite rules that fired
+    report    the rewrite rules that fired, the memory, what backward reads
     """
 
     source: str
@@ -120,7 +120,8 @@ def compile(
     lowered = compilation.lowered()
     folder = None if templates is None else os.fspath(templates)
     view, companion = assemble(lowered)
-    return Module(render(view, style, folder), companion, lowered, compilation.report)
+    report = Report(lowered, compilation.report.fired)
+    return Module(render(view, style, folder), companion, lowered, report)
 
 
 def as_names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -128,6 +128,10 @@ def parser() -> Parser:
         "--format", choices=["text"], default="text", help="the form of the report"
     )
     command.add_argument("--passes", action="store_true", help="list the rewrite rules that fired")
+    command.add_argument(
+        "--size", action="append", default=[], metavar="NAME=N", type=named_size,
+        help="the size for which memory is told; 128 otherwise",
+    )  # fmt: skip
     command.set_defaults(run=run_inspect)
 
     command = commands.add_parser(
@@ -280,10 +284,19 @@ def reproducing(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def named_size(text: str) -> tuple[str, int]:
+    """A size from `NAME=N`."""
+    name, _, size = text.partition("=")
+    if not name or not size.isascii() or not size.isdigit():
+        raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
+    return name, int(size)
+
+
 def run_inspect(options: argparse.Namespace) -> int:
     """graphc inspect"""
     module = compile(loaded(options), **shared(options))
     sys.stdout.write(inspect_text(module.lowered))
+    sys.stdout.write("\n" + module.report.text(dict(options.size)))
     if options.passes:
         sys.stdout.write("\n" + passes_text(module.report.fired))
     return 0

@@ -92,7 +92,9 @@ class WorkspaceFunctions:
     def sizes(self, *groups: Mapping[str, Any]) -> dict[str, int]:
         """The sizes that the arguments show; those that none shows stay, or are 1."""
         asked = [
-            name for name in inspect.signature(self.generated.Workspace).parameters if name != "params"
+            name
+            for name in inspect.signature(self.generated.Workspace).parameters
+            if name != "params"
         ]
         spelled = dict(zip(self.declared_sizes(), asked, strict=True))
         found = {name: getattr(self.workspace, name, 1) for name in asked}
@@ -117,7 +119,9 @@ class WorkspaceFunctions:
     def spoil(self) -> None:
         """Fill the buffers with rubbish."""
         workspace = self.workspace
-        own = [getattr(workspace, n) for n in ("param_vector", "grad_vector") if hasattr(workspace, n)]
+        own = [
+            getattr(workspace, n) for n in ("param_vector", "grad_vector") if hasattr(workspace, n)
+        ]
         own += list(getattr(workspace, "params", {}).values())
         for array in buffers(workspace):
             if not any(np.shares_memory(array, other) for other in own):

@@ -23,7 +23,7 @@ from graphc.ir.dims import pure_name
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.types import shape_text
-from graphc.lower.layout import layout
+from graphc.lower.layout import check_dtypes, layout
 from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
@@ -53,7 +53,10 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     names = Names(module.graph, taken)
     context = Context(module, names, taken, optimizer_names(module))
     declare(module, names)
-    scope = Scope(context, layout(module)) if module.options["style"] == "workspace" else None
+    scope = None
+    if module.options["style"] == "workspace":
+        scope = Scope(context, layout(module))
+        check_dtypes(scope.layout)
     views = computing(context) if scope is None else workspace(scope)
     parameters = tuple(parameter_blocks.parameters(context, training=bool(views["training"])))
     tests = tuple(self_test(context))

@@ -201,7 +201,7 @@ def resize(scope: Scope) -> FunctionView:
         "\n".join(pair) for pair in zip(*[iter(guard_lines(program, names))] * 2, strict=True)
     ])  # fmt: skip
     lines += [" " * BODY + line for guard in guards for line in guard.split("\n")]
-    slots = slots_of(plans.training, plans.predict, plans.evaluate)
+    slots = plans.slots()
     if slots:
         lines += slot_lines("slots", slots, scope.size)
     if module.gradients and module.forward is not None:
@@ -225,11 +225,6 @@ def declared(scope: Scope) -> dict[str, Node]:
     """Parameters and inputs by name."""
     module = scope.context.module
     return module.graph.inputs | {p.node.params.name: p.node for p in module.parameters}
-
-
-def slots_of(*plans: Memory) -> list[Slot]:
-    """All slots, in the order in which they were planned."""
-    return list(dict.fromkeys(slot for memory in plans for slot in memory.slots))
 
 
 def slot_lines(name: str, slots: Sequence[Slot], spell: Callable[[dims.Extent], str]) -> list[str]:
@@ -317,7 +312,7 @@ def unpacking(names: Sequence[str], source: str) -> list[str]:
 def update_buffers(scope: Scope, program: Program) -> list[str]:
     """The memory of the update of the parameters."""
     plan = scope.layout.update
-    slots = slots_of(plan)
+    slots = plan.slots
     count = "self.param_vector.size"
     lines = slot_lines("slots", slots, lambda size: dims.text(size, lambda name: count))
     items = []

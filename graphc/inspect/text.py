@@ -14,7 +14,7 @@ from graphc.lower.program import Program
 
 def inspect_text(module: LoweredModule) -> str:
     """Declarations, the forward pass, and each gradient as a named equation."""
-    names = Names(module.graph, ["np"])
+    names, printers = reading(module)
     lines = [f"graph {printable(module.graph.name)}"]
     initial = {p.node: str(p.init) for p in module.parameters if isinstance(p.init, str)}
     sections: list[tuple[str, Sequence[Node]]] = [
@@ -28,16 +28,14 @@ def inspect_text(module: LoweredModule) -> str:
             lines += ["", title, *table(rows)]
     program = module.forward or module.predict or module.evaluate
     if program is not None:
-        lines += ["", "forward", *equations(program, names)]
-        known = {*program.arguments, *program.order}
-        if module.predict is not None and not known.issuperset(module.predict.results):
-            # An output that the loss does not depend on, or that differs in inference mode.
-            lines += ["", "predict", *equations(module.predict, names)]
+        lines += ["", "forward", *equations(printers["forward"])]
+        if "predict" in printers:
+            lines += ["", "predict", *equations(printers["predict"])]
         lines += results(module, program, names)
     if module.backward is not None:
         kept = [names.of(node) for node in module.residuals]
         lines += ["", f"backward, from {', '.join(kept) or 'nothing'}"]
-        lines += equations(module.backward, names)
+        lines += equations(printers["backward"])
         target = printable(module.loss or "outputs")
         lines += ["", f"gradients of {target}"]
         rows = [
@@ -46,6 +44,30 @@ def inspect_text(module: LoweredModule) -> str:
         ]
         lines += table(rows)
     return "\n".join(lines) + "\n"
+
+
+def reading(module: LoweredModule) -> tuple[Names, dict[str, Printer]]:
+    """The identifiers of all values in reading order, and what is printed of each program."""
+    names = Names(module.graph, ["np"])
+    for node in (*module.inputs, *(p.node for p in module.parameters)):
+        names.of(node)
+    for node, _ in module.graph.states.values():
+        names.of(node)
+    programs = {"forward": module.forward or module.predict or module.evaluate}
+    if programs["forward"] is not None and module.predict is not None:
+        known = {*programs["forward"].arguments, *programs["forward"].order}
+        if not known.issuperset(module.predict.results):
+            # An output that the loss does not depend on, or that differs in inference mode.
+            programs["predict"] = module.predict
+    programs["backward"] = module.backward
+    printers = {
+        name: Printer(program, names, comments=True)
+        for name, program in programs.items()
+        if program is not None
+    }
+    for printer in printers.values():
+        printer.statements()
+    return names, printers
 
 
 def results(module: LoweredModule, program: Program, names: Names) -> Iterator[str]:
@@ -65,10 +87,9 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def equations(program: Program, names: Names) -> list[str]:
+def equations(printer: Printer) -> list[str]:
     """One equation a value, with its shape."""
-    lines = Printer(program, names, comments=True).statements()
-    pairs = [line.partition("  # ") for line in lines]
+    pairs = [line.partition("  # ") for line in printer.lines]
     width = min(72, max((len(left) for left, _, _ in pairs), default=0))
     return [f"  {left:<{width}}  {shape}".rstrip() for left, _, shape in pairs]
 

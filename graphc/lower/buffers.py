@@ -82,13 +82,6 @@ class Memory:
     slots: list[Slot] = field(default_factory=list)
     live: dict[Buffer, tuple[int, int]] = field(default_factory=dict)
 
-    def planned(self) -> Extent:
-        """The bytes of all slots."""
-        total: Extent = 0
-        for slot in self.slots:
-            total = total + slot.size
-        return total
-
     def largest_live_set(self, sizes: Mapping[str, int]) -> int:
         """The bytes that no plan could do without: the most that are needed at one time."""
         changes: dict[int, int] = {}

@@ -8,7 +8,7 @@ from graphc.errors import UsageError
 from graphc.ir import dims
 from graphc.ir.graph import ARGUMENT
 from graphc.ir.node import Node
-from graphc.lower.buffers import Memory, is_array, plan
+from graphc.lower.buffers import Memory, Slot, is_array, plan
 from graphc.lower.liveness import memory_read
 from graphc.lower.module import LoweredModule
 from graphc.lower.program import Program, promotes_itself
@@ -44,6 +44,18 @@ class Layout:
         ]
         return list(dict.fromkeys(found))
 
+    def slots(self) -> list[Slot]:
+        """The memory that all methods but the update share."""
+        plans = (self.training, self.predict, self.evaluate)
+        return list(dict.fromkeys(slot for memory in plans for slot in memory.slots))
+
+    def planned(self) -> dims.Extent:
+        """The bytes of that memory."""
+        total: dims.Extent = 0
+        for slot in self.slots():
+            total = total + slot.size
+        return total
+
     def fixed_sizes(self) -> set[str]:
         """The named sizes that stay as they are when the others change: those of parameters."""
         return {
@@ -71,7 +83,6 @@ class Layout:
 def layout(module: LoweredModule) -> Layout:
     """The layout of a workspace for a module."""
     result = Layout(module)
-    check_dtypes(result.vector())
     if module.forward is not None and module.backward is not None:
         programs = (module.forward, module.backward)
         fresh = module.forward.results[1 if module.loss else 0 :]
@@ -101,8 +112,9 @@ def layout(module: LoweredModule) -> Layout:
     return result
 
 
-def check_dtypes(vector: list[Node]) -> None:
+def check_dtypes(plans: Layout) -> None:
     """Raise UsageError unless the trained parameters can lie in one vector."""
+    vector = plans.vector()
     for node in vector[1:]:
         if node.dtype is not vector[0].dtype:
             described = (n.graph.describe(n, site=True) for n in (vector[0], node))
