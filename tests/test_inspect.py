@@ -51,12 +51,45 @@ def test_the_report_names_everything_with_shapes_and_equations() -> None:
     assert sections == [
         "graph good", "inputs", "parameters", "forward", "results",
         next(s for s in sections if s.startswith("backward, from ")), "gradients of loss",
+        "memory, in bytes at batch = 128", "residuals",
     ]  # fmt: skip
     assert "results\n  y  =  y  float32 (batch, 2)\n  loss  =  loss  float32 ()\n" in text
-    assert text.endswith(
-        "gradients of loss\n  ∂loss/∂W = W_bar  float32 (3, 2)\n  ∂loss/∂b = b_bar  float32 (2,)"
+    assert (
+        "gradients of loss\n  ∂loss/∂W = W_bar  float32 (3, 2)\n  ∂loss/∂b = b_bar  float32 (2,)\n"
+        in text
     )
     assert run("inspect", "model.py", "--format", "text") == result
+
+
+MEMORY = """
+memory, in bytes at batch = 10
+  planned  240  24 * batch  1.00 × the bound
+  bound  240  the largest set of values alive at one time
+
+residuals
+  x  float32 (batch, 3)  12 * batch bytes  read by W_bar
+  h  float32 (batch, 2)  8 * batch bytes  read by h_pre_bar
+  y_minus_t  float32 (batch, 2)  8 * batch bytes  read by h_bar
+"""
+
+
+def test_the_report_tells_memory_and_residuals() -> None:
+    # Three arrays of (batch, 2) floats are alive at one time: h, y - t and its square.
+    result = run("inspect", "model.py", "--size", "batch=10")
+    assert squeezed(result.out).endswith(squeezed(MEMORY).rstrip())
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("batch", "argument --size: expected NAME=N, got 'batch'"),
+        ("batch=x", "argument --size: expected NAME=N, got 'batch=x'"),
+        ("rows=3", "the model has no size 'rows'; it has batch"),
+    ],
+)
+def test_sizes_that_do_not_exist_are_refused(size: str, message: str) -> None:
+    result = run("inspect", "model.py", "--size", size)
+    assert result.status == 2 and message in result.err
 
 
 @pytest.mark.parametrize("name", MODELS)

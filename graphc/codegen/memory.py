@@ -271,8 +271,8 @@ def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
             arrays.setdefault(plan.buffers[node], []).append(node)
     found = {}
     for buffer, values in arrays.items():
-        named = [node for node in values if node.graph.is_named(node)]
         arrived = [node for node in buffer.values if node in set(program.arguments)]
+        named = [node for node in (*arrived, *values) if node.graph.is_named(node)]
         for node in (*arrived, *values):
             found[node] = (named or values or arrived)[-1]
     return found | {node: node for node in program.order if node in scope.layout.gradients}
