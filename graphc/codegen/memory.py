@@ -240,6 +240,7 @@ def bound(
     names = scope.names
     items = []
     lines: list[str] = []
+    places = {slot: place for place, slot in enumerate(slots)}
     for node in bound_values(scope, program, plan):
         if node.op is ARGUMENT:
             items.append(f"self.params[{quoted(node.params.name)}]")
@@ -249,7 +250,7 @@ def bound(
             buffer = plan.buffers[node]
             items.append(names.of(node))
             shape = f"({', '.join(map(scope.size, node.shape))}{',' * (node.ndim == 1)})"
-            slot = f"slots[{slots.index(buffer.slot)}]"
+            slot = f"slots[{places[buffer.slot]}]"
             before = f"{names.of(node)} = np.ndarray("
             lines += body(bracketed(before, [shape, node.dtype.source, slot], ")", BODY))
     if not items:
@@ -263,18 +264,13 @@ def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
     That is the last value in it that has a name, of those that this method computes.
     """
     arrays: dict[Buffer, list[Node]] = {}
-    for node in program.arguments:
-        if node in plan.buffers:
-            arrays[plan.buffers[node]] = []
-    for node in program.order:
+    for node in (*program.arguments, *program.order):
         if node in plan.buffers:
             arrays.setdefault(plan.buffers[node], []).append(node)
     found = {}
-    for buffer, values in arrays.items():
-        arrived = [node for node in buffer.values if node in set(program.arguments)]
-        named = [node for node in (*arrived, *values) if node.graph.is_named(node)]
-        for node in (*arrived, *values):
-            found[node] = (named or values or arrived)[-1]
+    for values in arrays.values():
+        named = [node for node in values if node.graph.is_named(node)]
+        found.update(dict.fromkeys(values, (named or values)[-1]))
     return found | {node: node for node in program.order if node in scope.layout.gradients}
 
 

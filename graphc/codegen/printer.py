@@ -107,7 +107,7 @@ class Printer:
 
         def operand(name: str, strength: int) -> str:
             nonlocal depth
-            written = self.operand(node, node.args[node.op.operands.index(name)])
+            written = self.slot(node, name)
             depth = max(depth, written.depth)
             return f"({written.text})" if written.strength < strength else written.text
 
@@ -119,6 +119,10 @@ class Printer:
 
         text = template.fill(operand, operands, self.names.of_size)
         return Written(text, template.binding, depth + 1)
+
+    def slot(self, node: Node, name: str) -> Written:
+        """What stands in a placeholder of the form of a value."""
+        return self.operand(node, node.args[node.op.operands.index(name)])
 
     def operand(self, user: Node, node: Node) -> Written:
         """An operand: a literal, an inlined expression or a name."""

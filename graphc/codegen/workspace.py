@@ -36,10 +36,10 @@ from graphc.codegen.memory import (
     unpacking,
     variables,
 )
-from graphc.codegen.printer import Printer
+from graphc.codegen.printer import Printer, Written
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
-from graphc.ir.emission import Template, parse
+from graphc.ir.emission import ATOM, Template, parse
 from graphc.ir.graph import ARGUMENT, is_cotangent
 from graphc.ir.node import Node
 from graphc.lower.buffers import Memory
@@ -73,8 +73,12 @@ class BufferPrinter(Printer):
         out = node.op.emission.out
         if node not in self.buffers or out is None:
             return super().template(node)
-        text = out if isinstance(out, str) else out(node)
-        return parse(text.replace("{out}", self.name(node)))
+        return parse(out if isinstance(out, str) else out(node))
+
+    def slot(self, node: Node, name: str) -> Written:
+        if name == "out":
+            return Written(self.name(node), ATOM, 0)
+        return super().slot(node, name)
 
 
 def workspace(scope: Scope) -> dict[str, tuple[FunctionView, ...]]:
