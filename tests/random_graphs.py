@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import graphc as gc
 from graphc.ir import dims
@@ -18,7 +18,8 @@ from tests.random_ops import RANDOM_OPS, Interval, RandomOp, largest
 from tests.random_recipes import Declared, Recipe, Step, apply, declare
 
 LIMIT = 40.0  # beyond it, values are scaled down
-SHAPES: tuple[tuple[int | str, ...], ...] = (
+Shapes: TypeAlias = tuple[tuple[int | str, ...], ...]
+SHAPES: Shapes = (
     (), (1,), (3,), (2, 3), (3, 2), (1, 3), (2, 1), (4, 2, 3), (4, 3, 2), (2, 1, 2, 3),
     ("batch",), ("batch", 3), ("batch", 1), ("batch", "n"), ("n", 3), (2, "batch", 3),
 )  # fmt: skip
@@ -37,14 +38,15 @@ class Value:
 class Maker:
     """Draws a recipe step by step, and builds its graph along the way to know the shapes."""
 
-    def __init__(self, rng: random.Random, *, empty: bool) -> None:
+    def __init__(self, rng: random.Random, *, empty: bool, shapes: Shapes | None = None) -> None:
         self.rng = rng
+        self.shapes = shapes or SHAPES
         self.recipe = Recipe({"batch": rng.choice([3, 2, 5, 1]), "n": rng.choice([2, 4, 3])})
         self.graph = gc.Graph("draft", dtype="float64")
         self.values: dict[str, gc.Node] = {}
         self.pool: list[Value] = []
         for i in range(rng.randint(1, 4)):
-            shape = (0, 3) if empty and i == 0 else rng.choice(SHAPES)
+            shape = (0, 3) if empty and i == 0 and not shapes else rng.choice(self.shapes)
             kind = "parameter" if rng.random() < 0.3 else "input"
             narrow = rng.random() < 0.15
             dtype = "float32" if narrow else "float64"
@@ -318,10 +320,15 @@ DRAWN = [
 
 
 def random_recipe(
-    rng: random.Random, *, steps: int = 14, loss: bool | None = None, empty: bool | None = None
+    rng: random.Random,
+    *,
+    steps: int = 14,
+    loss: bool | None = None,
+    empty: bool | None = None,
+    shapes: Shapes | None = None,
 ) -> Recipe:
     """A random graph of at most so many ops, beside those that keep values in range."""
-    maker = Maker(rng, empty=rng.random() < 0.05 if empty is None else empty)
+    maker = Maker(rng, empty=rng.random() < 0.05 if empty is None else empty, shapes=shapes)
     for _ in range(rng.randint(1, steps)):
         maker.random_step()
     recipe = maker.recipe

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.functions import (
+    GROUPS,
+    Argument,
     Context,
     dict_text,
     function,
@@ -224,7 +226,8 @@ def train_step(context: Context) -> FunctionView:
     module, lowered = context.module, context.module.optimizer
     assert lowered is not None
     arguments = forward_arguments(context)
-    groups = [a for a in arguments if a.annotation in ("Params", "State")]
+    state = [a for a in arguments if a.annotation == "State"]
+    groups = [Argument(*GROUPS["parameter"]), *state]
     inputs = [a for a in arguments if a not in groups]
     hypers = [f"{h.name}: float = {h.default!r}" for h in lowered.hyperparameters]
     variables, types = result_names(context)

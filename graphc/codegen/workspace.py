@@ -179,7 +179,7 @@ def training(scope: Scope) -> Iterator[FunctionView]:
         given = ", ".join(argument.name for argument in arguments)
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
-            [f"Return {objective(module.loss)} and its gradients; these are views of `grads`."],
+            [f"Return {objective(module.loss)} and its gradients, in `grads`."],
             body(f"loss = self.forward({given})", "return loss, self.backward()"),
         )  # fmt: skip
 
@@ -230,10 +230,10 @@ def backward(scope: Scope, program: Program) -> FunctionView:
             lines += body(f"self.grads[{quoted(name)}][...] = {text.removesuffix('.copy()')}")
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))
-        doc = f"Return the gradients of {objective(module.loss)}, times `{bar}`: views of `grads`."
+        doc = f"Return the gradients of {objective(module.loss)}, times `{bar}`, in `grads`."
     else:
         many = "; None stands for zeros" if len(module.outputs) > 1 else ""
-        doc = f"Return the gradients for cotangents of the outputs{many}: views of `grads`."
+        doc = f"Return the gradients for cotangents of the outputs, in `grads`{many}."
     return method(
         "backward", cotangents(program, scope.context), "Grads", [doc],
         [*lines, *body("return self.grads")],

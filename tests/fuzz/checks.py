@@ -1,0 +1,149 @@
+"""What has to hold for a case: each style computes what was declared, as PyTorch does."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+from typing import Any
+
+import numpy as np
+from hypothesis.errors import UnsatisfiedAssumption
+
+import graphc as gc
+from graphc.ir.types import as_dtype
+from graphc.ir.verify import verify
+from graphc.passes.precision import with_dtype
+from tests.fuzz.cases import Case
+from tests.random_recipes import Recipe, build
+from tests.random_runs import (
+    Results,
+    assert_near,
+    assert_same,
+    by_program,
+    by_reference,
+    by_torch,
+    call,
+    cotangents,
+    listed,
+)
+from tests.styles import functions
+
+MAX_COLUMNS = 100
+LOOSE = 2e-3  # of float32 results against float64, relative to the largest element
+
+
+class RejectedError(Exception):
+    """The case says nothing: too close to a kink, badly scaled, or refused with good reason."""
+
+
+def check(case: Case) -> None:
+    """Raise AssertionError, or whatever breaks, unless everything agrees for a case."""
+    recipe = case.recipe
+    arrays = recipe.arrays(case.seed)
+    try:
+        expected = by_reference(build(recipe), recipe, arrays)
+    except UnsatisfiedAssumption:
+        raise RejectedError from None
+    module = compiled(case)
+    check_text(module, case)
+    arrays = {name: adopted(value, case.dtype) for name, value in arrays.items()}
+    if case.options.get("inference"):
+        found = listed(call(functions(module).predict, recipe, arrays))
+        compare(Results(found, {}), Results(expected.values[-len(found) :], {}), case, "predict")
+        return
+    wanted = {name: expected.gradients[name] for name in case.options["wrt"]}
+    expected = Results(expected.values, wanted)
+    if case.dtype == "float64":
+        assert_same(by_program(module, recipe, arrays), expected, "programs")
+        if importlib.util.find_spec("torch"):
+            check_torch(recipe, arrays, expected)
+    compare(run(module, recipe, arrays), expected, case, f"{case.style} module")
+    if "optimizer" in case.options:
+        check_step(module, recipe, arrays, case)
+
+
+def compiled(case: Case) -> gc.Module:
+    """The module. Rejects what the style refuses."""
+    graph = build(case.recipe)
+    if case.dtype != "float64":
+        graph = with_dtype(graph, as_dtype(case.dtype))
+    try:
+        return gc.compile(
+            graph,
+            style=case.style,
+            after_pass=lambda name, function: verify(function),
+            **case.options,
+        )
+    except gc.errors.UsageError as error:
+        if "one vector of one dtype" in str(error):
+            raise RejectedError from None
+        raise
+
+
+def adopted(value: Any, dtype: str) -> Any:
+    """An argument in the dtype of the graph."""
+    return value.astype(dtype) if value.dtype.kind == "f" and dtype != "float64" else value
+
+
+def check_text(module: gc.Module, case: Case) -> None:
+    """The text is valid for old Pythons, as narrow as promised, and always the same."""
+    ast.parse(module.source, feature_version=(3, 9))
+    assert max(map(len, module.source.splitlines())) <= MAX_COLUMNS
+    assert compiled(case).source == module.source
+
+
+def run(module: gc.Module, recipe: Recipe, arrays: dict[str, Any]) -> Results:
+    """Loss and outputs, and gradients, by the generated code."""
+    code = functions(module)
+    result, residuals = call(code.forward, recipe, arrays)
+    bars = cotangents(module.lowered.graph, recipe)
+    gradients = dict(code.backward(residuals, *bars))
+    values = listed(result)
+    predicted = listed(call(code.predict, recipe, arrays)) if recipe.outputs else []
+    if recipe.loss is None:
+        for again, value in zip(predicted, values, strict=True):
+            assert_near(again, value, "predict beside forward")
+    else:
+        values += predicted
+    return Results(values, gradients)
+
+
+def compare(found: Results, expected: Results, case: Case, way: str) -> None:
+    """Numbers and shapes; dtypes too where the graph has its declared ones."""
+    if case.style != "scalar" and case.dtype == "float64":
+        assert_same(found, expected, way)
+        return
+    pairs = [*zip(found.values, expected.values, strict=True)]
+    pairs += [(found.gradients[name], value) for name, value in expected.gradients.items()]
+    for actual, value in pairs:
+        assert np.shape(actual) == np.shape(value), way
+        allowed = 1e-10 if case.style == "scalar" else LOOSE
+        scale = max(1.0, float(np.max(np.abs(value), initial=0.0)))
+        worst = float(np.max(np.abs(np.asarray(actual, np.float64) - value), initial=0.0))
+        assert worst <= allowed * scale, f"{way}: off by {worst}, scale {scale}"
+
+
+def check_torch(recipe: Recipe, arrays: dict[str, Any], expected: Results) -> None:
+    """The reference against PyTorch."""
+    torch = importlib.import_module("torch")
+    theirs = by_torch(torch, recipe, arrays, cotangents(build(recipe), recipe))
+    wanted = {name: theirs.gradients[name] for name in expected.gradients}
+    assert_same(Results(theirs.values, wanted), expected, "PyTorch")
+
+
+def check_step(module: gc.Module, recipe: Recipe, arrays: dict[str, Any], case: Case) -> None:
+    """A step of plain SGD is p - lr * g, and leaves what it was given."""
+    code = functions(module)
+    params = {d.name: arrays[d.name] for d in recipe.declared if d.kind == "parameter"}
+    before = {name: np.copy(value) for name, value in params.items()}
+    names = inspect.signature(code.train_step).parameters
+    given = {"params": params, "optimizer_state": code.init_optimizer(params)}
+    inputs = {name: arrays[name] for name in names if name in arrays}
+    known = {name: given[name] for name in names if name in given}
+    after = code.train_step(**known, **inputs, lr=0.125)[0]
+    gradients = run(module, recipe, arrays).gradients
+    for name, value in before.items():
+        np.testing.assert_array_equal(params[name], value)
+        expected = value - np.asarray(0.125, value.dtype) * gradients.get(name, 0 * value)
+        np.testing.assert_allclose(after[name], expected, rtol=1e-5, atol=1e-6)
