@@ -292,13 +292,15 @@ def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any
     found: dict[Callable[..., Any], None] = {}
     if any(program.arguments for program in programs(module)) or module.parameters:
         found.update(dict.fromkeys([boundary.checked, boundary.shape_text]))
+    if any(program.draws for program in programs(module)):
+        found[boundary.check_rng] = None
     if module.parameters:
         found[load_arrays] = None
     for program in programs(module):
         for node in program.order:
             found.update(dict.fromkeys(node.op.emission.helpers))
     if tests and module.self_test is not None:
-        found.update(
-            dict.fromkeys([boundary.sample_values, boundary.sample_slope, boundary.agrees])
-        )
+        found[boundary.sample_values] = found[boundary.sample_slope] = None
+        drawn = [boundary.nearest_difference, boundary.is_slope]
+        found.update(dict.fromkeys(drawn if module.self_test.slopes else [boundary.agrees]))
     return list(found)

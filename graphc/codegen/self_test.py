@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.codegen.functions import Context, function, indented
+from graphc.codegen.functions import Context, field_names, function, indented
 from graphc.codegen.literals import bracketed, entry, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -32,6 +32,9 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         if node.params.kind == "input":
             body.append(f"    {names.of(node)} = {pattern(node, test)}")
             given.append(names.of(node))
+    if program.draws:
+        yield by_differences(context, test, [*body, ""], [*given, "rng=np.random.default_rng(0)"])
+        return
     first = "loss" if module.loss else "_"
     targets = ", ".join([first, *(["_"] if module.updates else []), "residuals"])
     body += indented(bracketed(f"{targets} = forward(", given, ")", 4))
@@ -51,6 +54,45 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         "self_test",
         "def self_test() -> bool:",
         ["Compare loss and gradients at fixed arguments with what graphc computed."],
+        [*body, *indented(bracketed("checks = [", checks, "]", 4)), "    return all(checks)"],
+    )
+
+
+def by_differences(
+    context: Context, test: SelfTest, body: list[str], given: list[str]
+) -> FunctionView:
+    """The self-test of a model that draws: no stored numbers, since streams may change."""
+    module = context.module
+    bars = [node for node in test.phases if node.params.kind == "cotangent"]
+    weights = "[1.0]" if module.loss else "bars"
+    if not module.loss:
+        patterns = [pattern(node, test) for node in bars]
+        body = [*indented(bracketed("bars = [", patterns, "]", 4)), *body]
+    body.append("    def values() -> list[Any]:")
+    if module.loss or len(module.outputs) == 1:
+        body += indented(bracketed("return [forward(", given, ")[0]]", 8), 8)
+    else:
+        body += indented(bracketed("outputs = forward(", given, ")[0]", 8), 8)
+        fields = dict(zip(module.outputs, field_names(module.outputs), strict=True))
+        found = [f"outputs.{fields[node.params.name]}" for node in bars]
+        body += indented(bracketed("return [", found, "]", 8), 8)
+    skipped = ", ".join(["_", *(["_"] if module.updates else []), "residuals"])
+    body += ["", *indented(bracketed(f"{skipped} = forward(", given, ")", 4))]
+    arguments = "residuals" if module.loss else "residuals, *bars"
+    body.append(f"    grads = backward({arguments})")
+    checks = []
+    for name in test.slopes:
+        node = next(n for n in test.phases if n.params.name == name)
+        key = quoted(name)
+        array = context.names.of(node) if node.params.kind == "input" else f"params[{key}]"
+        label = quoted(f"gradient of {name}")
+        checks.append(
+            bracketed("is_slope(", [label, "values", weights, array, f"grads[{key}]"], ")", 8)
+        )
+    return function(
+        "self_test",
+        "def self_test() -> bool:",
+        ["Compare gradients with differences; all draws come from one seed."],
         [*body, *indented(bracketed("checks = [", checks, "]", 4)), "    return all(checks)"],
     )
 

@@ -45,6 +45,8 @@ class Op:
     body        for a composite, the same value in other ops
     differentiable  False where the derivative is zero, or not defined (integers, comparisons)
     commutative     f(x, y) and f(y, x) are the same bits
+    random          draws from the generator `rng`, at the place that its `serial` has among all
+                    draws: never merged, moved past another draw, or computed again
     symbolic    (sympy, *expressions) -> expression, where the op is a formula of scalars
     kink        the row of the table of conventions that its derivative follows
     family      which mathematics it shares: elementwise, linear, composite, or none
@@ -65,6 +67,7 @@ class Op:
     body: Callable[..., Node] | None = None
     differentiable: bool = True
     commutative: bool = False
+    random: bool = False
     symbolic: Callable[..., Any] | None = None
     kink: Mapping[str, str] | None = None
     family: str = ""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
-from graphc.errors import ShapeError
+from graphc.errors import GraphcError, ShapeError
 from graphc.ir.emission import Emission
-from graphc.ir.op import Op
+from graphc.ir.node import Node
+from graphc.ir.op import Op, function
 from graphc.ir.types import TensorType
-from graphc.ops.operands import operands
+from graphc.ops.elementwise import mask
+from graphc.ops.operands import operand, operands
+from graphc.ops.random import coin
+from graphc.ops.shape import zeros_like
 
-__all__ = ["by_mode"]
+__all__ = ["by_mode", "dropout"]
 
 
 def _infer(require: Any, train: TensorType, infer: TensorType) -> TensorType:
@@ -24,3 +29,22 @@ by_mode = Op(
     operands=("train", "infer"), infer=_infer, emission=Emission(""),
     call=lambda op, train, infer: op.node(operands(train, infer)),
 )  # fmt: skip
+
+
+@function
+def dropout(x: Any, rate: Any = 0.5) -> Node:
+    """In `forward`, x with each element zeroed with probability `rate` and the others divided by
+    1 - rate; x itself in `predict` and `evaluate`.
+    """
+    x = operand(x, floating=True)
+    if not isinstance(rate, Real) or not 0 <= rate <= 1:
+        raise GraphcError(f"dropout: rate is a number from 0 to 1, got {rate!r}")
+    if rate == 0:
+        return x
+    if rate == 1:
+        result: Node = by_mode(zeros_like(x), x)
+        return result
+    share = 1.0 - float(rate)
+    kept = x.graph.hint(coin(x.graph, share, x.shape), "kept")
+    result = by_mode(mask(x, kept) * (1.0 / share), x)
+    return result
