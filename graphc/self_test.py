@@ -40,7 +40,9 @@ def self_test(module: LoweredModule) -> SelfTest | None:
     phases = {node: phase for phase, node in enumerate([*declared, *bars])}
     tolerance = TOLERANCES[min(node.dtype.itemsize for node in bars)]
     draws = module.forward.draws
-    complete = partial(differing, module, bars) if draws else partial(stored, module, bars, tolerance)
+    complete = (
+        partial(differing, module, bars) if draws else partial(stored, module, bars, tolerance)
+    )
     wanted = len(module.gradients) + bool(module.loss and not draws)
     nodes = {*module.forward.order, *module.backward.order, *phases}
     shapes = [type.shape for node in nodes for type in node.types]

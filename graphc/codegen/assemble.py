@@ -301,6 +301,8 @@ def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any
             found.update(dict.fromkeys(node.op.emission.helpers))
     if tests and module.self_test is not None:
         found[boundary.sample_values] = found[boundary.sample_slope] = None
-        drawn = [boundary.nearest_difference, boundary.is_slope]
-        found.update(dict.fromkeys(drawn if module.self_test.slopes else [boundary.agrees]))
+        if module.self_test.slopes:
+            found[boundary.nearest_difference] = found[boundary.is_slope] = None
+        else:
+            found[boundary.agrees] = None
     return list(found)

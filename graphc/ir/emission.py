@@ -204,7 +204,11 @@ def evaluate(
     to float64. Random ops draw from `rng`.
     """
     emission = node.op.emission
-    scope: dict[str, Any] = {"np": np, "rng": rng, **{helper.__name__: helper for helper in emission.helpers}}
+    scope: dict[str, Any] = {
+        "np": np,
+        "rng": rng,
+        **{helper.__name__: helper for helper in emission.helpers},
+    }
     for position, name in enumerate(node.op.operands):
         if name.startswith("*"):
             scope[f"operands_{name[1:]}"] = values[position:]

@@ -84,14 +84,7 @@ class Op:
         OPS[self.name] = FUNCTIONS[self.name] = self
 
     def __call__(self, *arguments: Any, **options: Any) -> Node:
-        try:
-            result: Node = outermost(self.call, self, *arguments, **options)
-        except TypeError as error:
-            # Told like all others: arguments that do not fit the signature never reached the call.
-            if not refused_by(outermost, error):
-                raise
-            problem = str(error).partition("() ")[2] or str(error)
-            raise UnsupportedError(f"{self.name} {problem}") from None
+        result: Node = told(self.name, self.call, self, *arguments, **options)
         return result
 
     def __repr__(self) -> str:
@@ -112,10 +105,22 @@ def function(implementation: _F) -> _F:
 
     @functools.wraps(implementation)
     def registered(*arguments: Any, **options: Any) -> Any:
-        return outermost(implementation, *arguments, **options)
+        return told(implementation.__name__, implementation, *arguments, **options)
 
     FUNCTIONS[implementation.__name__] = registered
     return cast("_F", registered)
+
+
+def told(name: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The result of a user's call; arguments that do not fit the signature are told by name."""
+    try:
+        return outermost(call, *arguments, **options)
+    except TypeError as error:
+        # Told like all others: such arguments never reached the call.
+        if not refused_by(outermost, error):
+            raise
+        problem = str(error).partition("() ")[2] or str(error)
+        raise UnsupportedError(f"{name} {problem}") from None
 
 
 def refused_by(caller: Callable[..., Any], error: BaseException) -> bool:

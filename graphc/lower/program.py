@@ -71,7 +71,7 @@ def lower(
     inline = frozenset(
         node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
     )
-    inline -= set(held_draws(steps, inline))
+    inline -= set(held_by_draws(steps, inline))
     guards = tuple(dict.fromkeys(g for node in guarded for g in graph.guards.get(node, ())))
     read = [*sizes_in_code(steps), *sizes_in_checks(checked), *sizes_in_guards(guarded)]
     sizes = {
@@ -81,15 +81,15 @@ def lower(
     return Program(name, graph, tuple(arguments), steps, tuple(results), inline, sizes, guards)
 
 
-def held_draws(steps: Sequence[Node], inline: Collection[Node]) -> Iterator[Node]:
-    """The draws that would move past others, were they written where they are used.
+def held_by_draws(steps: Sequence[Node], inline: Collection[Node]) -> Iterator[Node]:
+    """The values that need statements of their own, so that no draw moves past another one.
 
-    One may: in the statement that follows anyway.
+    A draw may stand inside the value that follows it at once: then that is a statement.
     """
     for node, following in zip_longest(steps, steps[1:]):
-        user = following is not None and any(arg is node for arg in following.args)
-        if node.op.random and (not user or following in inline):
-            yield node
+        if node.op.random and node in inline:
+            adjacent = following is not None and any(arg is node for arg in following.args)
+            yield following if adjacent else node
 
 
 def is_anonymous(node: Node) -> bool:

@@ -36,15 +36,13 @@ def dropout(x: Any, rate: Any = 0.5) -> Node:
     """In `forward`, x with each element zeroed with probability `rate` and the others divided by
     1 - rate; x itself in `predict` and `evaluate`.
     """
-    x = operand(x, floating=True)
-    if not isinstance(rate, Real) or not 0 <= rate <= 1:
+    node = operand(x, floating=True)
+    if not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:
         raise GraphcError(f"dropout: rate is a number from 0 to 1, got {rate!r}")
-    if rate == 0:
-        return x
-    if rate == 1:
-        result: Node = by_mode(zeros_like(x), x)
-        return result
-    share = 1.0 - float(rate)
-    kept = x.graph.hint(coin(x.graph, share, x.shape), "kept")
-    result = by_mode(mask(x, kept) * (1.0 / share), x)
-    return result
+    share = 1.0 - float(rate)  # that is kept
+    if share == 1.0:
+        return node
+    if share == 0.0:
+        return by_mode(zeros_like(node), node)
+    kept = node.graph.hint(coin(node.graph, share, node.shape), "kept")
+    return by_mode(mask(node, kept) * (1.0 / share), node)

@@ -172,7 +172,9 @@ def drawn_type(op: str, shape: Any, *parameters: Any) -> tuple[Graph, Shape, DTy
     except ShapeError as error:
         if error.message.startswith(op):
             raise
-        raise ShapeError(": ".join([op, error.message, *([", ".join(told)] * bool(told))])) from None
+        raise ShapeError(
+            ": ".join([op, error.message, *([", ".join(told)] * bool(told))])
+        ) from None
     if fitted != sizes:
         raise ShapeError(f"{op}: {tuple_of(common)} does not broadcast to {tuple_of(sizes)}")
     graph = nodes[0].graph if nodes else current_graph()
