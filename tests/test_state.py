@@ -17,6 +17,7 @@ import pytest
 import graphc as gc
 from graphc.check import check
 from graphc.errors import DeclarationError, DTypeError, GraphcError, UsageError
+from tests.peers import peer
 
 MOMENTUM = 0.25
 EPSILON = 1e-5
@@ -128,7 +129,7 @@ def test_training_leaves_its_argument_alone() -> None:
 
 def test_gradients_are_those_of_the_statistics_of_the_batch() -> None:
     assert all(row.ok for row in check(batch_norm()))
-    torch = pytest.importorskip("torch")
+    torch = peer("torch")
     module = gc.compile(batch_norm()).load()
     params, state = module.init_params(np.random.default_rng(1)), module.init_state()
     x, t = data()

@@ -80,14 +80,15 @@ def test_moments_of_the_bernoulli_distribution(p: float, dtype: str) -> None:
     close(y, p, np.sqrt(p * (1 - p)) + 1e-12)
 
 
+class Highest(np.random.Generator):
+    """Draws the largest number below 1."""
+
+    def random(self, size: Any = None, *rest: Any, **more: Any) -> Any:
+        highest = np.nextafter(1.0, 0.0)
+        return float(highest) if size is None else np.full(size, highest)
+
+
 def test_a_narrow_uniform_stays_below_one() -> None:
-    class Highest(np.random.Generator):
-        """Draws the largest number below 1."""
-
-        def random(self, size: Any = None, *rest: Any, **more: Any) -> Any:
-            highest = np.nextafter(1.0, 0.0)
-            return float(highest) if size is None else np.full(size, highest)
-
     for dtype in ("float16", "float32", "float64"):
         for shape in ((), (3,)):
             with gc.Graph("highest", dtype=dtype) as g:
@@ -95,6 +96,16 @@ def test_a_narrow_uniform_stays_below_one() -> None:
             y = gc.compile(g).load().predict(rng=Highest(np.random.PCG64()))
             assert y.dtype == dtype
             assert (y == np.nextafter(np.ones((), dtype), np.zeros((), dtype))).all()
+
+
+def test_a_probability_is_compared_in_full_width() -> None:
+    for dtype in ("float16", "float64"):
+        with gc.Graph("highest", dtype=dtype) as g:
+            g.output("nearly", gc.random.bernoulli(0.9999))
+            g.output("sure", gc.random.bernoulli(1.0))
+            g.output("told", gc.random.bernoulli(g.constant(1.0), (2,)))
+        found = gc.compile(g).load().predict(rng=Highest(np.random.PCG64()))
+        assert (bool(found.nearly), bool(found.sure), found.told.all()) == (False, True, True)
 
 
 def test_a_narrow_module_sees_the_rounded_draws() -> None:
@@ -403,7 +414,6 @@ def test_higher_derivatives_see_the_same_draws() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 1.0])
 def test_dropout_zeroes_and_scales_as_torch_does(rate: float, dtype: str) -> None:
-    torch = peer("torch")
     with gc.Graph("dropout", dtype=dtype) as g:
         x = g.input("x", ("rows", 7))
         g.output("y", gc.dropout(x, rate))
@@ -416,14 +426,17 @@ def test_dropout_zeroes_and_scales_as_torch_does(rate: float, dtype: str) -> Non
     kept = y != 0
     close(kept, 1 - rate, np.sqrt(rate * (1 - rate)) + 1e-12)
     assert same_bits(module.predict(at), at)
+    share = 1 - rate if rate < 1 else 1.0
+    np.testing.assert_allclose(y, np.where(kept, at / share, 0), rtol=1e-6)
+    np.testing.assert_allclose(grads["x"], np.where(kept, bar / share, 0), rtol=1e-6)
     # What torch makes of its own mask, read off its output, is what graphc makes of its own.
-    theirs = torch.nn.functional.dropout(torch.tensor(at), rate).numpy()
-    for value, mask in ((y, kept), (theirs, theirs != 0)):
-        scaled = np.where(mask, at / (1 - rate) if rate < 1 else at, 0)
-        np.testing.assert_allclose(value, scaled, rtol=1e-6)
-    np.testing.assert_allclose(
-        grads["x"], np.where(kept, bar / (1 - rate) if rate < 1 else bar, 0), rtol=1e-6
-    )
+    torch = peer("torch")
+    x_ = torch.tensor(at, requires_grad=True)
+    theirs = torch.nn.functional.dropout(x_, rate)
+    theirs.backward(torch.tensor(bar))
+    kept = theirs.detach().numpy() != 0
+    np.testing.assert_allclose(theirs.detach(), np.where(kept, at / share, 0), rtol=1e-6)
+    np.testing.assert_allclose(x_.grad, np.where(kept, bar / share, 0), rtol=1e-6)
 
 
 def test_inference_draws_no_masks() -> None:
