@@ -102,13 +102,18 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def function(implementation: _F) -> _F:
     """Register a function composed of ops, so that NumPy's protocols and methods find it."""
+    return registered(implementation.__name__, implementation)
+
+
+def registered(name: str, implementation: _F) -> _F:
+    """Register a function composed of ops under a name, which may begin with a namespace."""
 
     @functools.wraps(implementation)
-    def registered(*arguments: Any, **options: Any) -> Any:
-        return told(implementation.__name__, implementation, *arguments, **options)
+    def called(*arguments: Any, **options: Any) -> Any:
+        return told(name, implementation, *arguments, **options)
 
-    FUNCTIONS[implementation.__name__] = registered
-    return cast("_F", registered)
+    FUNCTIONS[name] = called
+    return cast("_F", called)
 
 
 def told(name: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -33,8 +33,9 @@ by_mode = Op(
 
 @function
 def dropout(x: Any, rate: Any = 0.5) -> Node:
-    """In `forward`, x with each element zeroed with probability `rate` and the others divided by
-    1 - rate; x itself in `predict` and `evaluate`.
+    """In `forward`, x with elements zeroed at a rate and the others divided by 1 - rate.
+
+    In `predict` and `evaluate` it is x itself.
     """
     node = operand(x, floating=True)
     if not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:

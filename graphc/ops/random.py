@@ -8,7 +8,7 @@ Two ops draw; everything else is made of those in ordinary ops, through which gr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, size_text, tuple_text
 from graphc.ir.graph import Graph, current_graph
 from graphc.ir.node import Node
-from graphc.ir.op import Op, function
+from graphc.ir.op import Op, registered
 from graphc.ir.types import FLOAT, DType, TensorType, as_dtype, broadcast, float64, promote
 from graphc.ops.operands import as_array
 from graphc.ops.shape import as_count, as_shape, tuple_of
@@ -53,7 +53,7 @@ def _uniform_text(node: Node) -> str:
     )
 
 
-def _drawing(name: str, doc: str, numpy: Callable[[Node], str], math: str, noun: str) -> Op:
+def _source(name: str, doc: str, numpy: Callable[[Node], str], math: str, noun: str) -> Op:
     """Declare an op that draws; a serial number makes each of its nodes another one."""
     return Op(
         name=name,
@@ -85,11 +85,11 @@ def draw(op: Op, graph: Graph, shape: Shape, dtype: DType) -> Node:
     return node
 
 
-standard_normal = _drawing(
+standard_normal = _source(
     "standard_normal", "draws from the standard normal distribution (gc.random.normal)",
     _normal_text, "rng.standard_normal()", "noise",
 )  # fmt: skip
-standard_uniform = _drawing(
+standard_uniform = _source(
     "standard_uniform",
     "draws from [0, 1) (gc.random.uniform, gc.random.bernoulli, gc.dropout)",
     _uniform_text, "rng.random()", "uniform",
@@ -97,8 +97,15 @@ standard_uniform = _drawing(
 
 # --- distributions -----------------------------------------------------------------------------
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 
-@function
+
+def drawing(implementation: _F) -> _F:
+    """Register a function of `gc.random`."""
+    return registered(f"random.{implementation.__name__}", implementation)
+
+
+@drawing
 def normal(shape: Any = None, loc: Any = 0.0, scale: Any = 1.0) -> Node:
     """Draws from a normal distribution with a mean (loc) and a standard deviation (scale).
 
@@ -110,7 +117,7 @@ def normal(shape: Any = None, loc: Any = 0.0, scale: Any = 1.0) -> Node:
     return moved(draw(standard_normal, graph, sizes, dtype), loc, scale)
 
 
-@function
+@drawing
 def uniform(shape: Any = None, low: Any = 0.0, high: Any = 1.0) -> Node:
     """Draws from the interval from low (included) to high (excluded).
 
@@ -126,7 +133,7 @@ def uniform(shape: Any = None, low: Any = 0.0, high: Any = 1.0) -> Node:
     return moved(draw(standard_uniform, graph, sizes, dtype), low, span)
 
 
-@function
+@drawing
 def bernoulli(p: Any = 0.5, shape: Any = None) -> Node:
     """A mask that is True with probability p, which may be a node; its gradient is zero.
 
