@@ -94,6 +94,7 @@ class Point:
     cotangents: list[Any]
     variables: list[Node]
     groups: Mapping[str, list[Node]]
+    draws: bool
 
     @staticmethod
     def of(module: Module, rng: np.random.Generator) -> Point:
@@ -120,7 +121,7 @@ class Point:
         bars = [n for n in lowered.backward.arguments if is_cotangent(n)]
         point = Point(
             module.load(), bool(lowered.loss), {}, [],
-            [named[name] for name in lowered.gradients], groups,
+            [named[name] for name in lowered.gradients], groups, lowered.forward.draws,
         )  # fmt: skip
         attempts: list[tuple[Callable[[tuple[int, ...]], Any], int]] = [
             (draw, labels)
@@ -156,7 +157,10 @@ class Point:
             if self.groups[group]:
                 given.append({n.params.name: self.arguments[n] for n in self.groups[group]})
         given += [self.arguments[n] for n in self.groups["inputs"]]
-        result = self.module.forward(*given)
+        if self.draws:  # the same ones in each call
+            result = self.module.forward(*given, rng=np.random.default_rng(0))
+        else:
+            result = self.module.forward(*given)
         return result[0], result[-1]
 
     def value(self) -> float:

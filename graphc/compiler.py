@@ -329,7 +329,11 @@ def digest(graph: Graph, options: Options) -> str:
     listed = [*roots.values(), *([graph.objective] if graph.objective is not None else [])]
     order = topological(listed)
     place = {node: i for i, node in enumerate(order)}
-    lines = [f"{n.op.name} {[place[a] for a in n.args]} {tuple(n.params)!r}" for n in order]
+    draws = sorted(n.params.serial for n in order if n.op.random)  # counted without unused ones
+    lines = []
+    for n in order:
+        params = n.params._replace(serial=draws.index(n.params.serial)) if n.op.random else n.params
+        lines.append(f"{n.op.name} {[place[a] for a in n.args]} {tuple(params)!r}")
     lines += [f"{name!r} {place[node]}" for name, node in roots.items()]
     lines += [f"loss {place[graph.objective]}"] if graph.objective is not None else []
     for name, p in graph.parameters.items():

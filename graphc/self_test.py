@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from graphc.ir import dims
 from graphc.ir.graph import is_cotangent
 from graphc.ir.node import Node
+from graphc.ir.types import FLOAT
 from graphc.lower.interpreter import interpret
 from graphc.lower.module import LoweredModule, SelfTest
 from graphc.runtime import boundary
@@ -26,7 +28,8 @@ Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 def self_test(module: LoweredModule) -> SelfTest | None:
     """Loss and slopes at sample values of the declared arguments; None where nothing can be told.
 
-    Labels run through 0 and 1, or are all 0 where a model knows one class only.
+    Labels run through 0 and 1, or are all 0 where a model knows one class only. Of a model that
+    draws, the gradients that agree with differences.
     """
     if module.forward is None or module.backward is None:
         return None
@@ -36,34 +39,37 @@ def self_test(module: LoweredModule) -> SelfTest | None:
     bars = [node for node in module.backward.arguments if is_cotangent(node)]
     phases = {node: phase for phase, node in enumerate([*declared, *bars])}
     tolerance = TOLERANCES[min(node.dtype.itemsize for node in bars)]
+    draws = module.forward.draws
+    complete = (
+        partial(differing, module, bars) if draws else partial(stored, module, bars, tolerance)
+    )
+    wanted = len(module.gradients) + bool(module.loss and not draws)
     nodes = {*module.forward.order, *module.backward.order, *phases}
     shapes = [type.shape for node in nodes for type in node.types]
     try:
         if sum(dims.evaluate(dims.product(s), sizes) for s in shapes) > MAX_ELEMENTS:
             return None
         for offset in OFFSETS:
-            test, values = labelled(module, SelfTest(phases, sizes, 2, offset, ()), bars, tolerance)
-            if len(values) == len(module.gradients) + bool(module.loss) or offset == OFFSETS[-1]:
-                return replace(test, values=values) if values else None
+            test = labelled(SelfTest(phases, sizes, 2, offset), complete)
+            found = len(test.values) + len(test.slopes)
+            if found == wanted or offset == OFFSETS[-1]:
+                return test if found else None
     except (ValueError, ArithmeticError, IndexError):
         pass  # the sizes do not suit the model
     return None
 
 
-def labelled(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float
-) -> tuple[SelfTest, tuple[tuple[str | None, float, float], ...]]:
-    """What is measured with labels 0 and 1, or with 0 alone where a model knows one class."""
+def labelled(test: SelfTest, complete: Callable[[SelfTest], SelfTest]) -> SelfTest:
+    """The test completed with labels 0 and 1, or with 0 alone where a model knows one class."""
     try:
-        return test, measure(module, test, bars, tolerance)
+        return complete(test)
     except IndexError:
-        test = replace(test, labels=1)
-        return test, measure(module, test, bars, tolerance)
+        return complete(replace(test, labels=1))
 
 
-def measure(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float
-) -> tuple[tuple[str | None, float, float], ...]:
+def stored(
+    module: LoweredModule, bars: Sequence[Node], tolerance: float, test: SelfTest
+) -> SelfTest:
     """The loss, and the slope of each gradient, at the sample values, with absolute tolerances.
 
     Computed in float64, so that the digits are the same on every machine; what is not finite, or
@@ -76,15 +82,45 @@ def measure(
         if np.isfinite(value) and abs(value - reproduced) <= allowed / 2:
             decimals = 6 - int(np.floor(np.log10(scale))) if scale else 0
             rows.append((name, round(value, decimals), allowed))
-    return tuple(rows)
+    return replace(test, values=tuple(rows))
 
 
-def measured(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool
-) -> Measured:
-    """What the interpreter makes of the sample values, in float64 if `widened`."""
-    assert module.forward is not None
-    assert module.backward is not None
+def differing(module: LoweredModule, bars: Sequence[Node], test: SelfTest) -> SelfTest:
+    """The gradients that agree with differences; those at jumps and of stop_gradient do not."""
+    forward, backward = module.forward, module.backward
+    assert forward is not None
+    assert backward is not None
+    given = sampled(module, test, bars)
+    count = 1 if module.loss else len(module.outputs)
+    targets = [node for node in forward.results[:count] if node.dtype.kind == FLOAT]
+
+    def run() -> dict[Node, Any]:
+        return interpret(forward, given, rng=np.random.default_rng(0))
+
+    def values() -> list[Any]:
+        known = run()
+        return [known[node] for node in targets]
+
+    named = {node.params.name: node for node in forward.arguments}
+    slopes = []
+    with np.errstate(all="ignore"):
+        known = run() | {bar: given[bar] for bar in bars}
+        derived = interpret(backward, known, {name: test.sizes[name] for name in module.sizes})
+        for name, node in zip(module.gradients, backward.results, strict=True):
+            if name in named:
+                gradient, weights = np.asarray(derived[node]), [given[bar] for bar in bars]
+                difference, tolerance = boundary.nearest_difference(
+                    values, weights, given[named[name]], gradient
+                )
+                if abs(difference - boundary.sample_slope(gradient)) <= tolerance:
+                    slopes.append(name)
+    return replace(test, slopes=tuple(slopes))
+
+
+def sampled(
+    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool = False
+) -> dict[Node, Any]:
+    """The sample values of all arguments, in float64 if `widened`; the cotangent of a loss is 1."""
     values: dict[Node, Any] = {}
     for node, phase in test.phases.items():
         shape = [dims.evaluate(size, test.sizes) for size in node.shape]
@@ -94,6 +130,16 @@ def measured(
         values[node] = sample.astype(np.float64) if widened and sample.dtype.kind == "f" else sample
     if module.loss:
         values[bars[0]] = np.ones_like(values[bars[0]])
+    return values
+
+
+def measured(
+    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool
+) -> Measured:
+    """What the interpreter makes of the sample values, in float64 if `widened`."""
+    assert module.forward is not None
+    assert module.backward is not None
+    values = sampled(module, test, bars, widened=widened)
     with np.errstate(all="ignore"):
         known = interpret(module.forward, values, widened=widened)
         known |= {bar: values[bar] for bar in bars}

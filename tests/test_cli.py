@@ -15,7 +15,7 @@ import pytest
 
 import graphc as gc
 from graphc.api import VERSION
-from graphc.ir.op import OPS
+from graphc.ir.op import FUNCTIONS, OPS
 from tests.command_line import GOOD, ROOT, run, run_process
 
 
@@ -261,9 +261,14 @@ def test_ops_lists_each_op_with_its_derivative() -> None:
     assert (result.status, result.err) == (0, "")
     entries = re.split(r"\n(?=\S)", result.out.rstrip("\n"))
     names = [entry.partition("(")[0] for entry in entries]
-    assert names == [op.name for op in OPS.values() if op.samples]
-    assert len(names) > 50
-    for entry in entries:
+    listed = [op.name for op in OPS.values() if op.samples and not op.random]
+    composed = [name for name in FUNCTIONS if name not in OPS]
+    assert names == [*listed, *composed]
+    assert len(listed) > 50
+    assert {"dropout", "grad", "random.normal", "swapaxes"} <= set(composed)
+    for entry in entries[len(listed) :]:
+        assert re.fullmatch(r"[a-z_.]+\(.*\)\n    \S.*\.", entry), entry
+    for entry in entries[: len(listed)]:
         name, lines = entry.partition("(")[0], entry.splitlines()
         assert lines[1].strip() == OPS[name].doc
         assert len(lines) > 2, f"{name} says nothing about its derivative"

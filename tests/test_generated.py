@@ -128,7 +128,7 @@ def feeds(model: Net) -> dict[str, Any]:
         if not hasattr(model.module, function):
             continue
         for name, value in model.arguments(function).items():
-            if name == "optimizer_state":
+            if name in ("optimizer_state", "rng"):
                 continue
             entries = value.items() if isinstance(value, dict) else [(None, value)]
             for key, array in entries:

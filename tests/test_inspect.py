@@ -102,9 +102,16 @@ def test_the_equations_are_those_of_the_module(name: str) -> None:
     written = {re.sub(r": Array =", " =", line).split("  # ")[0].strip()
                for line in module.source.splitlines()}  # fmt: skip
     assert len(equations) >= 1
+    if name == "dropout_mlp":  # training and inference are two functions, which share names
+        equations, written = ([*map(unnumbered, equations)], {*map(unnumbered, written)})
     for equation in equations:
         text = re.sub(r" {2,}\(.*\)$", "", equation)
         assert text in written, text
+
+
+def unnumbered(text: str) -> str:
+    """A statement with `h_2` called `h`."""
+    return re.sub(r"(?<=[a-z])_2\b", "", text)
 
 
 def test_each_kind_of_argument_has_a_section() -> None:

@@ -26,9 +26,12 @@ INTERNAL = {
     "item",
     "jvp_node",
     "product_of_others",
+    "standard_normal",
+    "standard_uniform",
     "vjp_node",
 }
 
+NAMESPACES = {"random"}  # whose functions are `gc.random.normal`, not `gc.normal`
 OP_MODULES = [m.name for m in pkgutil.iter_modules(ops.__path__) if not m.name.startswith("_")]
 
 
@@ -57,8 +60,9 @@ def test_names_of_ops_are_sorted(name: str) -> None:
 @pytest.mark.parametrize("name", OP_MODULES)
 def test_names_of_ops_are_public(name: str) -> None:
     module = importlib.import_module(f"graphc.ops.{name}")
+    place = getattr(gc, name) if name in NAMESPACES else gc
     for public in getattr(module, "__all__", []):
-        assert getattr(gc, public) is getattr(module, public), public
+        assert getattr(place, public) is getattr(module, public), public
 
 
 @pytest.mark.parametrize("name", sorted(set(gc.__all__) - {"__version__"}))
@@ -87,6 +91,18 @@ print(json.dumps([public, [name for name in public if name in graphc.__all__]]))
     declared, reachable = json.loads(fresh.stdout)
     assert {"softmax", "relu", "matmul"} <= set(reachable)
     assert set(declared) - set(reachable) == INTERNAL
+
+
+def test_a_namespace_is_public_and_answers_for_itself() -> None:
+    assert set(gc.__all__) >= NAMESPACES
+    assert gc.random.__all__ == ["bernoulli", "normal", "uniform"]
+    for name in gc.random.__all__:
+        assert getattr(gc.random, name).__doc__
+        assert name not in gc.__all__
+    with pytest.raises(AttributeError, match=r"gc\.random has no 'norml'; did you mean 'normal'"):
+        gc.random.norml
+    with pytest.raises(AttributeError, match=r"gc\.random has no 'qqqq'; it has bernoulli, normal"):
+        gc.random.qqqq
 
 
 def test_a_misspelt_name_gets_an_answer() -> None:

@@ -40,7 +40,8 @@ def partition(
         seen.add(node)
         if is_cotangent(node) or node.op is CONSTANT:
             continue
-        if node.op is ARGUMENT or (node in forward and not is_free(node)):
+        # What is drawn is drawn once, even where no result of the forward pass depends on it.
+        if node.op is ARGUMENT or node.op.random or (node in forward and not is_free(node)):
             residuals.add(node)
             continue
         backward.append(node)

@@ -313,13 +313,17 @@ def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any
         found.update(dict.fromkeys([boundary.checked, boundary.shape_text]))
     if module.options["style"] == "workspace":
         found[boundary.checked_size] = None
+    if any(program.draws for program in programs(module)):
+        found[boundary.check_rng] = None
     if module.parameters:
         found[load_arrays] = None
     for program in programs(module):
         for node in program.order:
             found.update(dict.fromkeys(node.op.emission.helpers))
     if tests and module.self_test is not None:
-        found.update(
-            dict.fromkeys([boundary.sample_values, boundary.sample_slope, boundary.agrees])
-        )
+        found[boundary.sample_values] = found[boundary.sample_slope] = None
+        if module.self_test.slopes:
+            found[boundary.nearest_difference] = found[boundary.is_slope] = None
+        else:
+            found[boundary.agrees] = None
     return list(found)

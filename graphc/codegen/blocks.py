@@ -217,7 +217,7 @@ def value_and_grad(context: Context) -> FunctionView:
     variables, types = result_names(context)
     arguments = forward_arguments(context)
     targets = ", ".join([*variables, "residuals"])
-    call = bracketed(f"{targets} = forward(", [a.name for a in arguments], ")", 4)
+    call = bracketed(f"{targets} = forward(", [a.passed for a in arguments], ")", 4)
     return function(
         "value_and_grad",
         signature("value_and_grad", arguments, f"tuple[{', '.join([*types, 'Grads'])}]"),

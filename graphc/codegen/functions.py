@@ -39,9 +39,18 @@ class Argument(NamedTuple):
 
     name: str
     annotation: str
+    keyword: bool = False  # passed by name only
 
     def __str__(self) -> str:
         return f"{self.name}: {self.annotation}"
+
+    @property
+    def passed(self) -> str:
+        """The argument in a call by a function that has it itself."""
+        return f"{self.name}={self.name}" if self.keyword else self.name
+
+
+RNG = Argument("rng", "np.random.Generator", keyword=True)
 
 
 def function(name: str, signature: str, doc: Sequence[str], body: Iterable[str]) -> FunctionView:
@@ -49,9 +58,14 @@ def function(name: str, signature: str, doc: Sequence[str], body: Iterable[str])
     return FunctionView(name, signature, tuple(doc), tuple(body))
 
 
-def signature(name: str, arguments: Iterable[object], result: str) -> str:
+def signature(name: str, arguments: Iterable[object], result: str, indent: int = 0) -> str:
     """The `def` line, one argument a line where it would be too long."""
-    return bracketed(f"def {name}(", [str(a) for a in arguments], f") -> {result}:")
+    listed: list[str] = []
+    for argument in arguments:
+        if isinstance(argument, Argument) and argument.keyword and "*" not in listed:
+            listed.append("*")
+        listed.append(str(argument))
+    return bracketed(f"def {name}(", listed, f") -> {result}:", indent)
 
 
 def indented(text: str, indent: int = 4) -> list[str]:
@@ -68,11 +82,17 @@ def type_text(node: Node) -> str:
 
 
 def arguments_of(program: Program, names: Names, *, state: bool = False) -> list[Argument]:
-    """The arguments of a function: those groups that it reads, then its inputs."""
+    """The arguments of a function: those groups that it reads, its inputs, what it draws from."""
     kinds = {node.params.kind for node in program.arguments} | ({"state"} if state else set())
     found = [Argument(*GROUPS[kind]) for kind in GROUPS if kind in kinds]
+    return [*found, *inputs_of(program, names)]
+
+
+def inputs_of(program: Program, names: Names) -> list[Argument]:
+    """The inputs of a function, and what it draws from."""
     inputs = [node for node in program.arguments if node.params.kind == "input"]
-    return found + [Argument(names.of(node), "Array") for node in inputs]
+    found = [Argument(names.of(node), "Array") for node in inputs]
+    return [*found, RNG] if program.draws else found
 
 
 def checks(
@@ -89,7 +109,7 @@ def checks(
         reads.setdefault(node, []).append(line)
     plain = [n for n in arguments if all(map(is_plain, n.shape))]
     computed = [n for n in arguments if not all(map(is_plain, n.shape))]
-    lines: list[str] = []
+    lines = ["check_rng(rng)"] if program.draws else []
     bound = set(known)
     for node in [*plain, *computed]:
         unknown = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from graphc.codegen.functions import Context, indented
+from graphc.codegen.functions import Context, indented, signature
 from graphc.codegen.literals import LINE, bracketed, entry, quoted
 from graphc.codegen.printer import guard_lines
 from graphc.codegen.view import FunctionView
@@ -41,9 +41,8 @@ def method(
     name: str, arguments: Iterable[object], result: str, doc: Sequence[str], body: Iterable[str]
 ) -> FunctionView:
     """A method; its lines are indented already."""
-    listed = ["self", *map(str, arguments)]
-    before = bracketed(f"def {name}(", listed, f") -> {result}:", DEF)
-    return FunctionView(name, " " * DEF + before, tuple(doc), tuple(body))
+    before = " " * DEF + signature(name, ["self", *arguments], result, DEF)
+    return FunctionView(name, before, tuple(doc), tuple(body))
 
 
 def body(*lines: str) -> list[str]:

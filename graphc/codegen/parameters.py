@@ -229,11 +229,10 @@ def train_step(context: Context) -> FunctionView:
     state = [a for a in arguments if a.annotation == "State"]
     groups = [Argument(*GROUPS["parameter"]), *state]
     inputs = [a for a in arguments if a not in groups]
-    hypers = [f"{h.name}: float = {h.default!r}" for h in lowered.hyperparameters]
+    hypers = [Argument(h.name, f"float = {h.default!r}", True) for h in lowered.hyperparameters]
     variables, types = result_names(context)
-    call = bracketed(
-        f"{', '.join([*variables, 'grads'])} = value_and_grad(", [a.name for a in arguments], ")", 4
-    )
+    received = ", ".join([*variables, "grads"])
+    call = bracketed(f"{received} = value_and_grad(", [a.passed for a in arguments], ")", 4)
     body = indented(call)
     taken = [*(a.name for a in arguments), *variables, "grads", "optimizer_state", *NEW_STATE]
     local = Names(module.graph, [*taken, *context.reserved])
@@ -265,7 +264,7 @@ def train_step(context: Context) -> FunctionView:
         "train_step",
         signature(
             "train_step",
-            [*groups, "optimizer_state: OptimizerState", *inputs, "*", *hypers],
+            [*groups, "optimizer_state: OptimizerState", *inputs, *hypers],
             f"tuple[{', '.join(result_types)}]",
         ),
         ["Return everything after one step, and the loss before it.", "", *meanings],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.codegen.functions import Context, function, indented
+from graphc.codegen.functions import Context, field_names, function, indented
 from graphc.codegen.literals import bracketed, entry, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -32,11 +32,17 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         if node.params.kind == "input":
             body.append(f"    {names.of(node)} = {pattern(node, test)}")
             given.append(names.of(node))
+    if program.draws:
+        yield by_differences(context, test, [*body, ""], [*given, "rng=np.random.default_rng(0)"])
+        return
     first = "loss" if module.loss else "_"
     cotangents = [node for node in test.phases if node.params.kind == "cotangent"]
     arguments = [] if module.loss else [pattern(node, test) for node in cotangents]
     if module.options["style"] == "workspace":
-        body += called_workspace(context, first, given, arguments)
+        body += [*made_workspace(context, given)]
+        inputs = [name for name in given if name not in ("params", "state")]
+        body += indented(bracketed(f"{first} = workspace.forward(", inputs, ")", 4))
+        body += indented(bracketed("grads = workspace.backward(", arguments, ")", 4))
     else:
         targets = ", ".join([first, *(["_"] if module.updates else []), "residuals"])
         body += indented(bracketed(f"{targets} = forward(", given, ")", 4))
@@ -58,10 +64,8 @@ def self_test(context: Context) -> Iterator[FunctionView]:
     )
 
 
-def called_workspace(
-    context: Context, first: str, given: list[str], arguments: list[str]
-) -> list[str]:
-    """The statements that run a workspace of the sizes of the test."""
+def made_workspace(context: Context, given: list[str]) -> list[str]:
+    """The statements that make a workspace of the sizes of the test."""
     module, names = context.module, context.names
     assert module.self_test is not None
     declared = module.graph.declared()
@@ -69,12 +73,61 @@ def called_workspace(
     made = ["params"] if module.parameters else []
     made += [f"{names.of_size(name)}={module.self_test.sizes[name]}" for name in sizes]
     lines = [bracketed("workspace = Workspace(", made, ")", 4)]
-    if "state" in given:
-        lines.append("workspace.state = state")
-    inputs = [name for name in given if name not in ("params", "state")]
-    lines.append(bracketed(f"{first} = workspace.forward(", inputs, ")", 4))
-    lines.append(bracketed("grads = workspace.backward(", arguments, ")", 4))
+    lines += ["workspace.state = state"] if "state" in given else []
     return [row for line in lines for row in indented(line)]
+
+
+def by_differences(
+    context: Context, test: SelfTest, body: list[str], given: list[str]
+) -> FunctionView:
+    """The self-test of a model that draws: no stored numbers, since streams may change."""
+    module = context.module
+    bars = [node for node in test.phases if node.params.kind == "cotangent"]
+    weights = "[1.0]" if module.loss else "bars"
+    if not module.loss:
+        patterns = [pattern(node, test) for node in bars]
+        body = [*indented(bracketed("bars = [", patterns, "]", 4)), *body]
+    call, first, group = "forward(", ")[0]", "params"
+    if module.options["style"] == "workspace":
+        call, first, group = "workspace.forward(", ")", "workspace.params"
+        body += [*made_workspace(context, given), ""]
+    body.append("    def values() -> list[Any]:")
+    if "state" in given and module.options["style"] == "workspace":
+        body.append("        workspace.state = state")
+        given = [name for name in given if name != "state"]
+    if module.options["style"] == "workspace":
+        given = [name for name in given if name != "params"]
+    if module.loss or len(module.outputs) == 1:
+        body += indented(bracketed(f"return [{call}", given, f"{first}]", 8), 8)
+    else:
+        body += indented(bracketed(f"outputs = {call}", given, first, 8), 8)
+        fields = dict(zip(module.outputs, field_names(module.outputs), strict=True))
+        found = [f"outputs.{fields[node.params.name]}" for node in bars]
+        body += indented(bracketed("return [", found, "]", 8), 8)
+    body.append("")
+    arguments = [] if module.loss else ["*bars"]
+    if module.options["style"] == "workspace":
+        body += indented("values()")
+        body += indented(f"grads = workspace.backward({', '.join(arguments)})")
+    else:
+        skipped = ", ".join(["_", *(["_"] if module.updates else []), "residuals"])
+        body += indented(bracketed(f"{skipped} = forward(", given, ")", 4))
+        body += indented(f"grads = backward({', '.join(['residuals', *arguments])})")
+    checks = []
+    for name in test.slopes:
+        node = next(n for n in test.phases if n.params.name == name)
+        key = quoted(name)
+        array = context.names.of(node) if node.params.kind == "input" else f"{group}[{key}]"
+        label = quoted(f"gradient of {name}")
+        checks.append(
+            bracketed("is_slope(", [label, "values", weights, array, f"grads[{key}]"], ")", 8)
+        )
+    return function(
+        "self_test",
+        "def self_test() -> bool:",
+        ["Compare gradients with differences; all draws come from one seed."],
+        [*body, *indented(bracketed("checks = [", checks, "]", 4)), "    return all(checks)"],
+    )
 
 
 def pattern(node: Node, test: SelfTest) -> str:

@@ -17,6 +17,7 @@ from graphc.codegen.functions import (
     cotangent_lines,
     dict_text,
     field_names,
+    inputs_of,
     outputs_text,
     plain,
     returned,
@@ -116,12 +117,6 @@ def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[st
     ]
 
 
-def inputs_of(program: Program, names: Names) -> list[Argument]:
-    """The arguments of a method: parameters and state are the workspace's own."""
-    inputs = [node for node in program.arguments if node.params.kind == "input"]
-    return [Argument(names.of(node), "Array") for node in inputs]
-
-
 def inference(scope: Scope) -> Iterator[FunctionView]:
     """predict and evaluate."""
     module, names, plans = scope.context.module, scope.names, scope.layout
@@ -176,7 +171,7 @@ def training(scope: Scope) -> Iterator[FunctionView]:
     yield backward(scope, module.backward)
     if module.loss:
         arguments = inputs_of(module.forward, scope.names)
-        given = ", ".join(argument.name for argument in arguments)
+        given = ", ".join(argument.passed for argument in arguments)
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
             [f"Return {objective(module.loss)} and its gradients, in `grads`."],
@@ -249,12 +244,12 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     lowered = module.optimizer
     if lowered is None or module.forward is None:
         return
-    hypers = [f"{h.name}: float = {h.default!r}" for h in lowered.hyperparameters]
+    hypers = [Argument(h.name, f"float = {h.default!r}", True) for h in lowered.hyperparameters]
     meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
-    keywords = [f"{h.name}={h.name}" for h in lowered.hyperparameters]
+    keywords = [hyper.passed for hyper in hypers]
     yield update(scope, lowered, hypers)
     arguments = inputs_of(module.forward, scope.names)
-    given = ", ".join(argument.name for argument in arguments)
+    given = ", ".join(argument.passed for argument in arguments)
     call = bracketed(f"self.{lowered.kind}(", keywords, ")", BODY + 4 * bool(module.updates))
     lines = [f"loss, _ = self.value_and_grad({given})", call]
     if module.updates:
@@ -267,14 +262,14 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
             "    raise",
         ]
     yield method(
-        "step", [*arguments, "*", *hypers], "Array",
+        "step", [*arguments, *hypers], "Array",
         ["Change the parameters by one step, and return the loss before it.", "",
          "After an exception, parameters and state are what they were.", "", *meanings],
         body(*lines, "return loss"),
     )  # fmt: skip
 
 
-def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[str]) -> FunctionView:
+def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) -> FunctionView:
     """One step of the optimiser on the vector of all parameters.
 
     New values come to stand in the parameters last, when nothing can fail any more.
@@ -296,7 +291,7 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[str]) -> Fu
     for target, node in zip(targets, program.results, strict=True):
         lines.append(f"np.copyto({names.of(target)}, {names.of(buffers[node])})")
     return method(
-        lowered.kind, ["*", *hypers], "None",
+        lowered.kind, hypers, "None",
         ["Change the parameters by one step along `grad_vector`."],
         body(*lines, "self.steps += 1"),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from graphc.ir.emission import ATOM, PRIMARY
 from graphc.ir.emission import strength as strength_of
 from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
 from graphc.ir.node import Node
-from graphc.ir.op import OPS, Op
+from graphc.ir.op import FUNCTIONS, OPS, Op
 from graphc.ir.types import FLOAT, TensorType, as_dtype
 from graphc.lower.program import is_literal
 
@@ -20,14 +21,26 @@ Simplify = Callable[[Sequence[Node]], list[Node]]
 
 
 def ops_text(simplify: Simplify) -> str:
-    """All ops that can be called, with signature, meaning and derivatives."""
+    """All ops that can be called, with signature, meaning and derivatives; then what is made of
+    them.
+    """
     lines = []
     for op in OPS.values():
-        if op.samples:
+        if op.samples and not op.random:
             lines.append(f"{op.name}({', '.join(op.operands + op.parameters)})")
             lines.append(f"    {op.doc}")
             lines += [f"    {line}" for line in derivatives(op, simplify)]
+    for name, function in FUNCTIONS.items():
+        if name not in OPS:
+            lines.append(f"{name}{short(inspect.signature(function))}")
+            lines.append(f"    {(function.__doc__ or '').strip().splitlines()[0]}")
     return "\n".join(lines) + "\n"
+
+
+def short(signature: inspect.Signature) -> str:
+    """A signature without annotations."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
 
 
 def derivatives(op: Op, simplify: Simplify) -> Iterator[str]:

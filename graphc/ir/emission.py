@@ -190,16 +190,25 @@ def _collect_bindings(node: ast.AST, need: int, bindings: dict[str, int]) -> Non
 
 
 def evaluate(
-    node: Node, values: tuple[Any, ...], sizes: Mapping[str, int], *, widened: bool = False
+    node: Node,
+    values: tuple[Any, ...],
+    sizes: Mapping[str, int],
+    *,
+    widened: bool = False,
+    rng: np.random.Generator | None = None,
 ) -> Any:
     """What the emission text of a node comes to for values of its operands.
 
     An array of the dtype that the node declares (a tuple of them for several results); anything
     else is a fault of the op's declaration and raises TypeError, unless the values are `widened`
-    to float64.
+    to float64. Random ops draw from `rng`.
     """
     emission = node.op.emission
-    scope: dict[str, Any] = {"np": np, **{helper.__name__: helper for helper in emission.helpers}}
+    scope: dict[str, Any] = {
+        "np": np,
+        "rng": rng,
+        **{helper.__name__: helper for helper in emission.helpers},
+    }
     for position, name in enumerate(node.op.operands):
         if name.startswith("*"):
             scope[f"operands_{name[1:]}"] = values[position:]

@@ -87,6 +87,7 @@ class Graph:
     updates: dict[str, Node] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
     objective: Node | None = None
+    draws: int = 0
     labels: dict[Node, Label] = field(default_factory=dict, repr=False)
     hints: dict[Node, str] = field(default_factory=dict, repr=False)
     counterparts: dict[Node, tuple[str, Node]] = field(default_factory=dict, repr=False)

@@ -45,6 +45,8 @@ class Op:
     body        for a composite, the same value in other ops
     differentiable  False where the derivative is zero, or not defined (integers, comparisons)
     commutative     f(x, y) and f(y, x) are the same bits
+    random          draws from the generator `rng`, at the place that its `serial` has among all
+                    draws: never merged, moved past another draw, or computed again
     symbolic    (sympy, *expressions) -> expression, where the op is a formula of scalars
     kink        the row of the table of conventions that its derivative follows
     family      which mathematics it shares: elementwise, linear, composite, or none
@@ -65,6 +67,7 @@ class Op:
     body: Callable[..., Node] | None = None
     differentiable: bool = True
     commutative: bool = False
+    random: bool = False
     symbolic: Callable[..., Any] | None = None
     kink: Mapping[str, str] | None = None
     family: str = ""
@@ -81,14 +84,7 @@ class Op:
         OPS[self.name] = FUNCTIONS[self.name] = self
 
     def __call__(self, *arguments: Any, **options: Any) -> Node:
-        try:
-            result: Node = outermost(self.call, self, *arguments, **options)
-        except TypeError as error:
-            # Told like all others: arguments that do not fit the signature never reached the call.
-            if not refused_by(outermost, error):
-                raise
-            problem = str(error).partition("() ")[2] or str(error)
-            raise UnsupportedError(f"{self.name} {problem}") from None
+        result: Node = told(self.name, self.call, self, *arguments, **options)
         return result
 
     def __repr__(self) -> str:
@@ -106,13 +102,30 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def function(implementation: _F) -> _F:
     """Register a function composed of ops, so that NumPy's protocols and methods find it."""
+    return registered(implementation.__name__, implementation)
+
+
+def registered(name: str, implementation: _F) -> _F:
+    """Register a function composed of ops under a name, which may begin with a namespace."""
 
     @functools.wraps(implementation)
-    def registered(*arguments: Any, **options: Any) -> Any:
-        return outermost(implementation, *arguments, **options)
+    def called(*arguments: Any, **options: Any) -> Any:
+        return told(name, implementation, *arguments, **options)
 
-    FUNCTIONS[implementation.__name__] = registered
-    return cast("_F", registered)
+    FUNCTIONS[name] = called
+    return cast("_F", called)
+
+
+def told(name: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The result of a user's call; arguments that do not fit the signature are told by name."""
+    try:
+        return outermost(call, *arguments, **options)
+    except TypeError as error:
+        # Told like all others: such arguments never reached the call.
+        if not refused_by(outermost, error):
+            raise
+        problem = str(error).partition("() ")[2] or str(error)
+        raise UnsupportedError(f"{name} {problem}") from None
 
 
 def refused_by(caller: Callable[..., Any], error: BaseException) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from graphc.ir.emission import evaluate
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
@@ -17,12 +19,16 @@ def interpret(
     sizes: Mapping[str, int] | None = None,
     *,
     widened: bool = False,
+    rng: np.random.Generator | None = None,
 ) -> dict[Node, Any]:
     """All values of a program, for arrays of the declared types as its arguments.
 
     `sizes` gives the named sizes that are arguments of their own. With `widened`, float arguments
-    are float64 whatever is declared, and so is all that follows from them.
+    are float64 whatever is declared, and so is all that follows from them. A program that draws
+    needs `rng`.
     """
+    if program.draws and rng is None:
+        raise TypeError(f"the program of {program.name} draws: pass rng")
     known = dict(values)
     bound = dict(sizes or {})
     for name, source in program.sizes.items():
@@ -31,7 +37,7 @@ def interpret(
             bound[name] = known[node].shape[axis]
     for node in program.order:
         operands = tuple(operand_value(arg, known) for arg in node.args)
-        known[node] = evaluate(node, operands, bound, widened=widened)
+        known[node] = evaluate(node, operands, bound, widened=widened, rng=rng)
     for node in program.results:
         known[node] = operand_value(node, known)
     return known

@@ -43,13 +43,16 @@ class SelfTest:
     offset  what is added to floats
     values  what graphc computed: the loss (under None) and the slope of each gradient, with the
             absolute tolerance of each
+    slopes  in place of that, where the model draws, since NumPy may change what a seed gives: the
+            gradients that are compared with differences
     """
 
     phases: Mapping[Node, int]
     sizes: Mapping[str, int]
     labels: int
     offset: float
-    values: tuple[tuple[str | None, float, float], ...]
+    values: tuple[tuple[str | None, float, float], ...] = ()
+    slopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

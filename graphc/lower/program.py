@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from graphc.errors import DeclarationError
 from graphc.ir import dims
@@ -36,6 +37,11 @@ class Program:
     sizes: dict[str, tuple[Node, int] | None]
     guards: tuple[Guard, ...]
 
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers."""
+        return any(node.op.random for node in self.order)
+
 
 def lower(
     name: str,
@@ -59,12 +65,13 @@ def lower(
     given_sizes  names of sizes that are arguments of their own
     """
     graph = (*results, *arguments)[0].graph
-    steps = schedule(order or results, arguments)
+    steps = schedule((*(order or results), *kept), arguments)
     uses = Counter(arg for node in steps for arg in node.args)
     named = {*results, *kept}
     inline = frozenset(
         node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
     )
+    inline -= set(held_by_draws(steps, inline))
     guards = tuple(dict.fromkeys(g for node in guarded for g in graph.guards.get(node, ())))
     read = [*sizes_in_code(steps), *sizes_in_checks(checked), *sizes_in_guards(guarded)]
     sizes = {
@@ -72,6 +79,17 @@ def lower(
         for name in dict.fromkeys([*(n for size in read for n in dims.names(size)), *kept_sizes])
     }
     return Program(name, graph, tuple(arguments), steps, tuple(results), inline, sizes, guards)
+
+
+def held_by_draws(steps: Sequence[Node], inline: Collection[Node]) -> Iterator[Node]:
+    """The values that need statements of their own, so that no draw moves past another one.
+
+    A draw may stand inside the value that follows it at once: then that is a statement.
+    """
+    for node, following in zip_longest(steps, steps[1:]):
+        if node.op.random and node in inline:
+            adjacent = following is not None and any(arg is node for arg in following.args)
+            yield following if adjacent else node
 
 
 def is_anonymous(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT
@@ -16,7 +16,21 @@ def schedule(results: Sequence[Node], arguments: Iterable[Node]) -> tuple[Node, 
     """
     given = set(arguments)
     order = topological(results, stop=given)
-    return tuple(n for n in order if n not in given and n.op not in (ARGUMENT, CONSTANT))
+    steps = [n for n in order if n not in given and n.op not in (ARGUMENT, CONSTANT)]
+    return tuple(in_order_of_draws(steps))
+
+
+def in_order_of_draws(steps: Sequence[Node]) -> Iterator[Node]:
+    """The steps, with draws in the order of their declaration: before each, all earlier ones.
+
+    Draws have no operands, so they may come earlier than they are needed.
+    """
+    draws = sorted((n for n in steps if n.op.random), key=lambda n: n.params.serial, reverse=True)
+    for node in steps:
+        if not node.op.random:
+            yield node
+        while node.op.random and draws and draws[-1].params.serial <= node.params.serial:
+            yield draws.pop()
 
 
 def backward_order(

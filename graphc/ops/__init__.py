@@ -23,12 +23,14 @@ from . import (
     losses,
     mode,
     nn,
+    random,
     reduction,
     shape,
 )
 
 __all__ = [
     "astype",
+    "random",
     *comparison.__all__,
     *derivatives.__all__,
     *elementwise.__all__,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
-from graphc.errors import ShapeError
+from graphc.errors import GraphcError, ShapeError
 from graphc.ir.emission import Emission
-from graphc.ir.op import Op
+from graphc.ir.node import Node
+from graphc.ir.op import Op, function
 from graphc.ir.types import TensorType
-from graphc.ops.operands import operands
+from graphc.ops.elementwise import mask
+from graphc.ops.operands import operand, operands
+from graphc.ops.random import coin
+from graphc.ops.shape import zeros_like
 
-__all__ = ["by_mode"]
+__all__ = ["by_mode", "dropout"]
 
 
 def _infer(require: Any, train: TensorType, infer: TensorType) -> TensorType:
@@ -24,3 +29,21 @@ by_mode = Op(
     operands=("train", "infer"), infer=_infer, emission=Emission(""),
     call=lambda op, train, infer: op.node(operands(train, infer)),
 )  # fmt: skip
+
+
+@function
+def dropout(x: Any, rate: Any = 0.5) -> Node:
+    """In `forward`, x with elements zeroed at a rate and the others divided by 1 - rate.
+
+    In `predict` and `evaluate` it is x itself.
+    """
+    node = operand(x, floating=True)
+    if not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:
+        raise GraphcError(f"dropout: rate is a number from 0 to 1, got {rate!r}")
+    share = 1.0 - float(rate)  # that is kept
+    if share == 1.0:
+        return node
+    if share == 0.0:
+        return by_mode(zeros_like(node), node)
+    kept = node.graph.hint(coin(node.graph, share, node.shape), "kept")
+    return by_mode(mask(node, kept) * (1.0 / share), node)

@@ -17,6 +17,7 @@ def with_dtype(graph: Graph, dtype: DType) -> Graph:
     copy = Graph(graph.name, dtype)
     objective = [graph.objective] if graph.objective is not None else []
     roots = [*graph.declared(), *graph.updates.values(), *graph.outputs.values(), *objective]
+    copy.draws = graph.draws
     copied: dict[Node, Node] = {}
     for node in topological(roots):
         params = [converted(value, dtype) for value in node.params]

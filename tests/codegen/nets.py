@@ -78,6 +78,8 @@ class Net:
                 found[name] = dict(given[name])
             elif name == "optimizer_state":
                 found[name] = self.module.init_optimizer(given["params"])
+            elif name == "rng":
+                found[name] = np.random.default_rng(self.seed)
             elif parameter.kind is not parameter.KEYWORD_ONLY:
                 found[name] = given["inputs"][next(inputs)]
         return found
@@ -130,5 +132,5 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, tuple):
         for place, inner in enumerate(value):
             yield from leaves(inner, f"{name}[{place}]")
-    elif not isinstance(value, int):
+    elif not isinstance(value, (int, np.random.Generator)):
         yield name, value

@@ -92,7 +92,7 @@ def test_backward_is_linear_in_the_cotangent(name: str) -> None:
 def test_evaluate_is_the_loss_where_modes_do_not_differ(name: str) -> None:
     made = net(name)
     evaluated, trained = made.call("evaluate"), made.call("forward")[0]
-    if name == "running_mean":
+    if name in ("running_mean", "batch_norm", "dropout_mlp"):
         assert abs(evaluated - trained) > 0.01
     else:
         np.testing.assert_allclose(evaluated, trained, rtol=1e-2 if name == "half" else 1e-6)

@@ -106,8 +106,9 @@ def test_numbers_of_the_call_replace_those_of_the_compilation() -> None:
 def test_a_step_changes_no_argument_and_no_dtype(name: str) -> None:
     made = net(name)
     arguments = made.arguments("train_step")
-    before = copy.deepcopy(arguments)
+    before = copy.deepcopy({key: value for key, value in arguments.items() if key != "rng"})
     params, *state, optimizer_state, loss = made.module.train_step(**arguments)
+    arguments.pop("rng", None)  # which has moved on
     np.testing.assert_equal(arguments, before)
     assert optimizer_state["step"] == 1
     assert np.isfinite(loss)

@@ -91,6 +91,21 @@ def second_derivative() -> gc.Graph:
     return g
 
 
+def dropout_mlp() -> gc.Graph:
+    """Dropout on the inputs and on a hidden layer."""
+    with gc.Graph("dropout_mlp") as g:
+        x = g.input("x", ("batch", 8))
+        t = g.input("t", ("batch",), dtype="int64")
+        W1 = g.parameter("W1", (8, 16), init="he_normal")
+        b1 = g.parameter("b1", (16,))
+        W2 = g.parameter("W2", (16, 3), init="glorot_uniform")
+        h = gc.dropout(gc.relu(gc.dropout(x, 0.2) @ W1 + b1), 0.5)
+        logits = h @ W2
+        g.output("logits", logits)
+        g.loss(gc.cross_entropy(logits, t))
+    return g
+
+
 MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mlp": (mlp, {"optimizer": "sgd"}),
     "deep_mlp": (deep_mlp, {"optimizer": gc.sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)}),
@@ -98,5 +113,6 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "two_heads": (several_outputs, {}),
     "quiz": (expression, {}),
     "gradient_penalty": (second_derivative, {}),
+    "dropout_mlp": (dropout_mlp, {"optimizer": "sgd"}),
     "mlp_inference": (mlp, {"inference": True}),
 }

@@ -281,6 +281,59 @@ def wide_names() -> gc.Graph:
     return g
 
 
+def sampler() -> gc.Graph:
+    """A variational autoencoder: noise of learned mean and scale, in `predict` as well."""
+    with gc.Graph("sampler") as g:
+        x = g.input("x", ("batch", 4))
+        W = g.parameter("W", (4, 3), init="normal")
+        V = g.parameter("V", (3, 4), init="normal")
+        log_scale = g.parameter("log_scale", (3,))
+        mean = x @ W
+        scale = gc.exp(log_scale)
+        code = gc.random.normal(mean.shape, mean, scale)
+        g.output("code", code)
+        divergence = 0.5 * (mean**2 + scale**2 - 1 - 2 * log_scale).sum(axis=1).mean()
+        g.loss(gc.mse(code @ V, x) + 0.1 * divergence)
+    return g
+
+
+def noisy_outputs() -> gc.Graph:
+    """Draws of each kind, no loss, outputs of several dtypes, a draw without axes."""
+    with gc.Graph("noisy_outputs", dtype="float64") as g:
+        x = g.input("x", ("rows", 3))
+        low = g.parameter("low", (3,), init="normal")
+        jitter = gc.random.uniform(x.shape, low, 1.0)
+        chosen = gc.random.bernoulli(gc.sigmoid(x))
+        g.output("chosen", chosen)
+        g.output("moved", gc.where(chosen, x * jitter, low))
+        g.output("scaled", (gc.random.normal() * gc.dropout(x, 0.3)).sum(axis=1))
+    return g
+
+
+def batch_norm() -> gc.Graph:
+    """Running statistics, written by hand: of the batch in training, of the past in inference."""
+    with gc.Graph("batch_norm") as g:
+        x = g.input("x", ("batch", "time", 5))
+        t = g.input("t", ("batch", "time", 2))
+        W = g.parameter("W", (5, 2), init="glorot_uniform")
+        gain = g.parameter("gain", (2,), init="ones")
+        bias = g.parameter("bias", (2,))
+        mean = g.state("mean", (2,))
+        variance = g.state("variance", (2,), init="ones")
+        steps = g.state("steps", dtype="int64")
+        z = x @ W
+        batch_mean, batch_variance = z.mean(axis=(0, 1)), z.var(axis=(0, 1))
+        g.update(mean, 0.9 * mean + 0.1 * batch_mean)
+        g.update(variance, 0.9 * variance + 0.1 * batch_variance)
+        g.update(steps, steps + 1)
+        center = gc.by_mode(batch_mean, mean)
+        spread = gc.by_mode(batch_variance, variance)
+        y = gain * (z - center) / np.sqrt(spread + 1e-5) + bias
+        g.output("y", y)
+        g.loss(gc.mse(y, t))
+    return g
+
+
 VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mixed_outputs": (mixed_outputs, {}),
     "vector_function": (vector_function, {}),
@@ -304,5 +357,8 @@ VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "named_like_imports": (named_like_imports, {"inference": True}),
     "named_like_the_constants": (named_like_the_constants, {}),
     "scalar_constant": (scalar_constant, {}),
+    "sampler": (sampler, {"optimizer": gc.sgd(momentum=0.9)}),
+    "noisy_outputs": (noisy_outputs, {}),
+    "batch_norm": (batch_norm, {"optimizer": "sgd"}),
     "wide_names": (wide_names, {}),
 }

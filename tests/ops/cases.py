@@ -26,6 +26,7 @@ Convert: TypeAlias = Callable[[Array], Array]
 Shaped: TypeAlias = Callable[[tuple[int, ...]], tuple[Any, ...]]
 
 FLOATS = ("float32", "float64")
+SEED = 7  # of what modules draw
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,15 @@ class Model:
 def call(
     function: Callable[..., Any], outputs: Sequence[str], feeds: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """The results of a generated function by name; it is given the inputs that it asks for."""
+    """The results of a generated function by name; it is given the inputs that it asks for.
+
+    Whatever draws does so from the same seed in each call.
+    """
     wanted = inspect.signature(function).parameters
-    result = function(**{name: value for name, value in feeds.items() if name in wanted})
+    given: dict[str, Any] = {name: value for name, value in feeds.items() if name in wanted}
+    if "rng" in wanted:
+        given["rng"] = np.random.default_rng(SEED)
+    result = function(**given)
     several = result if len(outputs) > 1 else (result,)
     return dict(zip(outputs, several, strict=True))
 

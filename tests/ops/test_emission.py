@@ -18,6 +18,7 @@ from tests.ops.cases import (
     CASES,
     DIFFERENTIABLE,
     FLOATS,
+    SEED,
     Array,
     Case,
     Model,
@@ -34,7 +35,8 @@ def interpreted(model: Model, feeds: dict[str, Array]) -> dict[Node, Any]:
     """Every value of the program behind `predict`, by the reference interpreter."""
     program = model.module.lowered.predict
     assert program is not None
-    return interpret(program, {node: feeds[node.params.name] for node in program.arguments})
+    given = {node: feeds[node.params.name] for node in program.arguments}
+    return interpret(program, given, rng=np.random.default_rng(SEED))
 
 
 def feeds_of(model: Model) -> list[dict[str, Array]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.cases import CASES, Array, Case, over, values
+from tests.ops.cases import CASES, SEED, Array, Case, over, values
 
 
 def shifted_exp(x: Array, axes: Any) -> Array:
@@ -67,6 +67,12 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "softmax": lambda x, axis=-1: shifted_exp(x, axis),
     "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
         x, axis=axis, keepdims=keepdims, ddof=correction
+    ),
+    "standard_normal": lambda shape, dtype: (
+        np.random.default_rng(SEED).standard_normal(shape).astype(dtype)
+    ),
+    "standard_uniform": lambda shape, dtype: (
+        np.random.default_rng(SEED).random(shape).astype(dtype)
     ),
     "stop_gradient": lambda x: x,
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
