@@ -96,12 +96,15 @@ def written(node: Node, known: dict[Node, Any]) -> Array:
     emission = node.op.emission
     text = emission.out if isinstance(emission.out, str) else emission.out(node)  # type: ignore[misc]
     operands = {name: f"operand_{name}" for name in node.op.operands}
+    if node.op.operands[0].startswith("*"):
+        operands = {node.op.operands[0]: ", ".join(f"operands[{i}]" for i in range(len(node.args)))}
     statement = filled(text, node, operands, "buffer")
     buffer = np.full(node.shape, 77, node.dtype.numpy)
     scope: dict[str, Any] = {"np": np, "buffer": buffer}
     scope.update({helper.__name__: helper for helper in emission.helpers})
-    for name, arg in zip(node.op.operands, node.args, strict=True):
-        scope[f"operand_{name}"] = operand_value(arg, known)
+    scope["operands"] = [operand_value(arg, known) for arg in node.args]
+    for name, value in zip(node.op.operands, scope["operands"], strict=False):
+        scope[f"operand_{name}"] = value
     exec(compile(statement, "<out>", "exec"), scope)
     return buffer
 
