@@ -46,24 +46,19 @@ def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
 
     Nodes in `stop` are listed, but not what they are made of.
     """
-    order: list[Node] = []
-    seen = set(stop)
-    ends = frozenset(seen)
-    seen.clear()
-    stack = list(reversed(roots))
+    order: dict[Node, None] = {}
+    ends = frozenset(stop)
+    stack: list[Node | None] = list(reversed(roots))
     while stack:
-        node = stack[-1]
-        if node in seen:
-            stack.pop()
-            continue
-        pending = [a for a in node.args if a not in seen] if node not in ends else []
-        if pending:
-            stack.extend(reversed(pending))
-        else:
-            seen.add(node)
-            order.append(node)
-            stack.pop()
-    return order
+        node = stack.pop()
+        if node is None:  # all operands of the one below are done
+            order[stack.pop()] = None  # type: ignore[index]
+        elif node not in order:
+            if node.args and node not in ends:
+                stack += (node, None, *node.args[::-1])
+            else:
+                order[node] = None
+    return list(order)
 
 
 def differentiable_path(
@@ -77,7 +72,7 @@ def differentiable_path(
     order = topological(outputs, stop)
     ahead = set(wrt)  # what depends on wrt
     for node in order:
-        passes_on = node.op.differentiable and node.types[0].dtype.kind == FLOAT
+        passes_on = node.op.differentiable and node.dtype.kind == FLOAT
         if passes_on and not ahead.isdisjoint(node.args):
             ahead.add(node)
     return [node for node in order if node in ahead]
@@ -85,10 +80,10 @@ def differentiable_path(
 
 def influences(outputs: Sequence[Node]) -> set[Node]:
     """The nodes that a derivative of the outputs can be taken by: those that reach one of them."""
-    reached = {node for node in outputs if node.types[0].dtype.kind == FLOAT}
+    reached = {node for node in outputs if node.dtype.kind == FLOAT}
     for node in reversed(topological(outputs)):
         if node in reached and node.op.differentiable:
-            reached.update(arg for arg in node.args if arg.types[0].dtype.kind == FLOAT)
+            reached.update(arg for arg in node.args if arg.dtype.kind == FLOAT)
     return reached
 
 

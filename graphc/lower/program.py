@@ -83,8 +83,8 @@ def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
     """The sizes that statements mention."""
     found: list[dims.Extent] = []
     for node in steps:
-        if node.op.emission.numpy:
-            found += map(dims.named, node.op.emission.template(node).sizes())
+        if node.op.emission.numpy and (names := node.op.emission.template(node).sizes):
+            found += map(dims.named, names)
     return found
 
 
