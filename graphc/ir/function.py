@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import is_
 
 from graphc.ir import dims
 from graphc.ir.graph import ARGUMENT, Graph
@@ -11,7 +13,7 @@ from graphc.ir.node import Node
 from graphc.ir.types import FLOAT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """Named results computed from arguments.
 
@@ -29,14 +31,22 @@ class Function:
         """The nodes of the results."""
         return tuple(node for _, node in self.outputs)
 
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """All nodes that the results need, operands before users."""
+        return topological(self.roots)
+
     @property
     def arguments(self) -> tuple[Node, ...]:
         """The arguments that are needed, in declaration order."""
-        needed = {node for node in topological(self.roots) if node.op is ARGUMENT}
+        needed = {node for node in self.nodes if node.op is ARGUMENT}
         return tuple(node for node in self.declared if node in needed)
 
     def with_roots(self, roots: Iterable[Node]) -> Function:
-        """The same names for other nodes."""
+        """The same names for other nodes; the function itself if they are the same."""
+        roots = tuple(roots)
+        if all(map(is_, roots, self.roots)):
+            return self
         names = (name for name, _ in self.outputs)
         return replace(self, outputs=tuple(zip(names, roots, strict=True)))
 

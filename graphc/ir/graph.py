@@ -101,22 +101,21 @@ class Graph:
 
     def intern(self, op: Op, args: tuple[Node, ...], params: Any = ()) -> Node:
         """The one node of this op on these operands; inferred and entered if it is new."""
-        ids = tuple([arg.id for arg in args])
-        if op.commutative and ids[0] > ids[1]:
-            ids = ids[::-1]
         for arg in args:
             if arg.graph is not self:
                 raise self._mixed(op, args)
+        ids = tuple([arg.id for arg in args])
+        if op.commutative and ids[0] > ids[1]:
+            ids = ids[::-1]
         key = (op, ids, params)
         node = self._table.get(key)
         if node is None:
-            guards: list[Guard] = []
-            type = self._infer(op, args, params, guards)
-            node = Node(self, op, args, params, type, len(self.nodes))
-            self._table[key] = node
+            guards: list[Guard | None] = []
+            type = self._infer(op, args, params, guards.append)
+            node = self._table[key] = Node(self, op, args, params, type, len(self.nodes))
             self.nodes.append(node)
-            if guards:
-                self.guards[node] = tuple(guards)
+            if kept := tuple([guard for guard in guards if guard is not None]):
+                self.guards[node] = kept
         if self.recording:
             self.record(node)
         return node
@@ -144,11 +143,9 @@ class Graph:
         """An argument of a function: an input, parameter, state, cotangent or hyperparameter."""
         return self.intern(ARGUMENT, (), ARGUMENT.record(kind, name, shape, dtype))
 
-    def _infer(self, op: Op, args: tuple[Node, ...], params: Any, guards: list[Guard]) -> Type:
-        def require(guard: Guard | None) -> None:
-            if guard is not None:
-                guards.append(guard)
-
+    def _infer(
+        self, op: Op, args: tuple[Node, ...], params: Any, require: Callable[[Guard | None], None]
+    ) -> Type:
         try:
             return op.infer(require, *[arg.type for arg in args], *params)
         except GraphcError as error:

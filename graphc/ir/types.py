@@ -124,9 +124,9 @@ def equal_sizes(left: Extent, right: Extent) -> Guard | None:
 
 def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, list[Guard]]:
     """The common shape after NumPy's broadcasting, and what has to be checked at run time."""
-    first = shapes[0]
-    if all(shape == first for shape in shapes[1:]):
-        return first, []
+    distinct = {shape for shape in shapes if shape}
+    if len(distinct) <= 1:
+        return next(iter(distinct), ()), []
     guards: list[Guard] = []
     result: list[Extent] = []
     rank = max(map(len, shapes))

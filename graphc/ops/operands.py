@@ -37,8 +37,8 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     nodes = [value for value in values if isinstance(value, Node)]
     if len(nodes) == len(values):
         dtype = nodes[0].dtype
-        if all(node.dtype is dtype for node in nodes) and (not floating or dtype.kind == FLOAT):
-            return tuple(nodes)
+        if len({node.dtype for node in nodes}) == 1 and (not floating or dtype.kind == FLOAT):
+            return values
     graph = nodes[0].graph if nodes else current_graph()
     raw = [value if isinstance(value, (Node, dims.Dim)) else as_array(value) for value in values]
     kinds = [_kind(value) for value in raw] + [FLOAT] * floating
