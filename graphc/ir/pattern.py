@@ -223,7 +223,10 @@ def match(pattern: Pattern, node: Node, bindings: Bindings, inner: list[Node]) -
     if node.op.name != pattern.op or len(node.args) != len(pattern.args):
         return False
     for part, arg in zip(pattern.args, node.args, strict=True):
-        if not match(part, arg, bindings, inner):
+        if isinstance(part, Wild):  # no call for what most operands of patterns are
+            if bindings.setdefault(part.name, arg) is not arg:
+                return False
+        elif not match(part, arg, bindings, inner):
             return False
     return True
 

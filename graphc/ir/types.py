@@ -41,6 +41,7 @@ DTYPES = {
         *("float16", "float32", "float64"),
     )
 }
+_OF_NUMPY = {dtype.numpy: dtype for dtype in DTYPES.values()}  # NumPy works a dtype's name out
 bool_, int64 = DTYPES["bool"], DTYPES["int64"]
 float32, float64 = DTYPES["float32"], DTYPES["float64"]
 
@@ -52,6 +53,8 @@ def as_dtype(dtype: object) -> DType:
     """
     if isinstance(dtype, DType):
         return dtype
+    if isinstance(dtype, np.dtype) and dtype in _OF_NUMPY:
+        return _OF_NUMPY[dtype]
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from graphc.errors import DeclarationError
 from graphc.ir import dims
@@ -60,7 +61,7 @@ def lower(
     """
     graph = (*results, *arguments)[0].graph
     steps = schedule(order or results, arguments)
-    uses = Counter(arg for node in steps for arg in node.args)
+    uses = Counter(chain.from_iterable([node.args for node in steps]))
     named = {*results, *kept}
     inline = frozenset(
         node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
@@ -120,4 +121,4 @@ def shown(name: str, arguments: Sequence[Node]) -> tuple[Node, int]:
 
 def is_literal(node: Node) -> bool:
     """Whether a value is written in place, however often it is used: a scalar constant or size."""
-    return not node.types[0].shape and (node.op is CONSTANT or node.op.name == "dimension")
+    return (node.op is CONSTANT or node.op.name == "dimension") and not node.shape

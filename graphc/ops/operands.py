@@ -24,6 +24,7 @@ from graphc.ir.types import (
     bool_,
     int64,
     normalize_axes,
+    normalize_axis,
     promote,
 )
 
@@ -135,7 +136,10 @@ def axis_of(op: str, axis: object, x: Node, added: int = 0) -> int:
 
     Raises ShapeError, naming op and operand, if there is none such.
     """
-    return axes_of(op, (axis,), x, added)[0]
+    try:
+        return normalize_axis(axis, x.ndim + added)
+    except ShapeError as error:
+        raise _of_operand(op, x, error) from None
 
 
 def axes_of(op: str, axis: object, x: Node, added: int = 0) -> tuple[int, ...]:
@@ -143,8 +147,12 @@ def axes_of(op: str, axis: object, x: Node, added: int = 0) -> tuple[int, ...]:
     try:
         return normalize_axes(axis, x.ndim + added)
     except ShapeError as error:
-        name = x.graph.describe(x, site=True)
-        raise ShapeError(f"{op}: {error.message}: {name}") from None
+        raise _of_operand(op, x, error) from None
+
+
+def _of_operand(op: str, x: Node, error: ShapeError) -> ShapeError:
+    name = x.graph.describe(x, site=True)
+    return ShapeError(f"{op}: {error.message}: {name}")
 
 
 def flag(op: str, name: str, value: object) -> bool:

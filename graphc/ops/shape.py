@@ -72,7 +72,8 @@ permute_dims: Op = linear(
 @function
 def matrix_transpose(x: Any) -> Node:
     """x with its last two axes swapped."""
-    return swapaxes(require_rank("matrix_transpose", operand(x), 2), -1, -2)
+    x = require_rank("matrix_transpose", operand(x), 2)
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 @function

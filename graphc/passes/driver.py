@@ -36,7 +36,7 @@ def normalize(
     nodes  what the roots need, operands first, where that is known already
     """
     nodes = topological(roots) if nodes is None else nodes
-    if not any(node.op.name in table.by_root for node in nodes):
+    if table.by_root.keys().isdisjoint([node.op.name for node in nodes]):
         return list(roots)
     uses = Counter(chain.from_iterable([node.args for node in nodes]))
     uses.update(roots)
