@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,13 @@ class Graph:
 
     # --- nodes ------------------------------------------------------------------------------
 
-    def intern(self, op: Op, args: tuple[Node, ...], params: Any = ()) -> Node:
-        """The one node of this op on these operands; inferred and entered if it is new."""
+    def intern(
+        self, op: Op, args: tuple[Node, ...], params: Any = (), like: Node | None = None
+    ) -> Node:
+        """The one node of this op on these operands; inferred and entered if it is new.
+
+        like  a node of this op on operands of the same types: what was inferred for it holds
+        """
         for arg in args:
             if arg.graph is not self:
                 raise self._mixed(op, args)
@@ -110,22 +116,21 @@ class Graph:
         key = (op, ids, params)
         node = self._table.get(key)
         if node is None:
-            guards: list[Guard | None] = []
-            type = self._infer(op, args, params, guards.append)
+            type, guards = self._infer(op, args, params) if like is None else _inferred(like)
             node = self._table[key] = Node(self, op, args, params, type, len(self.nodes))
             self.nodes.append(node)
-            if kept := tuple([guard for guard in guards if guard is not None]):
-                self.guards[node] = kept
+            if guards:
+                self.guards[node] = guards
         if self.recording:
             self.record(node)
         return node
 
     def rebuild(self, node: Node, args: tuple[Node, ...]) -> Node:
         """The node with other operands; the node itself if they are the same."""
-        for new, old in zip(args, node.args, strict=True):
-            if new is not old:
-                return self.intern(node.op, args, node.params)
-        return node
+        if all(map(is_, args, node.args)):
+            return node
+        same = all([new.type == old.type for new, old in zip(args, node.args, strict=True)])
+        return self.intern(node.op, args, node.params, node if same else None)
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant: the value is copied, and kept bit for bit in the given dtype."""
@@ -144,14 +149,16 @@ class Graph:
         return self.intern(ARGUMENT, (), ARGUMENT.record(kind, name, shape, dtype))
 
     def _infer(
-        self, op: Op, args: tuple[Node, ...], params: Any, require: Callable[[Guard | None], None]
-    ) -> Type:
+        self, op: Op, args: tuple[Node, ...], params: Any
+    ) -> tuple[Type, tuple[Guard, ...]]:
+        guards: list[Guard | None] = []
         try:
-            return op.infer(require, *[arg.type for arg in args], *params)
+            type = op.infer(guards.append, *[arg.type for arg in args], *params)
         except GraphcError as error:
             operands = ", ".join(self.describe(arg, site=True) for arg in args)
             message = f"{op.name}: {error.message}: {operands}"
-            raise type(error)(message, site=error.site, hint=error.hint) from None
+            raise error.__class__(message, site=error.site, hint=error.hint) from None
+        return type, tuple([guard for guard in guards if guard is not None])
 
     def _mixed(self, op: Op, args: tuple[Node, ...]) -> GraphcError:
         graphs = ", ".join(
@@ -332,6 +339,10 @@ ITEM = Op(
     call=_not_callable,
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
 )
+
+
+def _inferred(node: Node) -> tuple[Type, tuple[Guard, ...]]:
+    return node.type, node.graph.guards.get(node, ())
 
 
 def is_cotangent(node: Node) -> bool:
