@@ -96,6 +96,7 @@ class Graph:
     recording: bool = field(default=True, repr=False)
     _derived: list[tuple[dict[Node, Any], Node, Any]] = field(default_factory=list, repr=False)
     _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
+    _plain: dict[tuple[type, object, object], Node] = field(default_factory=dict, repr=False)
     _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
 
     # --- nodes ------------------------------------------------------------------------------
@@ -134,6 +135,11 @@ class Graph:
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant: the value is copied, and kept bit for bit in the given dtype."""
+        # Rules write the same few numbers again and again. Zeros of both signs would be one key.
+        plain = (type(value), value, dtype) if type(value) in (int, float) and value else None
+        if plain in self._plain:
+            node = self._plain[plain]
+            return self.intern(node.op, (), node.params)
         array = np.asarray(value)
         target = as_dtype(array.dtype if dtype is None else dtype)
         if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
@@ -142,7 +148,10 @@ class Graph:
             kept = array.astype(target.numpy)
         if array.dtype.kind in "iu" and target.kind == INT and not np.array_equal(kept, array):
             raise DTypeError(f"the constant {value!r} does not fit into {target}")
-        return self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
+        node = self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
+        if plain is not None:
+            self._plain[plain] = node
+        return node
 
     def argument(self, kind: str, name: str, shape: Shape, dtype: DType) -> Node:
         """An argument of a function: an input, parameter, state, cotangent or hyperparameter."""

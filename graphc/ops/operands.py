@@ -41,7 +41,7 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
         if len({node.dtype for node in nodes}) == 1 and (not floating or dtype.kind == FLOAT):
             return values
     graph = nodes[0].graph if nodes else current_graph()
-    raw = [value if isinstance(value, (Node, dims.Dim)) else as_array(value) for value in values]
+    raw = [value if isinstance(value, _LIFTED) else as_array(value) for value in values]
     kinds = [_kind(value) for value in raw] + [FLOAT] * floating
     declared = [node.dtype for node in nodes]
     if max(kinds) > max((d.kind for d in declared), default=BOOL):
@@ -67,9 +67,16 @@ def as_array(value: object) -> np.ndarray[Any, Any]:
     return array
 
 
+_LIFTED = (Node, dims.Dim, bool, int, float)  # what needs no array around it
+
+
 def _kind(value: Any) -> int:
-    if isinstance(value, dims.Dim):
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, (int, dims.Dim)):
         return INT
+    if isinstance(value, float):
+        return FLOAT
     return value.dtype.kind if isinstance(value, Node) else as_dtype(value.dtype).kind
 
 

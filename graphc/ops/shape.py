@@ -73,7 +73,7 @@ permute_dims: Op = linear(
 def matrix_transpose(x: Any) -> Node:
     """x with its last two axes swapped."""
     x = require_rank("matrix_transpose", operand(x), 2)
-    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return permute_dims.node((x,), (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 @function
@@ -83,7 +83,7 @@ def swapaxes(x: Any, first: int, second: int) -> Node:
     order = list(range(x.ndim))
     i, j = (axis_of("swapaxes", axis, x) for axis in (first, second))
     order[i], order[j] = order[j], order[i]
-    return permute_dims(x, tuple(order))
+    return permute_dims.node((x,), tuple(order))
 
 
 # --- the shape ---------------------------------------------------------------------------------
