@@ -106,6 +106,7 @@ class Guard(NamedTuple):
     reason: str
 
 
+@dims.remembered
 def shape_text(shape: Shape) -> str:
     """A shape as Python writes tuples."""
     inside = ", ".join(map(str, shape))
