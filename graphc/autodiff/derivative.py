@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from graphc.autodiff.pullback import pullback
 from graphc.autodiff.pushforward import pushforward
-from graphc.ir.function import Function, substitute, topological
+from graphc.ir.function import Function, substitute
 from graphc.ir.graph import ARGUMENT, ITEM
 from graphc.ir.node import Node
 from graphc.ops.derivatives import JVP_NODE, VJP_NODE

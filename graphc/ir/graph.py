@@ -130,7 +130,7 @@ class Graph:
         """The node with other operands; the node itself if they are the same."""
         if all(map(is_, args, node.args)):
             return node
-        same = all([new.type == old.type for new, old in zip(args, node.args, strict=True)])
+        same = all(new.type == old.type for new, old in zip(args, node.args, strict=True))
         return self.intern(node.op, args, node.params, node if same else None)
 
     def constant(self, value: object, dtype: object = None) -> Node:
@@ -157,9 +157,7 @@ class Graph:
         """An argument of a function: an input, parameter, state, cotangent or hyperparameter."""
         return self.intern(ARGUMENT, (), ARGUMENT.record(kind, name, shape, dtype))
 
-    def _infer(
-        self, op: Op, args: tuple[Node, ...], params: Any
-    ) -> tuple[Type, tuple[Guard, ...]]:
+    def _infer(self, op: Op, args: tuple[Node, ...], params: Any) -> tuple[Type, tuple[Guard, ...]]:
         guards: list[Guard | None] = []
         try:
             type = op.infer(guards.append, *[arg.type for arg in args], *params)

@@ -28,7 +28,7 @@ class Node:
     dtype  the element type
     """
 
-    # Every pass reads types, shape and dtype of every node, so they are kept and not made each time.
+    # Every pass reads types, shape and dtype of every node: they are kept, not made each time.
     __slots__ = ("args", "dtype", "graph", "id", "op", "params", "shape", "type", "types")
 
     shape: Shape

@@ -129,8 +129,7 @@ class Variant:
         if self.pattern is None:
             return self.rule.operands is None or self.rule.operands(operands)
         return len(operands) == len(self.heads) and all(
-            head is None or op.name == head
-            for op, head in zip(operands, self.heads, strict=True)
+            head is None or op.name == head for op, head in zip(operands, self.heads, strict=True)
         )
 
     def apply(self, node: Node, uses: Mapping[Node, int]) -> Node | None:
