@@ -130,7 +130,7 @@ class Graph:
         """The node with other operands; the node itself if they are the same."""
         if all(map(is_, args, node.args)):
             return node
-        same = all(new.type == old.type for new, old in zip(args, node.args, strict=True))
+        same = [arg.type for arg in args] == [arg.type for arg in node.args]
         return self.intern(node.op, args, node.params, node if same else None)
 
     def constant(self, value: object, dtype: object = None) -> Node:
