@@ -223,8 +223,8 @@ class Compilation:
                  was declared, since a rewrite may have removed a value with its condition
         """
         kept = (*results, *options.get("kept", ()))
-        guarded = topological([*kept, *guarded])
         steps = topological(kept)
+        guarded = topological([*kept, *guarded]) if self.graph.guards else ()
         read = [*sizes_in_code(steps), *sizes_in_guards(guarded)]
         names = [*options.get("kept_sizes", ()), *(n for size in read for n in dims.names(size))]
         arguments = self.arguments(set(steps), names)

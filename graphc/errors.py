@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 
 import numpy as np
@@ -24,14 +25,21 @@ class Site:
         return f"{self.file if relative.startswith('..') else relative}:{self.line}"
 
 
+# A line in these folders says nothing about the model.
 _INTERNAL = tuple(os.path.dirname(os.path.abspath(f)) + os.sep for f in (__file__, np.__file__))
 _COMMAND_LINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cli.py")
+
+
+@lru_cache(maxsize=1024)
+def is_internal(file: str) -> bool:
+    """Whether a file is graphc's or NumPy's."""
+    return file.startswith(_INTERNAL)
 
 
 def caller_frame() -> FrameType | None:
     """The innermost frame that is neither graphc's nor NumPy's; None below the command line."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_INTERNAL):
+    while frame is not None and is_internal(frame.f_code.co_filename):
         if frame.f_code.co_filename == _COMMAND_LINE:
             return None
         frame = frame.f_back

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,9 @@ from graphc.lower.interpreter import interpret
 from graphc.lower.module import LoweredModule, SelfTest
 from graphc.runtime import boundary
 
-MAX_ELEMENTS = 5_000_000  # above it, the self-test would take long and say nothing more
+# Above these, the numbers would take long to compute and say nothing more.
+MAX_ELEMENTS = 5_000_000
+MAX_STATEMENTS = 5_000
 OFFSETS = (0.0, 1.5)  # around zero; else positive, for roots and logarithms
 TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 
@@ -28,10 +31,14 @@ Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 def self_test(module: LoweredModule) -> SelfTest | None:
     """Loss and slopes at sample values of the declared arguments; None where nothing can be told.
 
+    Nothing is told of modules of many statements or elements either: interpreting them would take
+    longer than compiling them, and what is wrong with one shows in a smaller model as well.
     Labels run through 0 and 1, or are all 0 where a model knows one class only. Of a model that
     draws, the gradients that agree with differences.
     """
     if module.forward is None or module.backward is None:
+        return None
+    if len(module.forward.order) + len(module.backward.order) > MAX_STATEMENTS:
         return None
     declared = module.graph.declared()
     names = sorted({name for node in declared for name in dims.all_names(node.shape)})
@@ -45,9 +52,9 @@ def self_test(module: LoweredModule) -> SelfTest | None:
     )
     wanted = len(module.gradients) + bool(module.loss and not draws)
     nodes = {*module.forward.order, *module.backward.order, *phases}
-    shapes = [type.shape for node in nodes for type in node.types]
+    shapes = Counter(type.shape for node in nodes for type in node.types)
     try:
-        if sum(dims.evaluate(dims.product(s), sizes) for s in shapes) > MAX_ELEMENTS:
+        if sum(n * dims.evaluate(dims.product(s), sizes) for s, n in shapes.items()) > MAX_ELEMENTS:
             return None
         for offset in OFFSETS:
             test = labelled(SelfTest(phases, sizes, 2, offset), complete)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from graphc.autodiff.pullback import pullback
 from graphc.autodiff.pushforward import pushforward
-from graphc.ir.function import Function, substitute, topological
+from graphc.ir.function import Function, substitute
 from graphc.ir.graph import ARGUMENT, ITEM
 from graphc.ir.node import Node
 from graphc.ops.derivatives import JVP_NODE, VJP_NODE
@@ -22,7 +22,9 @@ def expand_derivatives(function: Function, kinks: str, prepare: Prepare) -> Func
     graph = function.graph
     done: dict[Node, Node] = {}
     results: dict[Node, list[Node]] = {}  # of the derivative nodes
-    for node in topological(function.roots):
+    if not any(node.op in (VJP_NODE, JVP_NODE) for node in function.nodes):
+        return function
+    for node in function.nodes:
         if node.op is ITEM and node.args[0] in results:
             done[node] = results[node.args[0]][node.params.index]
         else:

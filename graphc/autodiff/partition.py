@@ -27,8 +27,8 @@ def partition(
     outputs: Sequence[Node], gradients: Sequence[Node], cotangents: Sequence[Node]
 ) -> Partition:
     """Which forward values the gradients are computed from, beside the cotangents."""
-    order = topological([*outputs, *gradients])
-    forward = set(topological(outputs))
+    order = topological(outputs)
+    forward = set(order)
     backward: list[Node] = []
     seen: set[Node] = set()
     residuals: set[Node] = set()
@@ -49,6 +49,8 @@ def partition(
     read = [size for node in [*backward, *cotangents] for size in sizes_read(node)]
     needed = dims.all_names(tuple(read))
     shown = {dims.pure_name(size) for node in residuals for size in node.shape}
+    if not residuals <= forward:  # an argument that only backward reads
+        order = topological([*outputs, *gradients])
     kept = [node for node in order if node in residuals]
     hidden = [name for name in sorted(needed) if name not in shown]
     return Partition(tuple(kept), tuple(hidden))

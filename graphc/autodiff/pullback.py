@@ -100,6 +100,8 @@ def fitted(contribution: Node, node: Node) -> Node:
 
     What was repeated is summed over.
     """
+    if contribution.type == node.type:
+        return contribution
     extra = contribution.ndim - node.ndim
     stretched = tuple(
         extra + axis

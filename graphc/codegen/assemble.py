@@ -40,8 +40,8 @@ RESERVED = (
     *("load_constants", "CONSTANTS", "hashlib", "io", "path", "file", "arrays", "named", "parts"),
     *("checked", "shape_text", "sample_values", "sample_slope", "agrees", "checks", "vector"),
     *("count", "index"),  # methods of named tuples
-    *("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept"),
 )
+WORKSPACE_RESERVED = ("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept")
 
 
 def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
@@ -95,6 +95,7 @@ def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
 def reserved(module: LoweredModule) -> Iterable[str]:
     """Names that no value of the model may take."""
     yield from RESERVED
+    yield from WORKSPACE_RESERVED if module.options["style"] == "workspace" else ()
     yield from (helper.__name__ for helper in needed_helpers(module, True))
     if module.optimizer is not None:
         yield module.optimizer.kind

@@ -20,6 +20,8 @@ RIGHT_TO_LEFT = ("R", "AL", "AN")  # characters that would reorder the line that
 
 def quoted(text: str) -> str:
     """A string literal in double quotes, or single ones where that saves backslashes."""
+    if text.isascii() and text.isprintable() and not ('"' in text or "\\" in text):
+        return f'"{text}"'
     quote = "'" if text.count('"') > text.count("'") else '"'
     written = []
     for character in text:

@@ -41,7 +41,8 @@ class Printer:
         self.names = names
         self.inlined: dict[Node, Written] = {}
         self.lines: list[str] = []
-        self.named = set(program.arguments)
+        self.named: dict[Node, Written] = {}
+        self.arguments = set(program.arguments)
         self.items: dict[Node, dict[int, Node]] = {}  # the results that are used, of several
         for node in program.order:
             if node.op is ITEM:
@@ -57,21 +58,21 @@ class Printer:
             if node in self.program.inline and written.depth <= MAX_DEPTH and fits:
                 self.inlined[node] = written
             else:
-                self.assign(node)
+                self.assign(node, written)
         return self.lines
 
-    def assign(self, node: Node) -> None:
+    def assign(self, node: Node, written: Written) -> None:
         """Append the statement for a value, after naming as much of it as keeps the line short."""
         before = self.before(node)
-        text = self.expression(node).text
+        text = written.text
         while len(before) + len(text) + self.indent > LINE:
             operands = [arg for arg in node.args if arg in self.inlined]
             if not operands:
                 break
-            self.assign(max(operands, key=lambda arg: len(self.inlined[arg].text)))
+            longest = max(operands, key=lambda arg: len(self.inlined[arg].text))
+            self.assign(longest, self.inlined[longest])
             text = self.expression(node).text
         self.inlined.pop(node, None)
-        self.named.add(node)
         if len(before) + len(text) + self.indent > LINE:
             self.lines.append(before + spread(text, self.template(node).binding, self.indent))
             return
@@ -126,13 +127,16 @@ class Printer:
 
     def operand(self, user: Node, node: Node) -> Written:
         """An operand: a literal, an inlined expression or a name."""
-        if node in self.inlined and node not in self.named:
+        if node in self.named:
+            return self.named[node]
+        if node in self.inlined:
             if promotes_itself(node, user):
                 return self.operand(node, node.args[0])
             return self.inlined[node]
-        if is_literal(node) and node not in self.named:
+        if is_literal(node) and node not in self.arguments:
             return self.literal(user, node)
-        return Written(self.name(node), ATOM, 0)
+        written = self.named[node] = Written(self.name(node), ATOM, 0)
+        return written
 
     def literal(self, user: Node, node: Node) -> Written:
         """A scalar constant or size: bare beside an array of its dtype, else with its dtype.

@@ -177,10 +177,9 @@ class Graph(arena.Graph):
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant array; floats take the graph's dtype unless one is given."""
-        array = np.asarray(value)
-        if dtype is None and as_dtype(array.dtype).kind == FLOAT:
+        if dtype is None and as_dtype(np.asarray(value).dtype).kind == FLOAT:
             dtype = self.dtype
-        return super().constant(array, dtype)
+        return super().constant(value, dtype)
 
     def dim(self, name: str) -> dims.Dim:
         """A named size, to be used in shapes: `(2 * g.dim("n"), 3)`."""

@@ -80,7 +80,7 @@ class Report:
         for residual, found in readers.items():
             reached = list(users.get(residual, ()))
             for node in reached:
-                if node in printer.named:
+                if node not in printer.inlined:
                     found[node] = None
                 else:  # written inside what uses it
                     reached += users.get(node, ())

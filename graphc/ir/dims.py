@@ -7,9 +7,13 @@ polynomials are one object, so that comparing shapes is comparing identities.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from graphc.errors import ShapeError
+
+# A model has few sizes and does the same with them at every node; sizes live for ever anyway.
+remembered = lru_cache(maxsize=4096)
 
 
 class Floor:
@@ -138,7 +142,13 @@ def at_least(larger: Extent, smaller: Extent, *, sizes_from: int = 1) -> bool:
     Every name n is replaced by m + `sizes_from` with m >= 0; a polynomial with no negative
     coefficient is then never negative. Sufficient, not necessary.
     """
-    difference = larger - smaller
+    if isinstance(larger, int) and isinstance(smaller, int):
+        return larger >= smaller
+    return _never_negative(larger - smaller, sizes_from)
+
+
+@remembered
+def _never_negative(difference: Extent, sizes_from: int) -> bool:
     if isinstance(difference, int):
         return difference >= 0
     if has_floor(difference):
@@ -271,6 +281,7 @@ def _intern(terms: Terms) -> Extent:
     return dim
 
 
+@remembered
 def _combine(left: Extent, right: Extent, sign: int) -> Extent:
     total = _terms(left)
     for monomial, coefficient in _terms(right).items():
@@ -278,6 +289,7 @@ def _combine(left: Extent, right: Extent, sign: int) -> Extent:
     return _intern(total)
 
 
+@remembered
 def _product(left: Extent, right: Extent) -> Extent:
     total: Terms = {}
     for m1, c1 in _terms(left).items():

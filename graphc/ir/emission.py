@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -70,12 +69,14 @@ class Template:
     """A parsed template: its text cut at the placeholders, and how strongly all of it binds.
 
     `pieces` alternates text with slots; a slot is (kind, name, binding) where kind is `operand`,
-    `operands` or `size`, and `binding` the least strength that needs no parentheses there.
+    `operands` or `size`, and `binding` the least strength that needs no parentheses there. `sizes`
+    are the names of sizes that the text mentions.
     """
 
     text: str
     pieces: tuple[str | tuple[str, str, int], ...]
     binding: int
+    sizes: tuple[str, ...]
 
     def fill(
         self,
@@ -96,15 +97,11 @@ class Template:
                 written.append(size(piece[1]))
         return "".join(written)
 
-    def sizes(self) -> list[str]:
-        """The names of sizes that the text mentions."""
-        return [
-            piece[1] for piece in self.pieces if not isinstance(piece, str) and piece[0] == "size"
-        ]
-
-    def code(self) -> CodeType:
-        """Compiled source in which operand x is `operand_x` and size n is `size_n`."""
-        return _compile(self.text)
+    def function(
+        self, operands: tuple[str, ...], helpers: tuple[Callable[..., Any], ...] = ()
+    ) -> Callable[..., Any]:
+        """The text as a function of operands in order, of sizes by `size_n=`, and of `rng`."""
+        return _function(self.text, operands, self.sizes, helpers)
 
 
 _PLACEHOLDER = re.compile(r"\{(\*|:|)(\w+)\}")
@@ -120,8 +117,20 @@ def _spelled(text: str) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _compile(text: str) -> CodeType:
-    return compile(_spelled(text), "<emission>", "eval")
+def _function(
+    text: str,
+    operands: tuple[str, ...],
+    sizes: tuple[str, ...],
+    helpers: tuple[Callable[..., Any], ...],
+) -> Callable[..., Any]:
+    arguments = [
+        f"*operands_{name[1:]}" if name.startswith("*") else f"operand_{name}" for name in operands
+    ]
+    arguments += [f"size_{name}" for name in dict.fromkeys(sizes)] + ["rng=None"]
+    source = f"lambda {', '.join(arguments)}: {_spelled(text)}"
+    scope = {"np": np, **{helper.__name__: helper for helper in helpers}}
+    function: Callable[..., Any] = eval(source, scope)
+    return function
 
 
 @lru_cache(maxsize=65536)
@@ -137,7 +146,8 @@ def parse(text: str) -> Template:
         pieces += [text[end : match.start()], (kind, match[2], bindings[f"{kind}_{match[2]}"])]
         end = match.end()
     pieces.append(text[end:])
-    return Template(text, tuple(p for p in pieces if p), _strength(root))
+    sizes = (p[1] for p in pieces if not isinstance(p, str) and p[0] == "size")
+    return Template(text, tuple(p for p in pieces if p), _strength(root), tuple(sizes))
 
 
 @lru_cache(maxsize=65536)
@@ -204,22 +214,15 @@ def evaluate(
     to float64. Random ops draw from `rng`.
     """
     emission = node.op.emission
-    scope: dict[str, Any] = {
-        "np": np,
-        "rng": rng,
-        **{helper.__name__: helper for helper in emission.helpers},
-    }
-    for position, name in enumerate(node.op.operands):
-        if name.startswith("*"):
-            scope[f"operands_{name[1:]}"] = values[position:]
-        else:
-            scope[f"operand_{name}"] = values[position]
-    scope.update({f"size_{name}": size for name, size in sizes.items()})
-    result = eval(emission.template(node).code(), scope)
-    parts = result if isinstance(node.type, TupleType) else (result,)
-    for part, declared in zip(parts, node.types, strict=True):
-        if not widened and np.asarray(part).dtype != declared.dtype.numpy:
-            raise TypeError(f"{node.op.name}: declared {declared}, computed {part.dtype}")
+    template = emission.template(node)
+    read = {f"size_{name}": sizes[name] for name in template.sizes}
+    result = template.function(node.op.operands, emission.helpers)(*values, **read, rng=rng)
+    if not widened:
+        parts = result if isinstance(node.type, TupleType) else (result,)
+        for part, declared in zip(parts, node.types, strict=True):
+            computed = np.asarray(part).dtype
+            if computed != declared.dtype.numpy:
+                raise TypeError(f"{node.op.name}: declared {declared}, computed {computed}")
     return result
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import is_
 
 from graphc.ir import dims
 from graphc.ir.graph import ARGUMENT, Graph
@@ -11,7 +13,7 @@ from graphc.ir.node import Node
 from graphc.ir.types import FLOAT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """Named results computed from arguments.
 
@@ -29,14 +31,22 @@ class Function:
         """The nodes of the results."""
         return tuple(node for _, node in self.outputs)
 
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """All nodes that the results need, operands before users."""
+        return topological(self.roots)
+
     @property
     def arguments(self) -> tuple[Node, ...]:
         """The arguments that are needed, in declaration order."""
-        needed = {node for node in topological(self.roots) if node.op is ARGUMENT}
+        needed = {node for node in self.nodes if node.op is ARGUMENT}
         return tuple(node for node in self.declared if node in needed)
 
     def with_roots(self, roots: Iterable[Node]) -> Function:
-        """The same names for other nodes."""
+        """The same names for other nodes; the function itself if they are the same."""
+        roots = tuple(roots)
+        if all(map(is_, roots, self.roots)):
+            return self
         names = (name for name, _ in self.outputs)
         return replace(self, outputs=tuple(zip(names, roots, strict=True)))
 
@@ -46,24 +56,19 @@ def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
 
     Nodes in `stop` are listed, but not what they are made of.
     """
-    order: list[Node] = []
-    seen = set(stop)
-    ends = frozenset(seen)
-    seen.clear()
-    stack = list(reversed(roots))
+    order: dict[Node, None] = {}
+    ends = frozenset(stop)
+    stack: list[Node | None] = list(reversed(roots))
     while stack:
-        node = stack[-1]
-        if node in seen:
-            stack.pop()
-            continue
-        pending = [a for a in node.args if a not in seen] if node not in ends else []
-        if pending:
-            stack.extend(reversed(pending))
-        else:
-            seen.add(node)
-            order.append(node)
-            stack.pop()
-    return order
+        node = stack.pop()
+        if node is None:  # all operands of the one below are done
+            order[stack.pop()] = None  # type: ignore[index]
+        elif node not in order:
+            if node.args and node not in ends:
+                stack += (node, None, *node.args[::-1])
+            else:
+                order[node] = None
+    return list(order)
 
 
 def differentiable_path(
@@ -77,7 +82,7 @@ def differentiable_path(
     order = topological(outputs, stop)
     ahead = set(wrt)  # what depends on wrt
     for node in order:
-        passes_on = node.op.differentiable and node.types[0].dtype.kind == FLOAT
+        passes_on = node.op.differentiable and node.dtype.kind == FLOAT
         if passes_on and not ahead.isdisjoint(node.args):
             ahead.add(node)
     return [node for node in order if node in ahead]
@@ -85,10 +90,10 @@ def differentiable_path(
 
 def influences(outputs: Sequence[Node]) -> set[Node]:
     """The nodes that a derivative of the outputs can be taken by: those that reach one of them."""
-    reached = {node for node in outputs if node.types[0].dtype.kind == FLOAT}
+    reached = {node for node in outputs if node.dtype.kind == FLOAT}
     for node in reversed(topological(outputs)):
         if node in reached and node.op.differentiable:
-            reached.update(arg for arg in node.args if arg.types[0].dtype.kind == FLOAT)
+            reached.update(arg for arg in node.args if arg.dtype.kind == FLOAT)
     return reached
 
 

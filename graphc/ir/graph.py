@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -96,41 +97,50 @@ class Graph:
     recording: bool = field(default=True, repr=False)
     _derived: list[tuple[dict[Node, Any], Node, Any]] = field(default_factory=list, repr=False)
     _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
+    _plain: dict[tuple[type, object, object], Node] = field(default_factory=dict, repr=False)
     _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
 
     # --- nodes ------------------------------------------------------------------------------
 
-    def intern(self, op: Op, args: tuple[Node, ...], params: Any = ()) -> Node:
-        """The one node of this op on these operands; inferred and entered if it is new."""
-        ids = tuple([arg.id for arg in args])
-        if op.commutative and ids[0] > ids[1]:
-            ids = ids[::-1]
+    def intern(
+        self, op: Op, args: tuple[Node, ...], params: Any = (), like: Node | None = None
+    ) -> Node:
+        """The one node of this op on these operands; inferred and entered if it is new.
+
+        like  a node of this op on operands of the same types: what was inferred for it holds
+        """
         for arg in args:
             if arg.graph is not self:
                 raise self._mixed(op, args)
+        ids = tuple([arg.id for arg in args])
+        if op.commutative and ids[0] > ids[1]:
+            ids = ids[::-1]
         key = (op, ids, params)
         node = self._table.get(key)
         if node is None:
-            guards: list[Guard] = []
-            type = self._infer(op, args, params, guards)
-            node = Node(self, op, args, params, type, len(self.nodes))
-            self._table[key] = node
+            type, guards = self._infer(op, args, params) if like is None else _inferred(like)
+            node = self._table[key] = Node(self, op, args, params, type, len(self.nodes))
             self.nodes.append(node)
             if guards:
-                self.guards[node] = tuple(guards)
+                self.guards[node] = guards
         if self.recording:
             self.record(node)
         return node
 
     def rebuild(self, node: Node, args: tuple[Node, ...]) -> Node:
         """The node with other operands; the node itself if they are the same."""
-        for new, old in zip(args, node.args, strict=True):
-            if new is not old:
-                return self.intern(node.op, args, node.params)
-        return node
+        if all(map(is_, args, node.args)):
+            return node
+        same = [arg.type for arg in args] == [arg.type for arg in node.args]
+        return self.intern(node.op, args, node.params, node if same else None)
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant: the value is copied, and kept bit for bit in the given dtype."""
+        # Rules write the same few numbers again and again. Zeros of both signs would be one key.
+        plain = (type(value), value, dtype) if type(value) in (int, float) and value else None
+        if plain in self._plain:
+            node = self._plain[plain]
+            return self.intern(node.op, (), node.params)
         array = np.asarray(value)
         target = as_dtype(array.dtype if dtype is None else dtype)
         if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
@@ -139,23 +149,24 @@ class Graph:
             kept = array.astype(target.numpy)
         if array.dtype.kind in "iu" and target.kind == INT and not np.array_equal(kept, array):
             raise DTypeError(f"the constant {value!r} does not fit into {target}")
-        return self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
+        node = self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
+        if plain is not None:
+            self._plain[plain] = node
+        return node
 
     def argument(self, kind: str, name: str, shape: Shape, dtype: DType) -> Node:
         """An argument of a function: an input, parameter, state, cotangent or hyperparameter."""
         return self.intern(ARGUMENT, (), ARGUMENT.record(kind, name, shape, dtype))
 
-    def _infer(self, op: Op, args: tuple[Node, ...], params: Any, guards: list[Guard]) -> Type:
-        def require(guard: Guard | None) -> None:
-            if guard is not None:
-                guards.append(guard)
-
+    def _infer(self, op: Op, args: tuple[Node, ...], params: Any) -> tuple[Type, tuple[Guard, ...]]:
+        guards: list[Guard | None] = []
         try:
-            return op.infer(require, *[arg.type for arg in args], *params)
+            type = op.infer(guards.append, *[arg.type for arg in args], *params)
         except GraphcError as error:
             operands = ", ".join(self.describe(arg, site=True) for arg in args)
             message = f"{op.name}: {error.message}: {operands}"
-            raise type(error)(message, site=error.site, hint=error.hint) from None
+            raise error.__class__(message, site=error.site, hint=error.hint) from None
+        return type, tuple([guard for guard in guards if guard is not None])
 
     def _mixed(self, op: Op, args: tuple[Node, ...]) -> GraphcError:
         graphs = ", ".join(
@@ -336,6 +347,10 @@ ITEM = Op(
     call=_not_callable,
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
 )
+
+
+def _inferred(node: Node) -> tuple[Type, tuple[Guard, ...]]:
+    return node.type, node.graph.guards.get(node, ())
 
 
 def is_cotangent(node: Node) -> bool:

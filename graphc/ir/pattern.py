@@ -10,8 +10,8 @@ needs no backtracking.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,6 +99,7 @@ class Rule:
 
     name         how reports call it
     pattern      the left side; or a test of ops, whose every node is offered to `replacement`
+    operands     beside a test of ops a second one, of the ops of the operands
     replacement  a pattern; or (node, **bindings) -> Node, or None where the rule does not hold
     preserves    EXACT, STABILIZE or REASSOCIATE
     when         a further condition on the bindings
@@ -112,6 +113,7 @@ class Rule:
     preserves: str
     when: Callable[..., bool] | None = None
     once: bool = False
+    operands: Callable[[Sequence[Op]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +124,24 @@ class Variant:
     pattern: Apply | None
     heads: tuple[str | None, ...]
 
+    def admits(self, operands: Sequence[Op]) -> bool:
+        """Whether a node on operands of these ops might match."""
+        if self.pattern is None:
+            return self.rule.operands is None or self.rule.operands(operands)
+        return len(operands) == len(self.heads) and all(
+            head is None or op.name == head for op, head in zip(operands, self.heads, strict=True)
+        )
+
     def apply(self, node: Node, uses: Mapping[Node, int]) -> Node | None:
         """The replacement of a node, or None if the rule does not apply to it."""
         bindings: Bindings = {}
         inner: list[Node] = []
-        if self.pattern is not None:
-            for arg, head in zip(node.args, self.heads, strict=True):
-                if head is not None and arg.op.name != head:
-                    return None
-            if not match(self.pattern, node, bindings, inner):
-                return None
-            if self.rule.once and any(
-                uses.get(n, 1) > 1 or n.graph.is_named(n) for n in inner if n is not node
-            ):
-                return None
+        if self.pattern is not None and not match(self.pattern, node, bindings, inner):
+            return None
+        if self.rule.once and any(
+            uses.get(n, 1) > 1 or n.graph.is_named(n) for n in inner if n is not node
+        ):
+            return None
         if self.rule.when is not None and not self.rule.when(**bindings):
             return None
         if isinstance(self.rule.replacement, Pattern):
@@ -143,11 +149,34 @@ class Variant:
         return self.rule.replacement(node, **bindings)
 
 
-Table: TypeAlias = Mapping[str, tuple[Variant, ...]]
+MAX_OPERANDS = 3  # of patterns; longer lists are seldom met twice
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All variants of all rules, by the op at the root and then by those of its operands.
+
+    For nearly all nodes that leaves none to be tried. What is found for a combination of ops is
+    `known` from then on.
+    """
+
+    by_root: Mapping[str, tuple[Variant, ...]]
+    known: dict[tuple[Op, ...], tuple[Variant, ...]] = field(default_factory=dict)
+
+    def candidates(self, node: Node) -> tuple[Variant, ...]:
+        """The variants that a node might match."""
+        key = (node.op, *[arg.op for arg in node.args])
+        found = self.known.get(key)
+        if found is None:
+            variants = self.by_root.get(node.op.name, ())
+            found = tuple(variant for variant in variants if variant.admits(key[1:]))
+            if len(node.args) <= MAX_OPERANDS:
+                self.known[key] = found
+        return found
 
 
 def compile_rules(rules: tuple[Rule, ...]) -> Table:
-    """All variants of all rules, by the op at the root."""
+    """The rules, ready to be looked up."""
     table: dict[str, list[Variant]] = {}
     for rule in rules:
         if not isinstance(rule.pattern, Pattern):
@@ -158,7 +187,7 @@ def compile_rules(rules: tuple[Rule, ...]) -> Table:
             assert isinstance(pattern, Apply)
             heads = tuple(_head(arg) for arg in pattern.args)
             table.setdefault(pattern.op, []).append(Variant(rule, pattern, heads))
-    return {op: tuple(variants) for op, variants in table.items()}
+    return Table({op: tuple(variants) for op, variants in table.items()})
 
 
 def orders(pattern: Pattern) -> Iterator[Pattern]:
@@ -190,14 +219,15 @@ def match(pattern: Pattern, node: Node, bindings: Bindings, inner: list[Node]) -
         )
     assert isinstance(pattern, Apply)
     inner.append(node)
-    return (
-        node.op.name == pattern.op
-        and len(node.args) == len(pattern.args)
-        and all(
-            match(part, arg, bindings, inner)
-            for part, arg in zip(pattern.args, node.args, strict=True)
-        )
-    )
+    if node.op.name != pattern.op or len(node.args) != len(pattern.args):
+        return False
+    for part, arg in zip(pattern.args, node.args, strict=True):
+        if isinstance(part, Wild):  # no call for what most operands of patterns are
+            if bindings.setdefault(part.name, arg) is not arg:
+                return False
+        elif not match(part, arg, bindings, inner):
+            return False
+    return True
 
 
 def scalar_value(node: Node) -> Any:

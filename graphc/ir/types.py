@@ -41,6 +41,7 @@ DTYPES = {
         *("float16", "float32", "float64"),
     )
 }
+_OF_NUMPY = {dtype.numpy: dtype for dtype in DTYPES.values()}  # NumPy works a dtype's name out
 bool_, int64 = DTYPES["bool"], DTYPES["int64"]
 float32, float64 = DTYPES["float32"], DTYPES["float64"]
 
@@ -52,6 +53,8 @@ def as_dtype(dtype: object) -> DType:
     """
     if isinstance(dtype, DType):
         return dtype
+    if isinstance(dtype, np.dtype) and dtype in _OF_NUMPY:
+        return _OF_NUMPY[dtype]
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:
@@ -103,6 +106,7 @@ class Guard(NamedTuple):
     reason: str
 
 
+@dims.remembered
 def shape_text(shape: Shape) -> str:
     """A shape as Python writes tuples."""
     inside = ", ".join(map(str, shape))
@@ -124,9 +128,9 @@ def equal_sizes(left: Extent, right: Extent) -> Guard | None:
 
 def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, list[Guard]]:
     """The common shape after NumPy's broadcasting, and what has to be checked at run time."""
-    first = shapes[0]
-    if all(shape == first for shape in shapes[1:]):
-        return first, []
+    distinct = {shape for shape in shapes if shape}
+    if len(distinct) <= 1:
+        return next(iter(distinct), ()), []
     guards: list[Guard] = []
     result: list[Extent] = []
     rank = max(map(len, shapes))

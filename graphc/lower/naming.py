@@ -28,8 +28,11 @@ RESERVED = frozenset(_RESERVED.split())
 
 def identifier(text: str, fallback: str = "value") -> str:
     """An ASCII identifier like the text: no leading underscore, at most 40 characters."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    name = re.sub(r"\W+", "_", plain).strip("_")[:MAX_LENGTH].strip("_")
+    plain = text
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = plain if plain.isidentifier() else re.sub(r"\W+", "_", plain)
+    name = name.strip("_")[:MAX_LENGTH].strip("_")
     if not name:
         return fallback
     return name if not name[0].isdigit() else f"{fallback}_{name}"[:MAX_LENGTH]

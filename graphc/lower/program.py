@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from graphc.errors import DeclarationError
 from graphc.ir import dims
@@ -66,7 +66,7 @@ def lower(
     """
     graph = (*results, *arguments)[0].graph
     steps = schedule((*(order or results), *kept), arguments)
-    uses = Counter(arg for node in steps for arg in node.args)
+    uses = Counter(chain.from_iterable([node.args for node in steps]))
     named = {*results, *kept}
     inline = frozenset(
         node for node in steps if uses[node] == 1 and node not in named and is_anonymous(node)
@@ -101,8 +101,8 @@ def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
     """The sizes that statements mention."""
     found: list[dims.Extent] = []
     for node in steps:
-        if node.op.emission.numpy:
-            found += map(dims.named, node.op.emission.template(node).sizes())
+        if node.op.emission.numpy and (names := node.op.emission.template(node).sizes):
+            found += map(dims.named, names)
     return found
 
 
@@ -138,13 +138,14 @@ def shown(name: str, arguments: Sequence[Node]) -> tuple[Node, int]:
 
 def is_literal(node: Node) -> bool:
     """Whether a value is written in place, however often it is used: a scalar constant or size."""
-    return not node.types[0].shape and (node.op is CONSTANT or node.op.name == "dimension")
+    return (node.op is CONSTANT or node.op.name == "dimension") and not node.shape
 
 
 def promotes_itself(node: Node, user: Node) -> bool:
     """Whether a value is a mask made into numbers, where NumPy would do the same with the mask."""
-    numbers = [arg for arg in user.args if not is_bool_cast(arg)]
-    return is_bool_cast(node) and beside_array(user, node, numbers)
+    if not is_bool_cast(node):
+        return False
+    return beside_array(user, node, [arg for arg in user.args if not is_bool_cast(arg)])
 
 
 def is_bool_cast(node: Node) -> bool:

@@ -78,13 +78,15 @@ def elementwise(
     )
 
     def infer(require: Any, *types: TensorType) -> TensorType:
+        like = types[value_index]
+        if result == "number" and like.dtype is bool_:
+            raise DTypeError("expects numbers, not bools", hint="convert them with .astype")
+        if result != "bool" and types.count(like) == len(types):
+            return like
         shape, guards = broadcast([t.shape for t in types])
         for guard in guards:
             require(guard)
-        dtype = types[value_index].dtype
-        if result == "number" and dtype is bool_:
-            raise DTypeError("expects numbers, not bools", hint="convert them with .astype")
-        return TensorType(shape, bool_ if result == "bool" else dtype)
+        return TensorType(shape, bool_ if result == "bool" else like.dtype)
 
     def call(op: Op, *values: Any) -> Node:
         if len(values) != len(names):

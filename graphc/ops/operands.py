@@ -24,6 +24,7 @@ from graphc.ir.types import (
     bool_,
     int64,
     normalize_axes,
+    normalize_axis,
     promote,
 )
 
@@ -37,10 +38,10 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     nodes = [value for value in values if isinstance(value, Node)]
     if len(nodes) == len(values):
         dtype = nodes[0].dtype
-        if all(node.dtype is dtype for node in nodes) and (not floating or dtype.kind == FLOAT):
-            return tuple(nodes)
+        if len({node.dtype for node in nodes}) == 1 and (not floating or dtype.kind == FLOAT):
+            return values
     graph = nodes[0].graph if nodes else current_graph()
-    raw = [value if isinstance(value, (Node, dims.Dim)) else as_array(value) for value in values]
+    raw = [value if isinstance(value, _LIFTED) else as_array(value) for value in values]
     kinds = [_kind(value) for value in raw] + [FLOAT] * floating
     declared = [node.dtype for node in nodes]
     if max(kinds) > max((d.kind for d in declared), default=BOOL):
@@ -66,9 +67,16 @@ def as_array(value: object) -> np.ndarray[Any, Any]:
     return array
 
 
+_LIFTED = (Node, dims.Dim, bool, int, float)  # what needs no array around it
+
+
 def _kind(value: Any) -> int:
-    if isinstance(value, dims.Dim):
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, (int, dims.Dim)):
         return INT
+    if isinstance(value, float):
+        return FLOAT
     return value.dtype.kind if isinstance(value, Node) else as_dtype(value.dtype).kind
 
 
@@ -135,7 +143,10 @@ def axis_of(op: str, axis: object, x: Node, added: int = 0) -> int:
 
     Raises ShapeError, naming op and operand, if there is none such.
     """
-    return axes_of(op, (axis,), x, added)[0]
+    try:
+        return normalize_axis(axis, x.ndim + added)
+    except ShapeError as error:
+        raise _of_operand(op, x, error) from None
 
 
 def axes_of(op: str, axis: object, x: Node, added: int = 0) -> tuple[int, ...]:
@@ -143,8 +154,12 @@ def axes_of(op: str, axis: object, x: Node, added: int = 0) -> tuple[int, ...]:
     try:
         return normalize_axes(axis, x.ndim + added)
     except ShapeError as error:
-        name = x.graph.describe(x, site=True)
-        raise ShapeError(f"{op}: {error.message}: {name}") from None
+        raise _of_operand(op, x, error) from None
+
+
+def _of_operand(op: str, x: Node, error: ShapeError) -> ShapeError:
+    name = x.graph.describe(x, site=True)
+    return ShapeError(f"{op}: {error.message}: {name}")
 
 
 def flag(op: str, name: str, value: object) -> bool:

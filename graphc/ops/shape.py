@@ -72,7 +72,8 @@ permute_dims: Op = linear(
 @function
 def matrix_transpose(x: Any) -> Node:
     """x with its last two axes swapped."""
-    return swapaxes(require_rank("matrix_transpose", operand(x), 2), -1, -2)
+    x = require_rank("matrix_transpose", operand(x), 2)
+    return permute_dims.node((x,), (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 @function
@@ -82,7 +83,7 @@ def swapaxes(x: Any, first: int, second: int) -> Node:
     order = list(range(x.ndim))
     i, j = (axis_of("swapaxes", axis, x) for axis in (first, second))
     order[i], order[j] = order[j], order[i]
-    return permute_dims(x, tuple(order))
+    return permute_dims.node((x,), tuple(order))
 
 
 # --- the shape ---------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from graphc.ir.function import Function, topological
 from graphc.ir.node import Node
@@ -24,16 +25,24 @@ class Report:
 
 def rewrite(function: Function, table: Table, report: Report) -> Function:
     """The function with every node in normal form; untouched nodes stay by identity."""
-    return function.with_roots(normalize(function.roots, table, report))
+    return function.with_roots(normalize(function.roots, table, report, function.nodes))
 
 
-def normalize(roots: Sequence[Node], table: Table, report: Report) -> list[Node]:
-    """The normal forms of the roots. Raises RecursionError if the rules run in a circle."""
-    uses = Counter(arg for node in topological(roots) for arg in node.args)
+def normalize(
+    roots: Sequence[Node], table: Table, report: Report, nodes: Sequence[Node] | None = None
+) -> list[Node]:
+    """The normal forms of the roots. Raises RecursionError if the rules run in a circle.
+
+    nodes  what the roots need, operands first, where that is known already
+    """
+    nodes = topological(roots) if nodes is None else nodes
+    if table.by_root.keys().isdisjoint([node.op.name for node in nodes]):
+        return list(roots)
+    uses = Counter(chain.from_iterable([node.args for node in nodes]))
     uses.update(roots)
     normal: dict[Node, Node] = {}
     rewritten: dict[Node, Node] = {}  # to something that has to be brought to normal form itself
-    goals = list(reversed(roots))
+    goals = list(reversed(nodes))
     while goals:
         node = goals[-1]
         if node in normal:
@@ -46,6 +55,7 @@ def normalize(roots: Sequence[Node], table: Table, report: Report) -> list[Node]
             goals.extend(reversed(pending))
         elif (next_form := step(node, normal, table, uses, report)) is None:
             normal[node] = node
+            goals.pop()
         else:
             if next_form in rewritten and next_form not in normal:
                 raise RecursionError(f"the rules run in a circle at {node!r}")
@@ -63,7 +73,7 @@ def step(
     rebuilt = node.graph.rebuild(node, tuple([normal[arg] for arg in node.args]))
     if rebuilt is not node:
         return rebuilt
-    for variant in table.get(node.op.name, ()):
+    for variant in table.candidates(node):
         replacement = variant.apply(node, uses)
         if replacement is not None and replacement is not node:
             if replacement.type != node.type:

@@ -119,10 +119,11 @@ def narrow_again(node: Node, x: Node) -> Node | None:
 SHAPES = (
     Rule("f(broadcast(x), y) = f(x, y)",
          lambda op: op.family == "elementwise" and len(op.operands) > 1,
-         absorb_broadcast, EXACT),
+         absorb_broadcast, EXACT,
+         operands=lambda ops: broadcast_to in ops or expand_dims in ops),
     Rule("view(broadcast(scalar)) = broadcast(scalar)",
          lambda op: op.emission.view and len(op.operands) == 1 and op is not ITEM,
-         view_of_scalar, EXACT),
+         view_of_scalar, EXACT, operands=lambda ops: broadcast_to in ops),
     Rule("x * broadcast(1) = broadcast(x)", x * call("broadcast_to", s), times_ones, EXACT),
     Rule("permute(permute(x)) = permute(x)",
          call("permute_dims", call("permute_dims", x)), compose_permutations, EXACT),
@@ -153,9 +154,7 @@ SHAPES = (
 
 def fold(node: Node) -> Node | None:
     """An op on constants is a constant: what its emission computes now, it computes at run time."""
-    if not node.args or any(arg.op is not CONSTANT for arg in node.args):
-        return None
-    if not isinstance(node.type, TensorType) or not node.op.emission.numpy:
+    if not node.args or not isinstance(node.type, TensorType) or not node.op.emission.numpy:
         return None
     if node.op.emission.view:
         return None  # costs nothing, and reads better than its numbers
@@ -172,7 +171,8 @@ def fold(node: Node) -> Node | None:
     return node.graph.constant(value, node.dtype)
 
 
-FOLD = Rule("f(constants) = constant", lambda op: bool(op.operands), fold, EXACT)
+FOLD = Rule("f(constants) = constant", lambda op: bool(op.operands), fold, EXACT,
+            operands=lambda ops: all(op is CONSTANT for op in ops))  # fmt: skip
 
 
 def negated_reduction(node: Node, x: Node) -> Node | None:

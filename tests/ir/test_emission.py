@@ -147,8 +147,17 @@ def test_templates_are_cut_at_their_placeholders(text: str, pieces: list[Any]) -
 
 
 def test_templates_run_as_they_are() -> None:
-    scope = {"operand_x": 3, "operands_xs": [1, 2], "size_n": 5}
-    assert eval(parse("max([{x}, {*xs}]) * {:n}").code(), scope) == 15
+    function = parse("max([{x}, {*xs}]) * {:n}").function(("x", "*xs"))
+    assert function(3, 1, 2, size_n=5) == 15
+
+
+def test_templates_see_their_helpers_and_nothing_else() -> None:
+    def helper(value: int) -> int:
+        return value + 1
+
+    assert parse("helper({x})").function(("x",), (helper,))(1) == 2
+    with pytest.raises(NameError, match="helper"):
+        parse("helper({x})").function(("x",))(1)
 
 
 def test_sizes_are_spelled_as_placeholders() -> None:
