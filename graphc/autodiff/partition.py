@@ -46,7 +46,7 @@ def partition(
             continue
         backward.append(node)
         stack.extend(node.args)
-    read = [size for node in [*backward, *cotangents] for size in sizes_read(node)]
+    read = {size for node in [*backward, *cotangents] for size in sizes_read(node)}
     needed = dims.all_names(tuple(read))
     shown = {dims.pure_name(size) for node in residuals for size in node.shape}
     if not residuals <= forward:  # an argument that only backward reads

@@ -6,6 +6,7 @@ import dis
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -216,9 +217,7 @@ class Graph(arena.Graph):
         """Note the user's line for a node."""
         frame = caller_frame()
         if frame is not None:
-            code, place = frame.f_code, frame.f_lasti
-            sites = self.sites.setdefault(node, [])
-            sites.append(lambda: Site(code.co_filename, line_of(code, place)))
+            self.sites.setdefault(node, []).append(partial(site_of, frame.f_code, frame.f_lasti))
 
     def assigned(self, node: Node) -> None:
         """Label a node with the variable that the user's call is assigned to."""
@@ -258,6 +257,11 @@ def target_of(code: CodeType, place: int) -> str | None:
             found.update(dict.fromkeys(range(step.offset, following.offset, 2), target))
         _targets[code] = found
     return _targets[code].get(place)
+
+
+def site_of(code: CodeType, place: int) -> Site:
+    """File and line of an instruction."""
+    return Site(code.co_filename, line_of(code, place))
 
 
 def line_of(code: CodeType, place: int) -> int:

@@ -47,7 +47,12 @@ class Emission:
 
     def template(self, node: Node) -> Template:
         """The parsed NumPy form for one node."""
-        return parse(self.numpy if isinstance(self.numpy, str) else self.numpy(node))
+        if isinstance(self.numpy, str):
+            return parse(self.numpy)
+        known = node.graph.templates  # lowering asks several times, printing as often
+        if node not in known:
+            known[node] = parse(self.numpy(node))
+        return known[node]
 
 
 # Binding strength of Python's expressions, weakest first.

@@ -19,7 +19,7 @@ import numpy as np
 
 from graphc.errors import DeclarationError, DTypeError, GraphcError, Site, UnsupportedError
 from graphc.ir.dims import Shape
-from graphc.ir.emission import Emission
+from graphc.ir.emission import Emission, Template
 from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ir.types import INT, DType, Guard, TensorType, Type, as_dtype, float32
@@ -94,6 +94,7 @@ class Graph:
     counterparts: dict[Node, tuple[str, Node]] = field(default_factory=dict, repr=False)
     sites: dict[Node, list[Callable[[], Site]]] = field(default_factory=dict, repr=False)
     guards: dict[Node, tuple[Guard, ...]] = field(default_factory=dict, repr=False)
+    templates: dict[Node, Template] = field(default_factory=dict, repr=False)
     recording: bool = field(default=True, repr=False)
     _derived: list[tuple[dict[Node, Any], Node, Any]] = field(default_factory=list, repr=False)
     _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
@@ -223,9 +224,7 @@ class Graph:
     def is_named(self, node: Node) -> bool:
         """Whether the user has a name for a value, or for what it is the cotangent of."""
         role, primal = self.counterparts.get(node, ("", node))
-        return self.label_of(node) is not None or (
-            role != "pre" and self.label_of(primal) is not None
-        )
+        return self._has_label(node) or (role != "pre" and self._has_label(primal))
 
     def hint(self, node: Node, name: str) -> Node:
         """Suggest a variable for a node that the user has no name for."""
@@ -240,6 +239,9 @@ class Graph:
             return name
         label = self.labels.get(node)
         return label.text if label else None
+
+    def _has_label(self, node: Node) -> bool:
+        return node.op is ARGUMENT or node in self.labels
 
     def inherit(self, old: Node, new: Node) -> None:
         """After a rewrite, what was known about the old node holds for the new one."""

@@ -118,15 +118,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One order of the operands of a rule's pattern, with the ops it needs at first glance."""
+    """One order of the operands of a rule's pattern: the ops it needs at first glance, and all."""
 
     rule: Rule
-    pattern: Apply | None
-    heads: tuple[str | None, ...]
+    heads: tuple[str | None, ...] = ()
+    matches: Callable[[Node], tuple[Bindings, list[Node]] | None] | None = None
 
     def admits(self, operands: Sequence[Op]) -> bool:
         """Whether a node on operands of these ops might match."""
-        if self.pattern is None:
+        if self.matches is None:
             return self.rule.operands is None or self.rule.operands(operands)
         return len(operands) == len(self.heads) and all(
             head is None or op.name == head for op, head in zip(operands, self.heads, strict=True)
@@ -134,13 +134,11 @@ class Variant:
 
     def apply(self, node: Node, uses: Mapping[Node, int]) -> Node | None:
         """The replacement of a node, or None if the rule does not apply to it."""
-        bindings: Bindings = {}
-        inner: list[Node] = []
-        if self.pattern is not None and not match(self.pattern, node, bindings, inner):
+        found = ({}, []) if self.matches is None else self.matches(node)
+        if found is None:
             return None
-        if self.rule.once and any(
-            uses.get(n, 1) > 1 or n.graph.is_named(n) for n in inner if n is not node
-        ):
+        bindings, inner = found
+        if self.rule.once and any(uses.get(n, 1) > 1 or n.graph.is_named(n) for n in inner):
             return None
         if self.rule.when is not None and not self.rule.when(**bindings):
             return None
@@ -181,12 +179,12 @@ def compile_rules(rules: tuple[Rule, ...]) -> Table:
     for rule in rules:
         if not isinstance(rule.pattern, Pattern):
             for op in filter(rule.pattern, OPS.values()):
-                table.setdefault(op.name, []).append(Variant(rule, None, ()))
+                table.setdefault(op.name, []).append(Variant(rule))
             continue
         for pattern in orders(rule.pattern):
             assert isinstance(pattern, Apply)
             heads = tuple(_head(arg) for arg in pattern.args)
-            table.setdefault(pattern.op, []).append(Variant(rule, pattern, heads))
+            table.setdefault(pattern.op, []).append(Variant(rule, heads, matcher(pattern)))
     return Table({op: tuple(variants) for op, variants in table.items()})
 
 
@@ -209,25 +207,43 @@ def _head(pattern: Pattern) -> str | None:
     return "constant" if isinstance(pattern, Literal) else None
 
 
-def match(pattern: Pattern, node: Node, bindings: Bindings, inner: list[Node]) -> bool:
-    """Whether a node has the form of a pattern; collects bindings and the operations matched."""
-    if isinstance(pattern, Wild):
-        return bindings.setdefault(pattern.name, node) is node
-    if isinstance(pattern, Literal):
-        return scalar_value(node) == pattern.value and (
-            pattern.value != 0 or np.signbit(scalar_value(node)) == np.signbit(pattern.value)
-        )
-    assert isinstance(pattern, Apply)
-    inner.append(node)
-    if node.op.name != pattern.op or len(node.args) != len(pattern.args):
-        return False
-    for part, arg in zip(pattern.args, node.args, strict=True):
-        if isinstance(part, Wild):  # no call for what most operands of patterns are
-            if bindings.setdefault(part.name, arg) is not arg:
-                return False
-        elif not match(part, arg, bindings, inner):
-            return False
-    return True
+def matcher(pattern: Apply) -> Callable[[Node], tuple[Bindings, list[Node]] | None]:
+    """The test of one pattern on a node: its bindings and the inner operations matched, or None.
+
+    Written as Python, since sweeps ask at nearly every node: `x * (y * s)` becomes
+    `node.args[1].op is op_multiply`, and x is `node.args[0]`.
+    """
+    scope: dict[str, Any] = {"has_value": has_value}
+    tests, inner = ["True"], []
+    bound: dict[str, str] = {}
+
+    def visit(part: Pattern, place: str) -> None:
+        if isinstance(part, Wild):
+            if bound.setdefault(part.name, place) != place:
+                tests.append(f"{place} is {bound[part.name]}")
+        elif isinstance(part, Literal):
+            tests.append(f"has_value({place}, {part.value!r})")
+        elif isinstance(part, Apply):
+            if place != "node":  # else the table has looked already
+                scope[f"op_{part.op}"] = OPS[part.op]
+                inner.append(place)
+                tests.append(f"{place}.op is op_{part.op}")
+                tests.append(f"len({place}.args) == {len(part.args)}")
+            for index, arg in enumerate(part.args):
+                visit(arg, f"{place}.args[{index}]")
+
+    visit(pattern, "node")
+    found = ", ".join(f"{name!r}: {place}" for name, place in bound.items())
+    source = f"({{{found}}}, [{', '.join(inner)}]) if {' and '.join(tests)} else None"
+    test: Callable[[Node], tuple[Bindings, list[Node]] | None]
+    test = eval(f"lambda node: {source}", scope)
+    return test
+
+
+def has_value(node: Node, value: float) -> bool:
+    """Whether a node is a scalar constant of exactly this value (0.0 is not -0.0)."""
+    own = scalar_value(node)
+    return own == value and (value != 0 or bool(np.signbit(own) == np.signbit(value)))
 
 
 def scalar_value(node: Node) -> Any:

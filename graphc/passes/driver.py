@@ -53,26 +53,31 @@ def normalize(
             normal[node] = normal[rewritten[node]]
         elif pending := [arg for arg in node.args if arg not in normal]:
             goals.extend(reversed(pending))
-        elif (next_form := step(node, normal, table, uses, report)) is None:
-            normal[node] = node
-            goals.pop()
         else:
-            if next_form in rewritten and next_form not in normal:
-                raise RecursionError(f"the rules run in a circle at {node!r}")
-            node.graph.inherit(node, next_form)
-            uses[next_form] = max(uses[next_form], uses[node])
-            rewritten[node] = next_form
-            goals.append(next_form)
+            form = node.graph.rebuild(node, tuple([normal[arg] for arg in node.args]))
+            if form is not node:
+                succeed(node, form, uses)
+            if form in normal or form in rewritten:
+                rewritten[node] = form
+                goals.append(form)
+            elif (replacement := replaced(form, table, uses, report)) is None:
+                normal[node] = normal[form] = form
+                goals.pop()
+            else:
+                succeed(form, replacement, uses)
+                rewritten[node] = rewritten[form] = replacement
+                goals.append(replacement)
     return [normal[root] for root in roots]
 
 
-def step(
-    node: Node, normal: dict[Node, Node], table: Table, uses: Counter[Node], report: Report
-) -> Node | None:
-    """The node after one step towards normal form, or None if it is there."""
-    rebuilt = node.graph.rebuild(node, tuple([normal[arg] for arg in node.args]))
-    if rebuilt is not node:
-        return rebuilt
+def succeed(old: Node, new: Node, uses: Counter[Node]) -> None:
+    """A node takes the place of another."""
+    old.graph.inherit(old, new)
+    uses[new] = max(uses[new], uses[old])
+
+
+def replaced(node: Node, table: Table, uses: Counter[Node], report: Report) -> Node | None:
+    """What the first rule that fires makes of a node on normal operands, or None."""
     for variant in table.candidates(node):
         replacement = variant.apply(node, uses)
         if replacement is not None and replacement is not node:
