@@ -11,6 +11,7 @@ import numpy as np
 from graphc.ir import dims
 from graphc.ir.graph import is_cotangent
 from graphc.ir.node import Node
+from graphc.ir.types import FLOAT
 from graphc.lower.interpreter import interpret
 from graphc.lower.module import LoweredModule, SelfTest
 from graphc.runtime import boundary
@@ -23,10 +24,11 @@ TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 
 
-def self_test(module: LoweredModule) -> SelfTest | None:
+def self_test(module: LoweredModule, *, plain: bool = False) -> SelfTest | None:
     """Loss and slopes at sample values of the declared arguments; None where nothing can be told.
 
-    Labels run through 0 and 1, or are all 0 where a model knows one class only.
+    Labels run through 0 and 1, or are all 0 where a model knows one class only. With `plain`, for
+    Python's numbers: floats have 64 bits, and nothing on the way may be undefined or overflow.
     """
     if module.forward is None or module.backward is None:
         return None
@@ -42,7 +44,12 @@ def self_test(module: LoweredModule) -> SelfTest | None:
         if sum(dims.evaluate(dims.product(s), sizes) for s in shapes) > MAX_ELEMENTS:
             return None
         for offset in OFFSETS:
-            test, values = labelled(module, SelfTest(phases, sizes, 2, offset, ()), bars, tolerance)
+            start = SelfTest(phases, sizes, 2, offset, ())
+            try:
+                with np.errstate(all="raise" if plain else "ignore", under="ignore"):
+                    test, values = labelled(module, start, bars, tolerance, plain)
+            except FloatingPointError:
+                continue
             if len(values) == len(module.gradients) + bool(module.loss) or offset == OFFSETS[-1]:
                 return replace(test, values=values) if values else None
     except (ValueError, ArithmeticError, IndexError):
@@ -51,25 +58,26 @@ def self_test(module: LoweredModule) -> SelfTest | None:
 
 
 def labelled(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float
+    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float, plain: bool
 ) -> tuple[SelfTest, tuple[tuple[str | None, float, float], ...]]:
     """What is measured with labels 0 and 1, or with 0 alone where a model knows one class."""
     try:
-        return test, measure(module, test, bars, tolerance)
+        return test, measure(module, test, bars, tolerance, plain)
     except IndexError:
         test = replace(test, labels=1)
-        return test, measure(module, test, bars, tolerance)
+        return test, measure(module, test, bars, tolerance, plain)
 
 
 def measure(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float
+    module: LoweredModule, test: SelfTest, bars: Sequence[Node], tolerance: float, plain: bool
 ) -> tuple[tuple[str | None, float, float], ...]:
     """The loss, and the slope of each gradient, at the sample values, with absolute tolerances.
 
     Computed in float64, so that the digits are the same on every machine; what is not finite, or
     the module's own dtype cannot reproduce, is left out.
     """
-    exact, own = (measured(module, test, bars, widened=widened) for widened in (True, False))
+    exact = measured(module, test, bars, widened=True, plain=plain)
+    own = exact if plain else measured(module, test, bars, widened=False)
     rows = []
     for (name, value, scale), (_, reproduced, _) in zip(exact, own, strict=True):
         allowed = float(f"{tolerance * scale:.0e}")
@@ -80,25 +88,33 @@ def measure(
 
 
 def measured(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool
+    module: LoweredModule,
+    test: SelfTest,
+    bars: Sequence[Node],
+    *,
+    widened: bool,
+    plain: bool = False,
 ) -> Measured:
-    """What the interpreter makes of the sample values, in float64 if `widened`."""
+    """What the interpreter makes of the sample values, in float64 if `widened`.
+
+    The values are those of the declared dtype, or for Python's numbers (`plain`) of float64.
+    """
     assert module.forward is not None
     assert module.backward is not None
     values: dict[Node, Any] = {}
     for node, phase in test.phases.items():
         shape = [dims.evaluate(size, test.sizes) for size in node.shape]
+        dtype = np.dtype(np.float64) if plain and node.dtype.kind == FLOAT else node.dtype.numpy
         sample = boundary.sample_values(
-            node.dtype.numpy, phase, *shape, labels=test.labels, offset=test.offset
+            dtype, phase, *shape, labels=test.labels, offset=test.offset
         )
         values[node] = sample.astype(np.float64) if widened and sample.dtype.kind == "f" else sample
     if module.loss:
         values[bars[0]] = np.ones_like(values[bars[0]])
-    with np.errstate(all="ignore"):
-        known = interpret(module.forward, values, widened=widened)
-        known |= {bar: values[bar] for bar in bars}
-        sizes = {name: test.sizes[name] for name in module.sizes}
-        derived = interpret(module.backward, known, sizes, widened=widened)
+    known = interpret(module.forward, values, widened=widened)
+    known |= {bar: values[bar] for bar in bars}
+    sizes = {name: test.sizes[name] for name in module.sizes}
+    derived = interpret(module.backward, known, sizes, widened=widened)
     rows: Measured = []
     if module.loss:
         loss = float(known[module.forward.results[0]])

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from graphc.codegen.dialect import Dialect
 from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.printer import guard_lines, scalar_text, size_lines
+from graphc.codegen.printer import guard_lines, size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT, is_cotangent
@@ -28,6 +29,7 @@ class Context:
     """What the functions of one module share: identifiers, and constants found on the way."""
 
     module: LoweredModule
+    dialect: Dialect
     names: Names
     reserved: tuple[str, ...]
     optimizer_names: Names
@@ -59,28 +61,25 @@ def indented(text: str, indent: int = 4) -> list[str]:
     return (" " * indent + text).split("\n")
 
 
-def type_text(node: Node) -> str:
-    """Dtype and shape for docstrings: `float32 (batch, 64)`."""
-    return str(node.types[0])
-
-
 # --- arguments ---------------------------------------------------------------------------------
 
 
-def arguments_of(program: Program, names: Names, *, state: bool = False) -> list[Argument]:
+def arguments_of(program: Program, context: Context, *, state: bool = False) -> list[Argument]:
     """The arguments of a function: those groups that it reads, then its inputs."""
     kinds = {node.params.kind for node in program.arguments} | ({"state"} if state else set())
     found = [Argument(*GROUPS[kind]) for kind in GROUPS if kind in kinds]
     inputs = [node for node in program.arguments if node.params.kind == "input"]
-    return found + [Argument(names.of(node), "Array") for node in inputs]
+    names, dialect = context.names, context.dialect
+    return found + [Argument(names.of(node), dialect.annotation(node)) for node in inputs]
 
 
-def checks(program: Program, names: Names) -> list[str]:
+def checks(program: Program, context: Context) -> list[str]:
     """Statements that check each argument, and read the named sizes off it.
 
     A named size is bound where it first stands alone, and compared afterwards. Arguments with sizes
     that are computed from names come last, and are checked again if they bind such a name.
     """
+    names = context.names
     reads: dict[Node, list[str]] = {}
     for node, line in size_lines(program, names):
         reads.setdefault(node, []).append(line)
@@ -90,10 +89,10 @@ def checks(program: Program, names: Names) -> list[str]:
     bound: set[str] = set()
     for node in [*plain, *computed]:
         unknown = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)
-        lines += [check(node, names, bound), *reads.get(node, [])]
+        lines += [check(node, context, bound), *reads.get(node, [])]
         bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
         if unknown:
-            lines.append(check(node, names, bound))
+            lines.append(check(node, context, bound))
     return [row for line in lines + guard_lines(program, names) for row in indented(line)]
 
 
@@ -102,8 +101,9 @@ def is_plain(size: dims.Extent) -> bool:
     return isinstance(size, int) or dims.pure_name(size) is not None
 
 
-def check(node: Node, names: Names, bound: set[str]) -> str:
+def check(node: Node, context: Context, bound: set[str]) -> str:
     """The statement that checks one argument."""
+    names = context.names
     sizes = [
         dims.text(size, names.of_size) if bound.issuperset(dims.names(size)) else quoted(str(size))
         for size in node.shape
@@ -111,12 +111,14 @@ def check(node: Node, names: Names, bound: set[str]) -> str:
     name, key = names.of(node), quoted(node.params.name)
     group = GROUPS.get(node.params.kind)
     source = f"{group[0]}[{key}]" if group else name
-    arguments = [key if group else quoted(name), source, node.dtype.source, *sizes]
-    return bracketed(f"{name} = checked(", arguments, ")", 4)
+    told = key if group else quoted(name)
+    function, arguments = context.dialect.check(node, told, source, sizes)
+    return bracketed(f"{name} = {function}(", arguments, ")", 4)
 
 
-def cotangent_lines(program: Program, names: Names) -> list[str]:
+def cotangent_lines(program: Program, context: Context) -> list[str]:
     """Statements that check the cotangents that backward is given; None stands for zeros."""
+    names, dialect = context.names, context.dialect
     lines = []
     cotangents = [node for node in program.arguments if is_cotangent(node)]
     for node in cotangents:
@@ -124,17 +126,18 @@ def cotangent_lines(program: Program, names: Names) -> list[str]:
         sizes = [dims.text(size, names.of_size) for size in node.shape]
         shape = f"({sizes[0]},)" if node.ndim == 1 else f"({', '.join(sizes)})"
         if len(cotangents) > 1:
-            lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {node.dtype.source})"]
-        arguments = [quoted(name), name, node.dtype.source, *sizes]
-        lines.append(bracketed(f"{name} = checked(", arguments, ")", 4))
+            lines += [f"if {name} is None:", f"    {name} = {dialect.zeros(node, shape)}"]
+        function, arguments = dialect.check(node, quoted(name), name, sizes)
+        lines.append(bracketed(f"{name} = {function}(", arguments, ")", 4))
     return [row for line in lines for row in indented(line)]
 
 
 # --- results -----------------------------------------------------------------------------------
 
 
-def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]:
+def returned(program: Program, nodes: Sequence[Node], context: Context) -> list[str]:
     """Expressions for results that share no memory with an argument or with each other."""
+    names, dialect = context.names, context.dialect
     texts = []
     seen = {*program.arguments}
     for node in nodes:
@@ -143,11 +146,11 @@ def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]
             base = base.args[0]
             repeats = repeats or base.op.emission.repeats
         if is_literal(node):
-            text = f"np.array({scalar_text(node, names.of_size)}, dtype={node.dtype.source})"
+            text = dialect.constant(node, names.of_size)
         else:
             text = names.of(node)
         shared = base in seen or (base.op is CONSTANT and not is_literal(node)) or repeats
-        texts.append(f"{text}.copy()" if shared else text)
+        texts.append(dialect.copied(text) if shared else text)
         seen.add(base)
     return texts
 
@@ -180,8 +183,10 @@ def plain(text: str) -> Callable[[int, str], str]:
     return lambda indent, before: before + text
 
 
-def annotated(lines: Sequence[str], text: str) -> list[str]:
+def annotated(lines: Sequence[str], text: str, dialect: Dialect) -> list[str]:
     """The lines with the assignment of the returned value annotated, for the type checker."""
+    if dialect.typed:
+        return list(lines)
     start = f"    {text} = "
     found: list[str] = []
     for line in lines:

@@ -6,13 +6,15 @@ never wraps: a subexpression that would make it too long gets a name and a line 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from graphc.codegen.literals import LINE, number
+from graphc.codegen.arrays import beside_array
+from graphc.codegen.dialect import Dialect
+from graphc.codegen.literals import LINE
 from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, strength
-from graphc.ir.graph import CONSTANT, ITEM
+from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
 from graphc.ir.types import BOOL, TupleType, shape_text
 from graphc.lower.naming import Names
@@ -33,8 +35,9 @@ class Written(NamedTuple):
 class Printer:
     """Prints the statements of one program."""
 
-    def __init__(self, program: Program, names: Names, *, comments: bool) -> None:
+    def __init__(self, program: Program, names: Names, dialect: Dialect, *, comments: bool) -> None:
         self.program = program
+        self.dialect = dialect
         self.comments = comments
         self.names = names
         self.inlined: dict[Node, Written] = {}
@@ -71,7 +74,8 @@ class Printer:
         self.inlined.pop(node, None)
         self.named.add(node)
         if len(text) + len(target) + 3 + INDENT > LINE:
-            self.lines.append(f"{target} = {spread(text, node)}")
+            binding = self.dialect.template(node).binding
+            self.lines.append(f"{target} = {spread(text, binding)}")
             return
         line = f"{target} = {text}"
         commented = self.comments and len(node.types) == 1 and node.ndim > 0
@@ -88,8 +92,14 @@ class Printer:
 
     def expression(self, node: Node) -> Written:
         """A value written in terms of its operands."""
-        template = node.op.emission.template(node)
+        template = self.dialect.template(node)
         depth = 0
+        for name in template.repeated():  # computed once: under a name
+            arg = node.args[node.op.operands.index(name)]
+            if arg in self.inlined and arg not in self.named:
+                self.assign(arg)
+        if template.is_operand():
+            return self.operand(node, node.args[0])
 
         def operand(name: str, strength: int) -> str:
             nonlocal depth
@@ -118,38 +128,18 @@ class Printer:
         return Written(self.names.of(node), ATOM, 0)
 
     def literal(self, user: Node, node: Node) -> Written:
-        """A scalar constant or size: bare beside an array of its dtype, else with its dtype.
-
-        NumPy 1.x makes a float64 of a float32 scalar and a bare number.
-        """
-        bare = beside_array(user, node, user.args)
-        text = scalar_text(node, self.names.of_size, whole=bare)
-        if bare:
-            return Written(text, strength(text), 0)
-        return Written(f"{node.dtype.source}({text})", PRIMARY, 0)
+        """A scalar constant or size."""
+        text = self.dialect.literal(user, node, self.names.of_size)
+        return Written(text, strength(text), 0)
 
 
-def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False) -> str:
-    """A scalar constant or a size as source; `whole` writes small whole floats as ints."""
-    if node.op is CONSTANT:
-        return number(node.params.data.array[()], whole=whole)
-    return dims.text(node.params.size, spell)
-
-
-def spread(text: str, node: Node) -> str:
+def spread(text: str, binding: int) -> str:
     """An expression of long names over three lines, split where the formatter splits it."""
     before, after, inner = "(", ")", text
-    if node.op.emission.template(node).binding == PRIMARY and text.endswith(")"):
+    if binding == PRIMARY and text.endswith(")"):
         head, _, arguments = text.partition("(")
         before, inner = f"{head}(", arguments[:-1]
     return f"{before}\n{' ' * 2 * INDENT}{inner}\n{' ' * INDENT}{after}"
-
-
-def beside_array(user: Node, node: Node, operands: Sequence[Node]) -> bool:
-    """Whether one of the operands of an elementwise op has axes, and the dtype of the node."""
-    return user.op.family == "elementwise" and any(
-        arg.shape and arg.dtype is node.dtype for arg in operands if arg is not node
-    )
 
 
 def is_bool_cast(node: Node) -> bool:
@@ -175,7 +165,9 @@ def guard_lines(program: Program, names: Names) -> list[str]:
     return lines
 
 
-def print_program(program: Program, names: Names, *, comments: bool = True) -> Sequence[str]:
+def print_program(
+    program: Program, names: Names, dialect: Dialect, *, comments: bool = True
+) -> Sequence[str]:
     """The statements of a program, without its arguments and its return."""
-    printer = Printer(program, names, comments=comments)
+    printer = Printer(program, names, dialect, comments=comments)
     return [" " * INDENT + line for line in printer.statements()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.printer import Printer
 from graphc.ir.node import Node
 from graphc.ir.pattern import Rule
@@ -67,7 +68,7 @@ def printable(name: str) -> str:
 
 def equations(program: Program, names: Names) -> list[str]:
     """One equation a value, with its shape."""
-    lines = Printer(program, names, comments=True).statements()
+    lines = Printer(program, names, ARRAYS, comments=True).statements()
     pairs = [line.partition("  # ") for line in lines]
     width = min(72, max((len(left) for left, _, _ in pairs), default=0))
     return [f"  {left:<{width}}  {shape}".rstrip() for left, _, shape in pairs]
