@@ -36,7 +36,8 @@ def self_test(module: LoweredModule, *, plain: bool = False) -> SelfTest | None:
     names = sorted({name for node in declared for name in dims.all_names(node.shape)})
     sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
     bars = [node for node in module.backward.arguments if is_cotangent(node)]
-    phases = {node: phase for phase, node in enumerate([*declared, *bars])}
+    # Python's numbers would all be 0 in phase 0, and hide what is multiplied by them.
+    phases = {node: phase for phase, node in enumerate([*declared, *bars], start=int(plain))}
     tolerance = TOLERANCES[min(node.dtype.itemsize for node in bars)]
     nodes = {*module.forward.order, *module.backward.order, *phases}
     shapes = [type.shape for node in nodes for type in node.types]
@@ -111,10 +112,10 @@ def measured(
         values[node] = sample.astype(np.float64) if widened and sample.dtype.kind == "f" else sample
     if module.loss:
         values[bars[0]] = np.ones_like(values[bars[0]])
-    known = interpret(module.forward, values, widened=widened)
+    known = interpret(module.forward, values, widened=widened, plain=plain)
     known |= {bar: values[bar] for bar in bars}
     sizes = {name: test.sizes[name] for name in module.sizes}
-    derived = interpret(module.backward, known, sizes, widened=widened)
+    derived = interpret(module.backward, known, sizes, widened=widened, plain=plain)
     rows: Measured = []
     if module.loss:
         loss = float(known[module.forward.results[0]])

@@ -75,8 +75,9 @@ class Arrays(Dialect):
     def copied(self, text: str) -> str:
         return f"{text}.copy()"
 
-    def hyperparameter(self, name: str) -> str:
-        return f"{name} = parameter.dtype.type({name})"
+    def readied(self, node: Node, name: str) -> str:
+        scalar = node.params.kind == "hyperparameter"
+        return f"{name} = parameter.dtype.type({name})" if scalar else ""
 
     # --- the boundary ---------------------------------------------------------------------------
 

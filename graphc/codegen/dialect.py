@@ -95,8 +95,8 @@ class Dialect(ABC):
         """A value that shares no memory with the one that the text stands for."""
 
     @abstractmethod
-    def hyperparameter(self, name: str) -> str:
-        """The statement that readies a hyperparameter of an optimiser; empty for none."""
+    def readied(self, node: Node, name: str) -> str:
+        """The statement that readies an argument of an optimiser's update; empty for none."""
 
     # --- the boundary ---------------------------------------------------------------------------
 

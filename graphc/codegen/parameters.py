@@ -183,7 +183,7 @@ def update(context: Context) -> FunctionView:
         name = names.of(node)
         scalar = node.params.kind == "hyperparameter"
         arguments.append(f"{name}: {'float' if scalar else dialect.annotation(node)}")
-        if scalar and (statement := dialect.hyperparameter(name)):
+        if statement := dialect.readied(node, name):
             casts.append(f"    {statement}")
     results = [names.of(node) for node in program.results]
     types = [dialect.annotation(node) for node in program.results]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
-
 from graphc.codegen.dialect import Dialect, Helper, Spell
-from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.literals import bracketed, python_number, quoted
 from graphc.codegen.view import FunctionView
 from graphc.errors import UnsupportedError, UsageError
 from graphc.ir.emission import Template
@@ -69,10 +66,10 @@ class Scalars(Dialect):
         return [h for h in node.op.emission.plain if re.search(rf"\b{h.__name__}\(", called)]
 
     def literal(self, user: Node, node: Node, spell: Spell) -> str:
-        return number(node.params.data.array.item())
+        return python_number(node.params.data.array.item())
 
     def constant(self, node: Node, spell: Spell) -> str:
-        return number(node.params.data.array.item())
+        return python_number(node.params.data.array.item())
 
     def zeros(self, node: Node, shape: str) -> str:
         return "0.0"
@@ -83,8 +80,8 @@ class Scalars(Dialect):
     def copied(self, text: str) -> str:
         return text  # numbers cannot change
 
-    def hyperparameter(self, name: str) -> str:
-        return ""
+    def readied(self, node: Node, name: str) -> str:
+        return f'{name} = as_float("{name}", {name})'
 
     # --- the boundary ---------------------------------------------------------------------------
 
@@ -129,8 +126,8 @@ class Scalars(Dialect):
     def stored(self, declared: Sequence[Node]) -> tuple[str, list[str]]:
         names = [quoted(node.params.name) for node in declared]
         listed = bracketed("[", names, "]", 8)
-        call = bracketed("    numbers = load_numbers(", ["path", listed], ")", 0)
-        return call, [f"numbers[{name}]" for name in names]
+        call = bracketed("numbers = load_numbers(", ["path", listed], ")", 4)
+        return f"    {call}", [f"numbers[{name}]" for name in names]
 
     def ravelled(self, trained: Sequence[Node]) -> list[str]:
         parts = [f"params[{quoted(node.params.name)}]" for node in trained]
@@ -157,13 +154,6 @@ class Scalars(Dialect):
 
 
 SCALARS = Scalars()
-
-
-def number(value: Any) -> str:
-    """A number as source: exact, in the form that ruff's formatter leaves alone."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "math.nan" if math.isnan(value) else "math.inf" if value > 0 else "-math.inf"
-    return repr(value).replace("e+", "e")
 
 
 # --- whether a module can be written in this dialect -------------------------------------------

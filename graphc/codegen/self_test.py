@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.codegen.functions import Context, function, indented
-from graphc.codegen.literals import bracketed, entry, quoted
+from graphc.codegen.literals import bracketed, entry, python_number, quoted
 from graphc.codegen.view import FunctionView
 
 
@@ -43,7 +43,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         else:
             measured = dialect.slope(f"grads[{quoted(name)}]")
             label = f"gradient of {name}"
-        numbers = [repr(value), repr(tolerance)]
+        numbers = [python_number(value), python_number(tolerance)]
         checks.append(bracketed("agrees(", [quoted(label), measured, *numbers], ")", 8))
     yield function(
         "self_test",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from graphc.ir.emission import evaluate
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
+from graphc.ir.types import FLOAT
 from graphc.lower.program import Program
 
 
@@ -17,11 +20,13 @@ def interpret(
     sizes: Mapping[str, int] | None = None,
     *,
     widened: bool = False,
+    plain: bool = False,
 ) -> dict[Node, Any]:
     """All values of a program, for arrays of the declared types as its arguments.
 
     `sizes` gives the named sizes that are arguments of their own. With `widened`, float arguments
-    are float64 whatever is declared, and so is all that follows from them.
+    are float64 whatever is declared, and so is all that follows from them; with `plain` also what a
+    cast makes, as there is one type of floats among Python's numbers.
     """
     known = dict(values)
     bound = dict(sizes or {})
@@ -31,7 +36,10 @@ def interpret(
             bound[name] = known[node].shape[axis]
     for node in program.order:
         operands = tuple(operand_value(arg, known) for arg in node.args)
-        known[node] = evaluate(node, operands, bound, widened=widened)
+        if plain and node.op.name == "astype" and node.dtype.kind == FLOAT:
+            known[node] = operands[0].astype(np.float64)
+        else:
+            known[node] = evaluate(node, operands, bound, widened=widened)
     for node in program.results:
         known[node] = operand_value(node, known)
     return known
