@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+
 from graphc.codegen.dialect import Dialect, Helper, Spell
 from graphc.codegen.literals import bracketed, python_number, quoted
 from graphc.codegen.view import FunctionView

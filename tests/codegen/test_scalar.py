@@ -385,7 +385,7 @@ def test_an_lstm_of_300_steps() -> None:
 
 def test_a_chain_of_100_000_values() -> None:
     with gc.Graph("chain", dtype="float64") as g:
-        y = x = g.input("x")
+        y = g.input("x")
         for i in range(100_000):
             y = y * 1.25 if i % 2 else y * 0.8 + 1e-9
         g.output("y", y)

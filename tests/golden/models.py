@@ -100,3 +100,5 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "gradient_penalty": (second_derivative, {}),
     "mlp_inference": (mlp, {"inference": True}),
 }
+
+GOLDEN = MODELS | {"quiz_scalar": (expression, {"style": "scalar"})}
