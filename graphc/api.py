@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphc.codegen.assemble import assemble
+from graphc.codegen.assemble import DIALECTS, assemble
 from graphc.codegen.render import render
 from graphc.compiler import Compilation, Options
 from graphc.errors import UsageError
@@ -24,7 +24,7 @@ from graphc.ir.graph import Graph
 from graphc.lower.module import LoweredModule
 
 VERSION = "0.1.0"
-STYLES = ("functional", "workspace")
+STYLES = tuple(DIALECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def compile(
     command: str | None = None,
     after_pass: Callable[[str, Function], None] | None = None,
 ) -> Module:
-    """Compile a graph into a NumPy module.
+    """Compile a graph into a module.
 
     optimizer     "sgd" or `gc.sgd(...)`: emit `init_optimizer` and `train_step`
     inference     emit `predict` alone, without anything that only training needs
@@ -92,12 +92,15 @@ def compile(
     kinks         the convention about derivatives at kinks: "torch", "jax" or "textbook"
     stabilize     rewrite naive formulas to stable ones
     allow_unused  accept gradients that are zero everywhere
+    style         "functional": pure functions of NumPy arrays; "scalar": of Python's numbers, with
+                  `math` and without NumPy, for graphs in which every value is a scalar. Floats
+                  have 64 bits there, whatever dtype the graph declares
     templates     a folder whose templates replace the stock ones
     command       how to make the module again, for its docstring
     after_pass    called with the name of each pass and the function that it made
 
-    Raises UsageError for options that do not exist, DeclarationError for a graph without outputs,
-    DifferentiationError where a gradient does not exist.
+    Raises UsageError for options that do not exist or do not suit the graph, DeclarationError for a
+    graph without outputs, DifferentiationError where a gradient does not exist.
     """
     if style not in STYLES:
         raise UsageError(f"there is no style {style!r}", hint=f"use one of {', '.join(STYLES)}")

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.autodiff.partition import partition
 from graphc.errors import DeclarationError, DifferentiationError, UsageError, suggest
-from graphc.frontends.initializers import initial_expression
+from graphc.frontends.initializers import initial_expression, initial_number
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, influences, topological
@@ -29,6 +29,8 @@ from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report
 from graphc.passes.pipeline import Pipeline
 from graphc.self_test import self_test
+
+SCALAR = "scalar"  # the style of Python's numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Compilation:
         module = self.training_part(plan, results, self.inference_part(plan, results))
         if options.optimizer is not None:
             module = replace(module, optimizer=self.optimizer_part(module, options.optimizer))
-        return replace(module, self_test=self_test(module))
+        return replace(module, self_test=self_test(module, plain=options.style == SCALAR))
 
     def name_results(self) -> None:
         """Results are called by their declared names where the user has no other for them."""
@@ -254,6 +256,8 @@ class Compilation:
         parameters = [p for p in graph.parameters.values() if every or p.node in used]
         states = list(graph.states.values())
         initial = [(p.node, p.init) for p in parameters] + states
+        plain = options.style == SCALAR and not any(node.shape for node, _ in initial)
+        expression = initial_number if plain else initial_expression
         return LoweredModule(
             graph=graph,
             parameters=tuple(parameters),
@@ -261,7 +265,7 @@ class Compilation:
             outputs=tuple(graph.outputs),
             predict=programs.get("predict"),
             evaluate=programs.get("evaluate"),
-            initial={n.params.name: initial_expression(init, n) for n, init in initial},
+            initial={n.params.name: expression(init, n) for n, init in initial},
             options=options.described(),
             digest=digest(graph, options),
             command=options.command,
@@ -312,7 +316,8 @@ class Compilation:
         trained = tuple(n for n in module.gradients if n in self.graph.parameters)
         if not trained or not module.loss:
             raise UsageError(f"--optimizer {optimizer.kind} needs a loss and a trained parameter")
-        arguments, results = optimizer.graph(self.graph.dtype)
+        given = [()] if self.options.style == SCALAR else []
+        arguments, results = optimizer.graph(self.graph.dtype, *given)
         function = Function("update", results[0].graph, tuple(("", r) for r in results), arguments)
         pipeline = Pipeline(expand_derivatives, after=self.after)
         function = pipeline.run(function, "train")

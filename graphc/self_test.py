@@ -28,13 +28,15 @@ TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 
 
-def self_test(module: LoweredModule) -> SelfTest | None:
+def self_test(module: LoweredModule, *, plain: bool = False) -> SelfTest | None:
     """Loss and slopes at sample values of the declared arguments; None where nothing can be told.
 
     Nothing is told of modules of many statements or elements either: interpreting them would take
     longer than compiling them, and what is wrong with one shows in a smaller model as well.
     Labels run through 0 and 1, or are all 0 where a model knows one class only. Of a model that
-    draws, the gradients that agree with differences.
+    draws, the gradients that agree with differences; without NumPy it has nothing to draw from.
+    With `plain`, for Python's numbers: floats have 64 bits, and nothing on the way may be undefined
+    or overflow.
     """
     if module.forward is None or module.backward is None:
         return None
@@ -44,11 +46,16 @@ def self_test(module: LoweredModule) -> SelfTest | None:
     names = sorted({name for node in declared for name in dims.all_names(node.shape)})
     sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
     bars = [node for node in module.backward.arguments if is_cotangent(node)]
-    phases = {node: phase for phase, node in enumerate([*declared, *bars])}
+    # Python's numbers would all be 0 in phase 0, and hide what is multiplied by them.
+    phases = {node: phase for phase, node in enumerate([*declared, *bars], start=int(plain))}
     tolerance = TOLERANCES[min(node.dtype.itemsize for node in bars)]
     draws = module.forward.draws
+    if draws and plain:
+        return None
     complete = (
-        partial(differing, module, bars) if draws else partial(stored, module, bars, tolerance)
+        partial(differing, module, bars)
+        if draws
+        else partial(stored, module, bars, tolerance, plain)
     )
     wanted = len(module.gradients) + bool(module.loss and not draws)
     nodes = {*module.forward.order, *module.backward.order, *phases}
@@ -57,7 +64,11 @@ def self_test(module: LoweredModule) -> SelfTest | None:
         if sum(n * dims.evaluate(dims.product(s), sizes) for s, n in shapes.items()) > MAX_ELEMENTS:
             return None
         for offset in OFFSETS:
-            test = labelled(SelfTest(phases, sizes, 2, offset), complete)
+            try:
+                with np.errstate(all="raise" if plain else "ignore", under="ignore"):
+                    test = labelled(SelfTest(phases, sizes, 2, offset), complete)
+            except FloatingPointError:
+                continue
             found = len(test.values) + len(test.slopes)
             if found == wanted or offset == OFFSETS[-1]:
                 return test if found else None
@@ -75,14 +86,15 @@ def labelled(test: SelfTest, complete: Callable[[SelfTest], SelfTest]) -> SelfTe
 
 
 def stored(
-    module: LoweredModule, bars: Sequence[Node], tolerance: float, test: SelfTest
+    module: LoweredModule, bars: Sequence[Node], tolerance: float, plain: bool, test: SelfTest
 ) -> SelfTest:
     """The loss, and the slope of each gradient, at the sample values, with absolute tolerances.
 
     Computed in float64, so that the digits are the same on every machine; what is not finite, or
     the module's own dtype cannot reproduce, is left out.
     """
-    exact, own = (measured(module, test, bars, widened=widened) for widened in (True, False))
+    exact = measured(module, test, bars, widened=True, plain=plain)
+    own = exact if plain else measured(module, test, bars, widened=False)
     rows = []
     for (name, value, scale), (_, reproduced, _) in zip(exact, own, strict=True):
         allowed = float(f"{tolerance * scale:.0e}")
@@ -125,14 +137,23 @@ def differing(module: LoweredModule, bars: Sequence[Node], test: SelfTest) -> Se
 
 
 def sampled(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool = False
+    module: LoweredModule,
+    test: SelfTest,
+    bars: Sequence[Node],
+    *,
+    widened: bool = False,
+    plain: bool = False,
 ) -> dict[Node, Any]:
-    """The sample values of all arguments, in float64 if `widened`; the cotangent of a loss is 1."""
+    """The sample values of all arguments, in float64 if `widened`; the cotangent of a loss is 1.
+
+    The values are those of the declared dtype, or for Python's numbers (`plain`) of float64.
+    """
     values: dict[Node, Any] = {}
     for node, phase in test.phases.items():
         shape = [dims.evaluate(size, test.sizes) for size in node.shape]
+        dtype = np.dtype(np.float64) if plain and node.dtype.kind == FLOAT else node.dtype.numpy
         sample = boundary.sample_values(
-            node.dtype.numpy, phase, *shape, labels=test.labels, offset=test.offset
+            dtype, phase, *shape, labels=test.labels, offset=test.offset
         )
         values[node] = sample.astype(np.float64) if widened and sample.dtype.kind == "f" else sample
     if module.loss:
@@ -141,17 +162,21 @@ def sampled(
 
 
 def measured(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool
+    module: LoweredModule,
+    test: SelfTest,
+    bars: Sequence[Node],
+    *,
+    widened: bool,
+    plain: bool = False,
 ) -> Measured:
     """What the interpreter makes of the sample values, in float64 if `widened`."""
     assert module.forward is not None
     assert module.backward is not None
-    values = sampled(module, test, bars, widened=widened)
-    with np.errstate(all="ignore"):
-        known = interpret(module.forward, values, widened=widened)
-        known |= {bar: values[bar] for bar in bars}
-        sizes = {name: test.sizes[name] for name in module.sizes}
-        derived = interpret(module.backward, known, sizes, widened=widened)
+    values = sampled(module, test, bars, widened=widened, plain=plain)
+    known = interpret(module.forward, values, widened=widened, plain=plain)
+    known |= {bar: values[bar] for bar in bars}
+    sizes = {name: test.sizes[name] for name in module.sizes}
+    derived = interpret(module.backward, known, sizes, widened=widened, plain=plain)
     rows: Measured = []
     if module.loss:
         loss = float(known[module.forward.results[0]])

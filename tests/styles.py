@@ -16,7 +16,7 @@ import numpy as np
 import graphc as gc
 from graphc.ir import dims
 
-STYLES = ("functional", "workspace")
+STYLES = ("functional", "workspace")  # that fit every model; `scalar` takes scalars only
 RUBBISH = 0xA5
 
 

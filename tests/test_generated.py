@@ -255,7 +255,7 @@ def sabotaged(source: str) -> dict[str, str]:
     found = {}
     for i in range(start, stop):
         match = re.fullmatch(
-            r"    (\w+_bar(?:_\d+)?) = (?!checked|np\.zeros)(.*?)(  #.*)?", lines[i]
+            r"    (\w+_bar(?:_\d+)?) = (?!checked|np\.zeros|as_float|0\.0$)(.*?)(  #.*)?", lines[i]
         )
         if match and not match[2].endswith("("):  # an expression over several lines
             changed = f"    {match[1]} = 2 * ({match[2]})"

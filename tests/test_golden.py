@@ -19,7 +19,7 @@ import pytest
 
 import graphc as gc
 from tests.codegen.nets import ALL
-from tests.golden.models import MODELS
+from tests.golden.models import GOLDEN
 
 FOLDER = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent
@@ -40,7 +40,7 @@ print(json.dumps({name: hashlib.sha256(module.source.encode() + module.companion
 
 def source_of(name: str) -> str:
     """The generated module of a golden model."""
-    make, options = MODELS[name]
+    make, options = GOLDEN[name]
     return gc.compile(make(), **options).source
 
 
@@ -66,7 +66,7 @@ def expected() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", GOLDEN)
 def test_the_generated_module_is_the_golden_one(name: str, request: pytest.FixtureRequest) -> None:
     source = source_of(name)
     path = FOLDER / f"{name}{SUFFIX}"
@@ -81,7 +81,7 @@ def test_the_generated_module_is_the_golden_one(name: str, request: pytest.Fixtu
 
 
 def test_there_is_no_golden_file_without_a_model() -> None:
-    assert {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")} == set(MODELS)
+    assert {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")} == set(GOLDEN)
 
 
 def test_nothing_of_this_machine_is_in_a_golden_file() -> None:
@@ -104,7 +104,7 @@ def test_line_numbers_change_nothing(tmp_path: Path) -> None:
     moved.write_text("# moved\n" * 100 + text, encoding="utf-8")
     scope: dict[str, object] = {"__name__": "elsewhere"}
     exec(compile(moved.read_text(encoding="utf-8"), str(moved), "exec"), scope)
-    models = scope["MODELS"]
+    models = scope["GOLDEN"]
     assert isinstance(models, dict)
     for name, (make, options) in models.items():
         assert gc.compile(make(), **options).source == source_of(name)

@@ -6,39 +6,46 @@ import hashlib
 import inspect
 import io
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphc.codegen import blocks, literals
 from graphc.codegen import parameters as parameter_blocks
-from graphc.codegen.functions import Context, escaped, field_names, type_text
+from graphc.codegen.arrays import ARRAYS
+from graphc.codegen.dialect import Dialect, Helper
+from graphc.codegen.functions import Context, escaped, field_names
 from graphc.codegen.literals import bracketed, quoted
 from graphc.codegen.memory import Scope, about
+from graphc.codegen.scalars import SCALARS, fit
 from graphc.codegen.self_test import self_test
 from graphc.codegen.view import VIEW_VERSION, FunctionView, ModuleView, TypeView
 from graphc.codegen.workspace import workspace
 from graphc.ir.dims import pure_name
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
-from graphc.ir.types import shape_text
 from graphc.lower.layout import check_dtypes, layout
 from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
-from graphc.runtime import boundary
+from graphc.runtime.boundary import checked_size
 from graphc.runtime.files import load_arrays, load_constants
 
+DIALECTS: dict[str, Dialect] = {  # by style
+    "functional": ARRAYS,
+    "workspace": ARRAYS,
+    "scalar": SCALARS,
+}
 RESERVED = (
-    *("np", "NDArray", "Any", "NamedTuple", "TypedDict", "Path", "Array", "annotations", "base64"),
+    *("Any", "NamedTuple", "TypedDict", "Path", "annotations"),
     *("Params", "State", "Grads", "Outputs", "Residuals", "OptimizerState", "sys"),
     *("params", "state", "rng", "residuals", "grads", "outputs", "optimizer_state"),
     *("predict", "forward", "backward", "value_and_grad", "evaluate", "train_step", "self_test"),
     *("init_params", "init_state", "init_optimizer", "save_params", "load_params"),
-    *("ravel_params", "unravel_params", "new_params", "new_optimizer_state", "load_arrays"),
-    *("load_constants", "CONSTANTS", "hashlib", "io", "path", "file", "arrays", "named", "parts"),
-    *("checked", "shape_text", "sample_values", "sample_slope", "agrees", "checks", "vector"),
+    *("ravel_params", "unravel_params", "new_params", "new_optimizer_state"),
+    *("path", "file", "named", "parts", "agrees", "checks", "vector"),
     *("count", "index"),  # methods of named tuples
 )
 WORKSPACE_RESERVED = ("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept")
@@ -49,9 +56,12 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
 
     Identifiers are given in the order in which they are read.
     """
-    taken = tuple(reserved(module))
+    dialect = DIALECTS[module.options["style"]]
+    if dialect is SCALARS:
+        fit(module)
+    taken = tuple(reserved(module, dialect))
     names = Names(module.graph, taken)
-    context = Context(module, names, taken, optimizer_names(module))
+    context = Context(module, dialect, names, taken, optimizer_names(module))
     declare(module, names)
     scope = None
     if module.options["style"] == "workspace":
@@ -61,20 +71,23 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     parameters = tuple(parameter_blocks.parameters(context, training=bool(views["training"])))
     tests = tuple(self_test(context))
     constants, companion = constant_lines(context)
-    loaders: list[Callable[..., Any]] = [load_arrays, load_constants] if companion else []
-    helpers = [h for h in needed_helpers(module, bool(tests)) if h not in loaders]
-    definitions = tuple(types(context))
+    loaders: list[Helper] = [load_arrays, load_constants] if companion else []
+    helpers = [h for h in needed_helpers(module, dialect, bool(tests)) if h not in loaders]
     functions = (*parameters, *itertools.chain(*views.values()), *tests)
+    definitions = tuple(types(context))
+    sources = tuple(map(inspect.getsource, loaders)), tuple(map(inspect.getsource, helpers))
+    code = [*constants, *(t.source for t in definitions), *sources[0], *sources[1]]
+    code += [line for function in functions for line in (function.signature, *function.body)]
     view = ModuleView(
         view_version=VIEW_VERSION,
         name=escaped(module.graph.name),
         doc=tuple(docstring(context)),
-        imports=tuple(imports(functions, definitions, constants, companion)),
+        imports=tuple(dialect.imports(functions, without_strings("\n".join(code)))),
         metadata=tuple(metadata(module)),
         types=definitions,
-        loaders=tuple(map(inspect.getsource, loaders)),
+        loaders=sources[0],
         constants=tuple(constants),
-        helpers=tuple(map(inspect.getsource, helpers)),
+        helpers=sources[1],
         parameters=parameters,
         self_test=tests,
         memory_doc=tuple(about(scope)) if scope else (),
@@ -84,7 +97,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
 
 
 def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
-    """The functions that compute, by block; pure functions of arrays."""
+    """The functions that compute, by block; pure functions of values."""
     return {
         "inference": tuple(blocks.inference(context)),
         "training": tuple(blocks.training(context)),
@@ -92,11 +105,11 @@ def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
     }
 
 
-def reserved(module: LoweredModule) -> Iterable[str]:
+def reserved(module: LoweredModule, dialect: Dialect) -> Iterable[str]:
     """Names that no value of the model may take."""
-    yield from RESERVED
+    yield from (*RESERVED, *dialect.reserved)
     yield from WORKSPACE_RESERVED if module.options["style"] == "workspace" else ()
-    yield from (helper.__name__ for helper in needed_helpers(module, True))
+    yield from (helper.__name__ for helper in needed_helpers(module, dialect, True))
     if module.optimizer is not None:
         yield module.optimizer.kind
         yield from (h.name for h in module.optimizer.hyperparameters)
@@ -105,7 +118,7 @@ def reserved(module: LoweredModule) -> Iterable[str]:
 def optimizer_names(module: LoweredModule) -> Names:
     """The identifiers inside the update of one parameter."""
     graph = module.optimizer.program.graph if module.optimizer else module.graph
-    return Names(graph, ["np"])
+    return Names(graph, ["np", "math"])
 
 
 def declare(module: LoweredModule, names: Names) -> None:
@@ -133,9 +146,12 @@ def programs(module: LoweredModule) -> list[Program]:
 
 def docstring(context: Context) -> Iterable[str]:
     """What stands at the top: the model, its conventions, whose it is and how to make it again."""
-    module, names = context.module, context.names
+    module, dialect = context.module, context.dialect
+    names = context.names
     what = "forward and backward pass" if module.forward else "forward pass"
-    yield f"{escaped(module.graph.name)}: {what} in NumPy."
+    yield f"{escaped(module.graph.name)}: {what} in {dialect.what}."
+    if dialect.notes:
+        yield from ("", *dialect.notes)
     sections: list[tuple[str, Sequence[Node]]] = [
         ("Inputs", module.inputs),
         ("Parameters", [p.node for p in module.parameters]),
@@ -145,7 +161,7 @@ def docstring(context: Context) -> Iterable[str]:
         if nodes:
             yield ""
             yield title
-            yield from (f"    {names.of(node)}: {described(node, names)}" for node in nodes)
+            yield from (f"    {names.of(node)}: {described(node, context)}" for node in nodes)
     if module.gradients and module.forward:
         yield ""
         target = module.loss or "the outputs"
@@ -173,11 +189,11 @@ def wrapped(items: Iterable[str]) -> Iterable[str]:
     yield line.removesuffix(", ")
 
 
-def described(node: Node, names: Names) -> str:
+def described(node: Node, context: Context) -> str:
     """Type of an argument, and its exact name where the identifier is another."""
     name = node.params.name
-    exact = "" if names.of(node) == name else f", {escaped(quoted(name))}"
-    return f"{type_text(node)}{exact}"
+    exact = "" if context.names.of(node) == name else f", {escaped(quoted(name))}"
+    return f"{context.dialect.described(node)}{exact}"
 
 
 def metadata(module: LoweredModule) -> Iterable[str]:
@@ -192,74 +208,50 @@ def metadata(module: LoweredModule) -> Iterable[str]:
     )  # fmt: skip
 
 
-def imports(
-    functions: Sequence[FunctionView],
-    definitions: Sequence[TypeView],
-    constants: Sequence[str],
-    companion: bytes,
-) -> Iterable[str]:
-    """What the module imports: the standard library, then NumPy."""
-    defined = {function.name for function in functions}
-    files = bool(companion) or "load_params" in defined
-    needed = {
-        "import base64": any("base64.b64decode" in line for line in constants),
-        "import hashlib": bool(companion),
-        "import io": bool(companion),
-        "import sys": "self_test" in defined,
-        "from pathlib import Path": files,
-    }
-    typing = ["Any"]
-    typing += ["NamedTuple"] if any(type.is_class for type in definitions) else []
-    typing += ["TypedDict"] if not all(type.is_class for type in definitions) else []
-    standard = [line for line, condition in needed.items() if condition]
-    standard.append(f"from typing import {', '.join(typing)}")
-    return [*standard, "", "import numpy as np", "from numpy.typing import NDArray"]
-
-
 # --- types and constants -----------------------------------------------------------------------
 
 
 def types(context: Context) -> Iterable[TypeView]:
     """Params, State, Grads, Outputs, Residuals, OptimizerState: those that the module needs."""
-    module, names = context.module, context.names
-    if module.parameters:
-        yield typed_dict("Params", [p.node.params.name for p in module.parameters])
+    module, names, dialect = context.module, context.names, context.dialect
+    parameters = {p.node.params.name: p.node for p in module.parameters}
+    if parameters:
+        yield typed_dict("Params", parameters, dialect)
     if module.graph.states:
-        yield typed_dict("State", list(module.graph.states))
+        states = {name: node for name, (node, _) in module.graph.states.items()}
+        yield typed_dict("State", states, dialect)
     if module.forward is None and len(module.outputs) == 1:
         return
     if module.forward is not None:
-        yield typed_dict("Grads", module.gradients)
+        known = parameters | module.graph.inputs
+        yield typed_dict("Grads", {name: known[name] for name in module.gradients}, dialect)
     if len(module.outputs) > 1 and (module.predict or not module.loss):
         program = module.predict or module.forward
         assert program is not None
-        fields = [(name, "Array") for name in field_names(module.outputs)]
-        comments = [comment(node) for node in program.results]
+        annotations = map(dialect.annotation, program.results)
+        fields = list(zip(field_names(module.outputs), annotations, strict=False))
+        comments = [dialect.comment(node) for node in program.results[: len(fields)]]
         yield named_tuple("Outputs", "What the model computes.", fields, comments)
     if module.options["style"] == "workspace":
         return
     if module.forward is not None:
-        fields = [(names.of(node), "Array") for node in module.residuals]
-        comments = [comment(node) for node in module.residuals]
+        fields = [(names.of(node), dialect.annotation(node)) for node in module.residuals]
+        comments = [dialect.comment(node) for node in module.residuals]
         sizes = [(names.of_size(size), "int") for size in module.sizes]
-        doc = "What the backward pass reads of the forward pass; it shares memory with that."
-        yield named_tuple("Residuals", doc, [*fields, *sizes], [*comments, *("" for _ in sizes)])
+        comments += [""] * len(sizes)
+        yield named_tuple("Residuals", dialect.residuals, [*fields, *sizes], comments)
     if module.optimizer is not None:
         if module.optimizer.slots:
-            yield typed_dict("Slots", module.optimizer.trained)
+            trained = {name: parameters[name] for name in module.optimizer.trained}
+            yield typed_dict("Slots", trained, dialect)
         items = ['"step": int', *(f"{quoted(slot)}: Slots" for slot in module.optimizer.slots)]
         line = bracketed('OptimizerState = TypedDict("OptimizerState", {', items, "})", 0)
         yield TypeView("OptimizerState", line)
 
 
-def comment(node: Node) -> str:
-    """Shape and dtype of a field."""
-    return f"{shape_text(node.shape)} {node.dtype.name}"
-
-
-def typed_dict(name: str, keys: Iterable[str]) -> TypeView:
+def typed_dict(name: str, values: Mapping[str, Node], dialect: Dialect) -> TypeView:
     """A dict type with exact keys."""
-    items = [f"{quoted(key)}: Array" for key in keys]
+    items = [f"{quoted(key)}: {dialect.annotation(node)}" for key, node in values.items()]
     line = f'{name} = TypedDict("{name}", {{{", ".join(items)}}})'
     if len(line) < literals.LINE:
         return TypeView(name, line)
@@ -307,24 +299,23 @@ def constant_lines(context: Context) -> tuple[list[str], bytes]:
     return [bracketed("CONSTANTS = load_constants(", call, ")"), *lines], content
 
 
-def needed_helpers(module: LoweredModule, tests: bool) -> list[Callable[..., Any]]:
+def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list[Helper]:
     """The runtime functions that the programs call, and those at the boundary."""
-    found: dict[Callable[..., Any], None] = {}
+    found: dict[Helper, None] = {}
     if any(program.arguments for program in programs(module)) or module.parameters:
-        found.update(dict.fromkeys([boundary.checked, boundary.shape_text]))
+        found.update(dict.fromkeys(dialect.boundary(module)))
     if module.options["style"] == "workspace":
-        found[boundary.checked_size] = None
+        found[checked_size] = None
     if any(program.draws for program in programs(module)):
-        found[boundary.check_rng] = None
-    if module.parameters:
-        found[load_arrays] = None
+        found[dialect.check_rng] = None
     for program in programs(module):
         for node in program.order:
-            found.update(dict.fromkeys(node.op.emission.helpers))
+            found.update(dict.fromkeys(dialect.helpers(node)))
     if tests and module.self_test is not None:
-        found[boundary.sample_values] = found[boundary.sample_slope] = None
-        if module.self_test.slopes:
-            found[boundary.nearest_difference] = found[boundary.is_slope] = None
-        else:
-            found[boundary.agrees] = None
+        found.update(dict.fromkeys(dialect.testing(module.self_test)))
     return list(found)
+
+
+def without_strings(code: str) -> str:
+    """Source without what stands in quotes: the user's words, that could look like code."""
+    return re.sub(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', "", code)

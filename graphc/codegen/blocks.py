@@ -21,7 +21,6 @@ from graphc.codegen.functions import (
     returned,
     returning,
     signature,
-    type_text,
 )
 from graphc.codegen.literals import LINE, bracketed, quoted
 from graphc.codegen.printer import guard_lines, print_program
@@ -32,18 +31,20 @@ from graphc.lower.program import Program
 
 def documented(first: str, program: Program, context: Context) -> list[str]:
     """The docstring of a function: what it returns, and its inputs."""
+    if context.dialect.typed:
+        return [first]
     inputs = [node for node in program.arguments if node.params.kind == "input"]
-    listed = [f"{context.names.of(node)}: {type_text(node)}" for node in inputs]
+    described = context.dialect.described
+    listed = [f"{context.names.of(node)}: {described(node)}" for node in inputs]
     return [first, "", *listed] if listed else [first]
 
 
 def statements(program: Program, context: Context) -> list[str]:
     """Checks of the arguments, then one line a value."""
-    names = context.names
     return [
-        *checks(program, names, program.arguments),
-        *(f"    {line}" for line in guard_lines(program, names)),
-        *print_program(program, names),
+        *checks(program, context, program.arguments),
+        *(f"    {line}" for line in guard_lines(program, context.names)),
+        *print_program(program, context.names, context.dialect),
     ]
 
 
@@ -54,20 +55,21 @@ def objective(name: str) -> str:
 
 def outputs_type(context: Context) -> str:
     """The annotation of the outputs."""
-    return "Array" if len(context.module.outputs) == 1 else "Outputs"
+    outputs = list(context.module.graph.outputs.values())
+    return context.dialect.annotation(outputs[0]) if len(outputs) == 1 else "Outputs"
 
 
 def inference(context: Context) -> Iterator[FunctionView]:
     """predict and evaluate."""
-    module, names = context.module, context.names
+    module, dialect = context.module, context.dialect
     if module.predict is not None:
         program = module.predict
         body = statements(program, context)
-        texts = returned(program, program.results, names)
+        texts = returned(program, program.results, context)
         if len(texts) == 1:
-            body = annotated(body, texts[0])
+            body = annotated(body, texts[0], dialect)
         results = [
-            f"{name}: {type_text(node)}"
+            name if dialect.typed else f"{name}: {dialect.described(node)}"
             for name, node in zip(field_names(module.outputs), program.results, strict=True)
         ]
         doc = documented(f"Return {', '.join(results)}.", program, context)
@@ -75,18 +77,19 @@ def inference(context: Context) -> Iterator[FunctionView]:
             doc[:1] = ["Return the outputs.", "", *results]
         yield function(
             "predict",
-            signature("predict", arguments_of(program, names), outputs_type(context)),
+            signature("predict", arguments_of(program, context), outputs_type(context)),
             doc,
             [*body, *returning([lambda indent, before: outputs_text(texts, indent, before)])],
         )
     if module.evaluate is not None:
         program = module.evaluate
-        (text,) = returned(program, program.results, names)
+        (text,) = returned(program, program.results, context)
+        loss = dialect.annotation(program.results[0])
         yield function(
             "evaluate",
-            signature("evaluate", arguments_of(program, names), "Array"),
+            signature("evaluate", arguments_of(program, context), loss),
             documented("Return the loss in inference mode.", program, context),
-            [*annotated(statements(program, context), text), *returning([plain(text)])],
+            [*annotated(statements(program, context), text, dialect), *returning([plain(text)])],
         )
 
 
@@ -103,7 +106,9 @@ def training(context: Context) -> Iterator[FunctionView]:
 def result_names(context: Context) -> tuple[list[str], list[str]]:
     """Of forward: variables and annotations for what stands before the residuals."""
     module = context.module
-    first = [("loss", "Array")] if module.loss else [("outputs", outputs_type(context))]
+    assert module.forward is not None
+    loss = context.dialect.annotation(module.forward.results[0])
+    first = [("loss", loss)] if module.loss else [("outputs", outputs_type(context))]
     if module.updates:
         first.append(("state", "State"))
     return [name for name, _ in first], [type for _, type in first]
@@ -113,21 +118,20 @@ def forward_arguments(context: Context) -> list[Argument]:
     """The arguments of forward, which takes the state also where it only updates it."""
     program = context.module.forward
     assert program is not None
-    return arguments_of(program, context.names, state=bool(context.module.updates))
+    return arguments_of(program, context, state=bool(context.module.updates))
 
 
 def forward(context: Context) -> FunctionView:
     """The forward pass, which also returns what backward reads."""
-    module, names = context.module, context.names
-    program = module.forward
+    module, program = context.module, context.module.forward
     assert program is not None
-    results = returned(program, program.results, names)
+    results = returned(program, program.results, context)
     count = 1 if module.loss else len(module.outputs)
     values = [lambda indent, before: outputs_text(results[:count], indent, before)]
     if module.updates:
         fresh = dict(zip(module.updates, results[count:], strict=True))
         items = [
-            (quoted(name), fresh.get(name, f"state[{quoted(name)}].copy()"))
+            (quoted(name), fresh.get(name, context.dialect.copied(f"state[{quoted(name)}]")))
             for name in module.graph.states
         ]
         values.append(lambda indent, before: dict_text(items, indent, before))
@@ -164,7 +168,7 @@ def backward(context: Context) -> FunctionView:
         for size, source in program.sizes.items()
         if source is not None
     ]
-    texts = returned(program, program.results, names)
+    texts = returned(program, program.results, context)
     keys = [quoted(name) for name in module.gradients]
     items = list(zip(keys, texts, strict=True))
     if module.loss:
@@ -180,8 +184,8 @@ def backward(context: Context) -> FunctionView:
         [
             *unpacked(residual_names(context)),
             *sizes,
-            *cotangent_lines(program, names),
-            *print_program(program, names),
+            *cotangent_lines(program, context),
+            *print_program(program, names, context.dialect),
             *returning([lambda indent, before: dict_text(items, indent, before)]),
         ],
     )
@@ -204,7 +208,7 @@ def cotangents(program: Program, context: Context) -> list[Argument]:
     nodes = [node for node in program.arguments if is_cotangent(node)]
     for node in nodes:
         optional = optional or not node.shape
-        kind = "Array" if node.shape else "Array | float"
+        kind = context.dialect.cotangent(node)
         kind += " | None" if len(nodes) > 1 else ""
         default = " = None" if node.shape else " = 1.0"
         name = context.names.of(node)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from graphc.codegen.dialect import Dialect
 from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.printer import scalar_text, size_lines
+from graphc.codegen.printer import size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT, is_cotangent
@@ -28,6 +29,7 @@ class Context:
     """What the functions of one module share: identifiers, and constants found on the way."""
 
     module: LoweredModule
+    dialect: Dialect
     names: Names
     reserved: tuple[str, ...]
     optimizer_names: Names
@@ -50,9 +52,6 @@ class Argument(NamedTuple):
         return f"{self.name}={self.name}" if self.keyword else self.name
 
 
-RNG = Argument("rng", "np.random.Generator", keyword=True)
-
-
 def function(name: str, signature: str, doc: Sequence[str], body: Iterable[str]) -> FunctionView:
     """A function view."""
     return FunctionView(name, signature, tuple(doc), tuple(body))
@@ -73,30 +72,26 @@ def indented(text: str, indent: int = 4) -> list[str]:
     return (" " * indent + text).split("\n")
 
 
-def type_text(node: Node) -> str:
-    """Dtype and shape for docstrings: `float32 (batch, 64)`."""
-    return str(node.types[0])
-
-
 # --- arguments ---------------------------------------------------------------------------------
 
 
-def arguments_of(program: Program, names: Names, *, state: bool = False) -> list[Argument]:
+def arguments_of(program: Program, context: Context, *, state: bool = False) -> list[Argument]:
     """The arguments of a function: those groups that it reads, its inputs, what it draws from."""
     kinds = {node.params.kind for node in program.arguments} | ({"state"} if state else set())
     found = [Argument(*GROUPS[kind]) for kind in GROUPS if kind in kinds]
-    return [*found, *inputs_of(program, names)]
+    return [*found, *inputs_of(program, context)]
 
 
-def inputs_of(program: Program, names: Names) -> list[Argument]:
+def inputs_of(program: Program, context: Context) -> list[Argument]:
     """The inputs of a function, and what it draws from."""
     inputs = [node for node in program.arguments if node.params.kind == "input"]
-    found = [Argument(names.of(node), "Array") for node in inputs]
-    return [*found, RNG] if program.draws else found
+    names, dialect = context.names, context.dialect
+    found = [Argument(names.of(node), dialect.annotation(node)) for node in inputs]
+    return [*found, Argument("rng", dialect.draws, keyword=True)] if program.draws else found
 
 
 def checks(
-    program: Program, names: Names, arguments: Sequence[Node], known: Iterable[str] = (),
+    program: Program, context: Context, arguments: Sequence[Node], known: Iterable[str] = (),
     indent: int = 4,
 ) -> list[str]:  # fmt: skip
     """Statements that check arguments, and read the named sizes off them that are not known.
@@ -104,6 +99,7 @@ def checks(
     A named size is bound where it first stands alone, and compared afterwards. Arguments with sizes
     that are computed from names come last, and are checked again if they bind such a name.
     """
+    names = context.names
     reads: dict[Node, list[str]] = {}
     for node, line in size_lines(program, names):
         reads.setdefault(node, []).append(line)
@@ -113,12 +109,12 @@ def checks(
     bound = set(known)
     for node in [*plain, *computed]:
         unknown = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)
-        lines.append(check(node, names, bound, indent))
+        lines.append(check(node, context, bound, indent))
         if not known:
             lines += reads.get(node, [])
             bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
         if unknown:
-            lines.append(check(node, names, bound, indent))
+            lines.append(check(node, context, bound, indent))
     return [row for line in lines for row in indented(line, indent)]
 
 
@@ -127,8 +123,9 @@ def is_plain(size: dims.Extent) -> bool:
     return isinstance(size, int) or dims.pure_name(size) is not None
 
 
-def check(node: Node, names: Names, bound: set[str], indent: int = 4) -> str:
+def check(node: Node, context: Context, bound: set[str], indent: int = 4) -> str:
     """The statement that checks one argument."""
+    names = context.names
     sizes = [
         dims.text(size, names.of_size) if bound.issuperset(dims.names(size)) else quoted(str(size))
         for size in node.shape
@@ -136,12 +133,14 @@ def check(node: Node, names: Names, bound: set[str], indent: int = 4) -> str:
     name, key = names.of(node), quoted(node.params.name)
     group = GROUPS.get(node.params.kind)
     source = f"{group[0]}[{key}]" if group else name
-    arguments = [key if group else quoted(name), source, node.dtype.source, *sizes]
-    return bracketed(f"{name} = checked(", arguments, ")", indent)
+    told = key if group else quoted(name)
+    function, arguments = context.dialect.check(node, told, source, sizes)
+    return bracketed(f"{name} = {function}(", arguments, ")", indent)
 
 
-def cotangent_lines(program: Program, names: Names, indent: int = 4) -> list[str]:
+def cotangent_lines(program: Program, context: Context, indent: int = 4) -> list[str]:
     """Statements that check the cotangents that backward is given; None stands for zeros."""
+    names, dialect = context.names, context.dialect
     lines = []
     cotangents = [node for node in program.arguments if is_cotangent(node)]
     for node in cotangents:
@@ -149,9 +148,9 @@ def cotangent_lines(program: Program, names: Names, indent: int = 4) -> list[str
         sizes = [dims.text(size, names.of_size) for size in node.shape]
         shape = f"({sizes[0]},)" if node.ndim == 1 else f"({', '.join(sizes)})"
         if len(cotangents) > 1:
-            lines += [f"if {name} is None:", f"    {name} = np.zeros({shape}, {node.dtype.source})"]
-        arguments = [quoted(name), name, node.dtype.source, *sizes]
-        lines.append(bracketed(f"{name} = checked(", arguments, ")", indent))
+            lines += [f"if {name} is None:", f"    {name} = {dialect.zeros(node, shape)}"]
+        function, arguments = dialect.check(node, quoted(name), name, sizes)
+        lines.append(bracketed(f"{name} = {function}(", arguments, ")", indent))
     return [row for line in lines for row in indented(line, indent)]
 
 
@@ -159,9 +158,10 @@ def cotangent_lines(program: Program, names: Names, indent: int = 4) -> list[str
 
 
 def returned(
-    program: Program, nodes: Sequence[Node], names: Names, buffers: Iterable[Node] = ()
+    program: Program, nodes: Sequence[Node], context: Context, buffers: Iterable[Node] = ()
 ) -> list[str]:
     """Expressions for results that share no memory with arguments, buffers or each other."""
+    names, dialect = context.names, context.dialect
     texts = []
     seen = {*program.arguments, *buffers}
     for node in nodes:
@@ -170,11 +170,11 @@ def returned(
             base = base.args[0]
             repeats = repeats or base.op.emission.repeats
         if is_literal(node):
-            text = f"np.array({scalar_text(node, names.of_size)}, dtype={node.dtype.source})"
+            text = dialect.constant(node, names.of_size)
         else:
             text = names.of(node)
         shared = base in seen or (base.op is CONSTANT and not is_literal(node)) or repeats
-        texts.append(f"{text}.copy()" if shared else text)
+        texts.append(dialect.copied(text) if shared else text)
         seen.add(base)
     return texts
 
@@ -208,8 +208,10 @@ def plain(text: str) -> Callable[[int, str], str]:
     return lambda indent, before: before + text
 
 
-def annotated(lines: Sequence[str], text: str, indent: int = 4) -> list[str]:
+def annotated(lines: Sequence[str], text: str, dialect: Dialect, indent: int = 4) -> list[str]:
     """The lines with the assignment of the returned value annotated, for the type checker."""
+    if dialect.typed:
+        return list(lines)
     margin = " " * indent
     start = f"{margin}{text} = "
     found: list[str] = []

@@ -55,6 +55,13 @@ def number(value: Any, *, whole: bool = False) -> str:
     return short if exact else repr(plain)
 
 
+def python_number(value: float) -> str:
+    """One of Python's numbers as source, exact."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "math.nan" if math.isnan(value) else "math.inf" if value > 0 else "-math.inf"
+    return repr(value).replace("e+", "e")
+
+
 def int_or_nan(plain: float) -> float:
     """The whole part of a finite number."""
     return math.trunc(plain) if math.isfinite(plain) else math.nan

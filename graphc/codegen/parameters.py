@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from graphc.codegen.blocks import forward_arguments, result_names
+from graphc.codegen.dialect import Dialect
 from graphc.codegen.functions import (
     GROUPS,
     Argument,
@@ -14,7 +15,7 @@ from graphc.codegen.functions import (
     indented,
     signature,
 )
-from graphc.codegen.literals import LINE, bracketed, entry, quoted, width
+from graphc.codegen.literals import bracketed, entry, quoted
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -27,11 +28,11 @@ NEW_STATE = ("new_params", "new_optimizer_state")
 
 def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     """init, save and load parameters; flatten them; make states."""
-    module = context.module
+    module, dialect = context.module, context.dialect
     declared = [parameter.node for parameter in module.parameters]
     if declared and training:
         yield init(
-            context, "init_params", ["rng: np.random.Generator"], declared, "Params",
+            context, "init_params", [f"rng: {dialect.generator}"], declared, "Params",
             "Return new parameters.",
         )  # fmt: skip
     states = [node for node, _ in module.graph.states.values()]
@@ -39,15 +40,15 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
         doc = "Return the state before the first step."
         yield init(context, "init_state", [], states, "State", doc)
     if declared and training:
-        yield save_params()
+        yield save_params(dialect)
     if declared:
-        yield load_params(declared)
+        yield load_params(declared, dialect)
     fixed = all(isinstance(size, int) for node in declared for size in node.shape)
     derived = set(module.gradients)
     trained = [node for node in declared if node.params.name in derived]
     if training and trained and fixed and module.options["style"] != "workspace":
-        yield ravel_params(trained)
-        yield unravel_params(declared, set(trained), context.names)
+        yield ravel_params(trained, dialect)
+        yield unravel_params(declared, set(trained), context)
 
 
 def init(
@@ -65,7 +66,7 @@ def init(
         else:
             constant = names.free(f"{names.of(node).upper()[:32]}_INITIAL")
             context.constants.append((constant, initial))
-            text = f"{constant}.copy()"
+            text = context.dialect.copied(constant)
         items.append(entry(quoted(node.params.name), text, 8))
     return function(
         name,
@@ -75,73 +76,53 @@ def init(
     )
 
 
-def save_params() -> FunctionView:
+def save_params(dialect: Dialect) -> FunctionView:
     """Writing parameters to a file."""
     return function(
         "save_params",
         "def save_params(path: str | Path, params: Params) -> None:",
-        ["Write parameters to an .npz file."],
-        [
-            '    named = ((f"params/{name}", value) for name, value in params.items())',
-            "    arrays: dict[str, Any] = dict(named)",
-            '    with open(path, "wb") as file:',
-            "        np.savez(file, **arrays)",
-        ],
+        [f"Write parameters to {dialect.file}."],
+        dialect.save_params(),
     )
 
 
-def load_params(declared: Sequence[Node]) -> FunctionView:
+def load_params(declared: Sequence[Node], dialect: Dialect) -> FunctionView:
     """Reading what save_params wrote, checked."""
     items = []
-    for node in declared:
+    reading, sources = dialect.stored(declared)
+    for node, source in zip(declared, sources, strict=True):
         name = node.params.name
         sizes = [str(s) if isinstance(s, int) else quoted(str(s)) for s in node.shape]
-        source = f"arrays[{quoted(f'params/{name}')}]"
-        arguments = [quoted(name), source, node.dtype.source, *sizes]
-        items.append(bracketed(f"{quoted(name)}: checked(", arguments, ")", 8))
+        check, arguments = dialect.check(node, quoted(name), source, sizes)
+        items.append(bracketed(f"{quoted(name)}: {check}(", arguments, ")", 8))
     return function(
         "load_params",
         "def load_params(path: str | Path) -> Params:",
-        ["Read parameters from an .npz file; their shapes and dtypes are checked."],
-        [
-            "    arrays = load_arrays(path)",
-            *indented(bracketed("return {", items, "}", 4)),
-        ],
+        [f"Read parameters from {dialect.file}; {dialect.checks}."],
+        [*reading.split("\n"), *indented(bracketed("return {", items, "}", 4))],
     )
 
 
-def ravel_params(trained: Sequence[Node]) -> FunctionView:
+def ravel_params(trained: Sequence[Node], dialect: Dialect) -> FunctionView:
     """Parameters or gradients as one vector, as SciPy's optimisers have them."""
-    parts = [f"params[{quoted(node.params.name)}].ravel()" for node in trained]
-    listed = bracketed("parts = [", parts, "]", 4)
     return function(
         "ravel_params",
-        "def ravel_params(params: Params | Grads) -> Array:",
+        f"def ravel_params(params: Params | Grads) -> {dialect.vector[0]}:",
         ["Return the trained parameters, or their gradients, as one vector."],
-        [*indented(listed), "    return np.concatenate(parts)"],
+        dialect.ravelled(trained),
     )
 
 
 def unravel_params(
-    declared: Sequence[Node], trained: Collection[Node], names: Names
+    declared: Sequence[Node], trained: Collection[Node], context: Context
 ) -> FunctionView:
     """The inverse of ravel_params; what is not trained is passed through."""
-    body = []
+    dialect = context.dialect
+    body, values = dialect.unravelled(declared, trained, context.names)
     items = []
-    start = 0
     for node in declared:
         key = quoted(node.params.name)
-        if node not in trained:
-            items.append(f"{key}: params[{key}].copy()")
-            continue
-        stop = start + dims.evaluate(dims.product(node.shape), {})
-        shape = ", ".join(map(str, node.shape)) or "()"
-        value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({node.dtype.source})"
-        if width(f"        {key}: {value},") > LINE:
-            body.append(f"    {names.of(node)} = {value}")
-            value = names.of(node)
-        items.append(f"{key}: {value}")
-        start = stop
+        items.append(f"{key}: {values.get(node) or dialect.copied(f'params[{key}]')}")
     frozen = len(trained) < len(declared)
     doc = ["Return the parameters that a vector holds; the inverse of `ravel_params`."]
     if frozen:
@@ -149,14 +130,12 @@ def unravel_params(
     return function(
         "unravel_params",
         signature(
-            "unravel_params", ["vector: Array", *(["params: Params"] if frozen else [])], "Params"
+            "unravel_params",
+            [f"vector: {dialect.vector[1]}", *(["params: Params"] if frozen else [])],
+            "Params",
         ),
         doc,
-        [
-            f'    vector = checked("vector", vector, np.float64, {start})',
-            *body,
-            *indented(bracketed("return {", items, "}", 4)),
-        ],
+        [*body, *indented(bracketed("return {", items, "}", 4))],
     )
 
 
@@ -179,7 +158,7 @@ def init_optimizer(context: Context) -> FunctionView:
     zeros = []
     for name in lowered.trained:
         key = quoted(name)
-        zeros.append(bracketed(f"{key}: np.zeros_like(", [f"params[{key}]"], ")", 12))
+        zeros.append(context.dialect.slot(key))
     return function(
         "init_optimizer",
         "def init_optimizer(params: Params) -> OptimizerState:",
@@ -199,31 +178,34 @@ def update(context: Context) -> FunctionView:
     """One step of the optimiser on one parameter, printed from its graph."""
     lowered = context.module.optimizer
     assert lowered is not None
-    program, names = lowered.program, context.optimizer_names
+    program, names, dialect = lowered.program, context.optimizer_names, context.dialect
     arguments = []
     casts = []
     for node in program.arguments:
         name = names.of(node)
         scalar = node.params.kind == "hyperparameter"
-        arguments.append(f"{name}: {'float' if scalar else 'Array'}")
-        if scalar:
-            casts.append(name)
-    body = [f"    {name} = parameter.dtype.type({name})" for name in casts]
+        arguments.append(f"{name}: {'float' if scalar else dialect.annotation(node)}")
+        if statement := dialect.readied(node, name):
+            casts.append(f"    {statement}")
     results = [names.of(node) for node in program.results]
-    types = ["Array"] * len(results)
+    types = [dialect.annotation(node) for node in program.results]
     return function(
         lowered.kind,
         signature(
-            lowered.kind, arguments, f"tuple[{', '.join(types)}]" if results[1:] else "Array"
+            lowered.kind, arguments, f"tuple[{', '.join(types)}]" if results[1:] else types[0]
         ),
         ["Return one parameter after a step" + (", and its slots." if results[1:] else ".")],
-        [*body, *print_program(program, names, comments=False), f"    return {', '.join(results)}"],
+        [
+            *casts,
+            *print_program(program, names, dialect, comments=False),
+            f"    return {', '.join(results)}",
+        ],
     )
 
 
 def train_step(context: Context) -> FunctionView:
     """Loss, gradients and update in one pure function."""
-    module, lowered = context.module, context.module.optimizer
+    module, lowered, copied = context.module, context.module.optimizer, context.dialect.copied
     assert lowered is not None
     arguments = forward_arguments(context)
     state = [a for a in arguments if a.annotation == "State"]
@@ -251,14 +233,14 @@ def train_step(context: Context) -> FunctionView:
         body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
     new_params = [
         (quoted(p.node.params.name),
-         variable.get(p.node.params.name, f"params[{quoted(p.node.params.name)}].copy()"))
+         variable.get(p.node.params.name) or copied(f"params[{quoted(p.node.params.name)}]"))
         for p in module.parameters
     ]  # fmt: skip
     body += indented(dict_text(new_params, 4, "new_params: Params = "))
     before = "new_optimizer_state: OptimizerState = "
     body += indented(optimizer_state(before, 'optimizer_state["step"] + 1', slots))
     results = ["new_params", *variables[1:], "new_optimizer_state", "loss"]
-    result_types = ["Params", *types[1:], "OptimizerState", "Array"]
+    result_types = ["Params", *types[1:], "OptimizerState", types[0]]
     meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
     return function(
         "train_step",

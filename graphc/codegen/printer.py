@@ -6,17 +6,18 @@ never wraps: a subexpression that would make it too long gets a name and a line 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from graphc.codegen.literals import LINE, number
+from graphc.codegen.dialect import Dialect
+from graphc.codegen.literals import LINE
 from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
-from graphc.ir.graph import CONSTANT, ITEM
+from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
 from graphc.ir.types import TupleType, shape_text
 from graphc.lower.naming import Names
-from graphc.lower.program import Program, beside_array, is_literal, promotes_itself
+from graphc.lower.program import Program, is_literal, promotes_itself
 
 MAX_DEPTH = 3
 INDENT = 4
@@ -35,8 +36,9 @@ class Printer:
 
     indent = INDENT
 
-    def __init__(self, program: Program, names: Names, *, comments: bool) -> None:
+    def __init__(self, program: Program, names: Names, dialect: Dialect, *, comments: bool) -> None:
         self.program = program
+        self.dialect = dialect
         self.comments = comments
         self.names = names
         self.inlined: dict[Node, Written] = {}
@@ -91,7 +93,7 @@ class Printer:
 
     def template(self, node: Node) -> Template:
         """The form in which a value is computed."""
-        return node.op.emission.template(node)
+        return self.dialect.template(node)
 
     def target(self, node: Node) -> str:
         """What a value is assigned to: a name, or as many names as the op has results."""
@@ -105,6 +107,12 @@ class Printer:
         """A value written in terms of its operands."""
         template = self.template(node)
         depth = 0
+        for name in template.repeated():  # computed once: under a name
+            arg = node.args[node.op.operands.index(name)]
+            if arg in self.inlined:
+                self.assign(arg, self.inlined[arg])
+        if template.is_operand():
+            return self.operand(node, node.args[0])
 
         def operand(name: str, strength: int) -> str:
             nonlocal depth
@@ -139,22 +147,9 @@ class Printer:
         return written
 
     def literal(self, user: Node, node: Node) -> Written:
-        """A scalar constant or size: bare beside an array of its dtype, else with its dtype.
-
-        NumPy 1.x makes a float64 of a float32 scalar and a bare number.
-        """
-        bare = beside_array(user, node, user.args)
-        text = scalar_text(node, self.names.of_size, whole=bare)
-        if bare:
-            return Written(text, strength(text), 0)
-        return Written(f"{node.dtype.source}({text})", PRIMARY, 0)
-
-
-def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False) -> str:
-    """A scalar constant or a size as source; `whole` writes small whole floats as ints."""
-    if node.op is CONSTANT:
-        return number(node.params.data.array[()], whole=whole)
-    return dims.text(node.params.size, spell)
+        """A scalar constant or size."""
+        text = self.dialect.literal(user, node, self.names.of_size)
+        return Written(text, strength(text), 0)
 
 
 def spread(text: str, binding: int, indent: int) -> str:
@@ -184,7 +179,9 @@ def guard_lines(program: Program, names: Names) -> list[str]:
     return lines
 
 
-def print_program(program: Program, names: Names, *, comments: bool = True) -> Sequence[str]:
+def print_program(
+    program: Program, names: Names, dialect: Dialect, *, comments: bool = True
+) -> Sequence[str]:
     """The statements of a program, without its arguments and its return."""
-    printer = Printer(program, names, comments=comments)
+    printer = Printer(program, names, dialect, comments=comments)
     return [" " * INDENT + line for line in printer.statements()]

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.codegen.functions import Context, field_names, function, indented
-from graphc.codegen.literals import bracketed, entry, quoted
+from graphc.codegen.literals import bracketed, entry, python_number, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
-from graphc.ir.node import Node
-from graphc.ir.types import FLOAT, INT
 from graphc.lower.module import SelfTest
 
 
 def self_test(context: Context) -> Iterator[FunctionView]:
     """`self_test()`, which prints a line a check and returns whether all hold."""
-    module, names = context.module, context.names
+    module, names, dialect = context.module, context.names, context.dialect
     test, program = module.self_test, module.forward
     if test is None or program is None or module.backward is None:
         return
@@ -25,19 +23,21 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         nodes = [node for node in test.phases if node.params.kind == kind]
         reads = kind == "state" and bool(module.updates)
         if reads or any(node.params.kind == kind for node in program.arguments):
-            items = [entry(quoted(node.params.name), pattern(node, test), 8) for node in nodes]
+            items = [
+                entry(quoted(node.params.name), dialect.sample(node, test), 8) for node in nodes
+            ]
             body += indented(bracketed(f"{group}: {annotation} = {{", items, "}", 4))
             given.append(group)
     for node in program.arguments:
         if node.params.kind == "input":
-            body.append(f"    {names.of(node)} = {pattern(node, test)}")
+            body.append(f"    {names.of(node)} = {dialect.sample(node, test)}")
             given.append(names.of(node))
     if program.draws:
         yield by_differences(context, test, [*body, ""], [*given, "rng=np.random.default_rng(0)"])
         return
     first = "loss" if module.loss else "_"
     cotangents = [node for node in test.phases if node.params.kind == "cotangent"]
-    arguments = [] if module.loss else [pattern(node, test) for node in cotangents]
+    arguments = [] if module.loss else [dialect.sample(node, test) for node in cotangents]
     if module.options["style"] == "workspace":
         body += [*made_workspace(context, given)]
         inputs = [name for name in given if name not in ("params", "state")]
@@ -52,9 +52,9 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         if name is None:
             measured, label = "loss", "loss"
         else:
-            measured = f"sample_slope(grads[{quoted(name)}])"
+            measured = dialect.slope(f"grads[{quoted(name)}]")
             label = f"gradient of {name}"
-        numbers = [repr(value), repr(tolerance)]
+        numbers = [python_number(value), python_number(tolerance)]
         checks.append(bracketed("agrees(", [quoted(label), measured, *numbers], ")", 8))
     yield function(
         "self_test",
@@ -85,7 +85,7 @@ def by_differences(
     bars = [node for node in test.phases if node.params.kind == "cotangent"]
     weights = "[1.0]" if module.loss else "bars"
     if not module.loss:
-        patterns = [pattern(node, test) for node in bars]
+        patterns = [context.dialect.sample(node, test) for node in bars]
         body = [*indented(bracketed("bars = [", patterns, "]", 4)), *body]
     call, first, group = "forward(", ")[0]", "params"
     if module.options["style"] == "workspace":
@@ -128,12 +128,3 @@ def by_differences(
         ["Compare gradients with differences; all draws come from one seed."],
         [*body, *indented(bracketed("checks = [", checks, "]", 4)), "    return all(checks)"],
     )
-
-
-def pattern(node: Node, test: SelfTest) -> str:
-    """The expression of the reproducible values of one argument."""
-    sizes = [str(dims.evaluate(size, test.sizes)) for size in node.shape]
-    labels = [f"labels={test.labels}"] if node.dtype.kind == INT else []
-    offset = [f"offset={test.offset}"] if test.offset and node.dtype.kind == FLOAT else []
-    options = [str(test.phases[node]), *sizes, *labels, *offset]
-    return f"sample_values({', '.join([node.dtype.source, *options])})"

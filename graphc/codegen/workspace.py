@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.blocks import cotangents, documented, objective, outputs_type
 from graphc.codegen.functions import (
     Argument,
@@ -22,7 +23,6 @@ from graphc.codegen.functions import (
     plain,
     returned,
     returning,
-    type_text,
 )
 from graphc.codegen.literals import LINE, bracketed, quoted
 from graphc.codegen.memory import (
@@ -59,7 +59,7 @@ class BufferPrinter(Printer):
         self, program: Program, names: Names, buffers: dict[Node, Node], *, comments: bool = True
     ) -> None:
         program = replace(program, inline=frozenset(written_inside(program)))
-        super().__init__(program, names, comments=comments)
+        super().__init__(program, names, ARRAYS, comments=comments)
         self.buffers = buffers  # for each value that is written into one, what that is called after
 
     def name(self, node: Node) -> str:
@@ -110,7 +110,7 @@ def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[st
     sizes = [*program.sizes, *(n for size in shapes for n in dims.names(size))]
     return [
         *size_lines(scope, sizes),
-        *checks(program, names, inputs, scope.layout.sizes(), BODY),
+        *checks(program, scope.context, inputs, scope.layout.sizes(), BODY),
         *body(*(f"{names.of(n)} = self.state[{quoted(n.params.name)}]" for n in states)),
         *unpacked(scope, name, program, plan),
         *printed(scope, program, plan),
@@ -119,12 +119,12 @@ def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[st
 
 def inference(scope: Scope) -> Iterator[FunctionView]:
     """predict and evaluate."""
-    module, names, plans = scope.context.module, scope.names, scope.layout
+    module, plans = scope.context.module, scope.layout
     if module.predict is not None:
         program = module.predict
-        texts = returned(program, program.results, names, plans.predict.buffers)
+        texts = returned(program, program.results, scope.context, plans.predict.buffers)
         results = [
-            f"{name}: {type_text(node)}"
+            f"{name}: {ARRAYS.described(node)}"
             for name, node in zip(field_names(module.outputs), program.results, strict=True)
         ]
         doc = documented(f"Return {', '.join(results)}.", program, scope.context)
@@ -132,26 +132,29 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
             doc[:1] = ["Return the outputs.", "", *results]
         lines = computed(scope, "predict", program, plans.predict)
         if len(texts) == 1:
-            lines = annotated(lines, texts[0], BODY)
+            lines = annotated(lines, texts[0], ARRAYS, BODY)
         result = [lambda indent, before: outputs_text(texts, indent, before)]
         yield method(
             "predict",
-            inputs_of(program, names),
+            inputs_of(program, scope.context),
             outputs_type(scope.context),
             doc,
             [*forgotten(scope), *lines, *returning(result, BODY)],
         )
     if module.evaluate is not None:
         program = module.evaluate
-        (text,) = returned(program, program.results, names, plans.evaluate.buffers)
+        (text,) = returned(program, program.results, scope.context, plans.evaluate.buffers)
+        lines = computed(scope, "evaluate", program, plans.evaluate)
         yield method(
             "evaluate",
-            inputs_of(program, names),
+            inputs_of(program, scope.context),
             "Array",
             documented("Return the loss in inference mode.", program, scope.context),
             [
                 *forgotten(scope),
-                *annotated(computed(scope, "evaluate", program, plans.evaluate), text, BODY),
+                *annotated(
+                    computed(scope, "evaluate", program, plans.evaluate), text, ARRAYS, BODY
+                ),
                 *returning([plain(text)], BODY),
             ],
         )
@@ -170,7 +173,7 @@ def training(scope: Scope) -> Iterator[FunctionView]:
     yield forward(scope, module.forward)
     yield backward(scope, module.backward)
     if module.loss:
-        arguments = inputs_of(module.forward, scope.names)
+        arguments = inputs_of(module.forward, scope.context)
         given = ", ".join(argument.passed for argument in arguments)
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
@@ -182,13 +185,13 @@ def training(scope: Scope) -> Iterator[FunctionView]:
 def forward(scope: Scope, program: Program) -> FunctionView:
     """The forward pass; what backward reads of it stays in the buffers."""
     module, names = scope.context.module, scope.names
-    results = returned(program, program.results, names, scope.layout.training.buffers)
+    results = returned(program, program.results, scope.context, scope.layout.training.buffers)
     count = 1 if module.loss else len(module.outputs)
     lines = [*forgotten(scope), *computed(scope, "forward", program, scope.layout.training)]
     kept = [names.of(node) for node in scope.layout.kept_between()]
     values = results[:count]
     if count == 1:
-        lines = annotated(lines, values[0], BODY)
+        lines = annotated(lines, values[0], ARRAYS, BODY)
     if module.updates:
         fresh = dict(zip(module.updates, results[count:], strict=True))
         items = [
@@ -200,7 +203,7 @@ def forward(scope: Scope, program: Program) -> FunctionView:
     lines += body(bracketed("self._residuals = (", kept, f"{comma})", BODY))
     what = objective(module.loss) if module.loss else "the outputs"
     return method(
-        "forward", inputs_of(program, names), "Array" if count == 1 else "Outputs",
+        "forward", inputs_of(program, scope.context), "Array" if count == 1 else "Outputs",
         documented(f"Return {what}, and keep what `backward` reads.", program, scope.context),
         [*lines, *returning([lambda indent, before: outputs_text(values, indent, before)], BODY)],
     )  # fmt: skip
@@ -216,12 +219,12 @@ def backward(scope: Scope, program: Program) -> FunctionView:
     )
     lines += unpacking(kept, "residuals") if kept else []
     lines += size_lines(scope, program.sizes)
-    lines += cotangent_lines(program, names, BODY)
+    lines += cotangent_lines(program, scope.context, BODY)
     lines += unpacked(scope, "backward", program, plans.training)
     lines += printed(scope, program, plans.training)
     for name, node in zip(module.gradients, program.results, strict=True):
         if plans.gradients.get(node) != name:
-            (text,) = returned(program, [node], names)
+            (text,) = returned(program, [node], scope.context)
             lines += body(f"self.grads[{quoted(name)}][...] = {text.removesuffix('.copy()')}")
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))
@@ -248,7 +251,7 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
     keywords = [hyper.passed for hyper in hypers]
     yield update(scope, lowered, hypers)
-    arguments = inputs_of(module.forward, scope.names)
+    arguments = inputs_of(module.forward, scope.context)
     given = ", ".join(argument.passed for argument in arguments)
     call = bracketed(f"self.{lowered.kind}(", keywords, ")", BODY + 4 * bool(module.updates))
     lines = [f"loss, _ = self.value_and_grad({given})", call]

@@ -66,6 +66,17 @@ INITIALIZERS: dict[str, Callable[[Node], str]] = {
     "he_normal": _normal(lambda n: _root(2, _fan_in(n))),
     "he_uniform": _uniform(lambda n: _root(6, _fan_in(n))),
 }
+# The same for scalars: distribution, and its deviation or bound.
+PLAIN = {
+    "normal": ("normal", "0.01"),
+    "uniform": ("uniform", "0.01"),
+    "lecun_normal": ("normal", "1.0"),
+    "lecun_uniform": ("uniform", "math.sqrt(3.0)"),
+    "glorot_normal": ("normal", "1.0"),
+    "glorot_uniform": ("uniform", "math.sqrt(3.0)"),
+    "he_normal": ("normal", "math.sqrt(2.0)"),
+    "he_uniform": ("uniform", "math.sqrt(6.0)"),
+}
 
 
 def check_initializer(init: object, node: Node) -> None:
@@ -100,6 +111,20 @@ def holds(dtype: DType, array: np.ndarray[Any, Any]) -> bool:
     if dtype.kind == FLOAT:
         return np.can_cast(array.dtype, dtype.numpy, "same_kind")
     return array.dtype.kind in "biu" and np.array_equal(array.astype(dtype.numpy), array)
+
+
+def initial_number(init: object, node: Node) -> str:
+    """The expression of the initial value of a scalar on Python's numbers.
+
+    `rng` is a random.Random. A scalar has one input and one output.
+    """
+    if not isinstance(init, str):
+        value = np.asarray(init, dtype=node.dtype.numpy).item()
+        return repr(value).replace("inf", "math.inf").replace("nan", "math.nan")
+    if init in ("zeros", "ones"):
+        return repr(np.asarray(init == "ones", node.dtype.numpy).item())
+    kind, bound = PLAIN[init]
+    return f"rng.gauss(0.0, {bound})" if kind == "normal" else f"rng.uniform(-{bound}, {bound})"
 
 
 def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from graphc.errors import UsageError, suggest
+from graphc.ir.dims import Shape
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import DType
 from graphc.ops.shape import as_shape
+
+ANY_SHAPE = as_shape("elements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,11 @@ class Optimizer:
     update: Callable[[dict[str, Node]], tuple[Node, ...]]
     flags: tuple[str, ...] = ()  # what is switched on
 
-    def graph(self, dtype: DType) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
-        """Arguments and results of the update of a parameter of any shape."""
+    def graph(
+        self, dtype: DType, shape: Shape = ANY_SHAPE
+    ) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+        """Arguments and results of the update of a parameter, of any shape by default."""
         graph = Graph(self.kind, dtype)
-        shape = as_shape("elements")
         nodes = {
             name: graph.argument("array", name, shape, dtype)
             for name in ("parameter", "gradient", *self.slots)

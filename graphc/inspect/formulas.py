@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.printer import scalar_text
+from graphc.codegen.arrays import scalar_text
 from graphc.ir.emission import ATOM, PRIMARY
 from graphc.ir.emission import strength as strength_of
 from graphc.ir.graph import ARGUMENT, CONSTANT, Graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.printer import Printer
 from graphc.ir.node import Node
 from graphc.ir.pattern import Rule
@@ -61,7 +62,7 @@ def reading(module: LoweredModule) -> tuple[Names, dict[str, Printer]]:
             programs["predict"] = module.predict
     programs["backward"] = module.backward
     printers = {
-        name: Printer(program, names, comments=True)
+        name: Printer(program, names, ARRAYS, comments=True)
         for name, program in programs.items()
         if program is not None
     }

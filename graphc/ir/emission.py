@@ -32,10 +32,11 @@ class Emission:
 
     numpy    an expression of the operands; the one truth about what the op computes
     out      a statement that writes the result into `{out}`
-    math     an expression on Python floats, with the `math` module
+    math     an expression on Python's numbers, with the `math` module
     view     the result may share memory with the first operand
     repeats  the elements of the result share memory with each other
-    helpers  functions of `graphc.runtime` that the texts call
+    helpers  functions of `graphc.runtime` that the texts on arrays call
+    plain    functions of `graphc.runtime` that the texts on Python's numbers call
     """
 
     numpy: Text
@@ -44,6 +45,7 @@ class Emission:
     view: bool = False
     repeats: bool = False
     helpers: tuple[Callable[..., Any], ...] = ()
+    plain: tuple[Callable[..., Any], ...] = ()
 
     def template(self, node: Node) -> Template:
         """The parsed NumPy form for one node."""
@@ -53,6 +55,11 @@ class Emission:
         if node not in known:
             known[node] = parse(self.numpy(node))
         return known[node]
+
+    def math_template(self, node: Node) -> Template | None:
+        """The parsed form on Python's numbers for one node; None where the op has none."""
+        text = self.math(node) if callable(self.math) else self.math
+        return parse(text) if text else None
 
 
 # Binding strength of Python's expressions, weakest first.
@@ -107,6 +114,15 @@ class Template:
     ) -> Callable[..., Any]:
         """The text as a function of operands in order, of sizes by `size_n=`, and of `rng`."""
         return _function(self.text, operands, self.sizes, helpers)
+
+    def is_operand(self) -> bool:
+        """Whether the text is an operand as it stands."""
+        return len(self.pieces) == 1 and self.pieces[0][0] == "operand"
+
+    def repeated(self) -> list[str]:
+        """The names of the operands that stand in more than one place."""
+        names = [p[1] for p in self.pieces if not isinstance(p, str) and p[0] == "operand"]
+        return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 _PLACEHOLDER = re.compile(r"\{(\*|:|)(\w+)\}")

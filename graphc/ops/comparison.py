@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from graphc.ir.node import Node
+from graphc.ir.types import BOOL
 from graphc.ops.families import elementwise
 
 __all__ = [
     "equal", "greater", "greater_equal", "isfinite", "less", "less_equal", "logical_and",
     "logical_not", "logical_or", "logical_xor", "not_equal",
 ]  # fmt: skip
+
+
+def _logic(template: str) -> Callable[[Node], str]:
+    """A form on bools; numbers are converted first."""
+
+    def text(node: Node) -> str:
+        found = template
+        for name, arg in zip(node.op.operands, node.args, strict=True):
+            if arg.dtype.kind != BOOL:
+                found = found.replace(f"{{{name}}}", f"bool({{{name}}})")
+        return found
+
+    return text
+
 
 less = elementwise(
     "less", "x < y", operands="x y", result="bool",
@@ -39,15 +57,15 @@ isfinite = elementwise(
 )  # fmt: skip
 logical_and = elementwise(
     "logical_and", "x and y", operands="x y", result="bool", commutative=True,
-    ufunc="np.logical_and", math="bool({x}) and bool({y})",
+    ufunc="np.logical_and", math=_logic("{x} and {y}"),
 )  # fmt: skip
 logical_or = elementwise(
     "logical_or", "x or y", operands="x y", result="bool", commutative=True,
-    ufunc="np.logical_or", math="bool({x}) or bool({y})",
+    ufunc="np.logical_or", math=_logic("{x} or {y}"),
 )  # fmt: skip
 logical_xor = elementwise(
     "logical_xor", "either x or y", operands="x y", result="bool", commutative=True,
-    ufunc="np.logical_xor", math="bool({x}) != bool({y})",
+    ufunc="np.logical_xor", math=_logic("{x} != {y}"),
 )  # fmt: skip
 logical_not = elementwise(
     "logical_not", "not x", result="bool",

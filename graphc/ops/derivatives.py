@@ -156,6 +156,8 @@ def jacobian(output: Node, wrt: Node) -> Node:
     """
     (y,), (x,) = _several(output, "the output of jacobian"), _several(wrt, "wrt")
     _check_reachable([y], [x])
+    if not y.shape or not x.shape:
+        return vjp(y, x) if not y.shape else jvp(y, x, 1.0)  # type: ignore[no-any-return]
     rows, columns = dims.product(y.shape), dims.product(x.shape)
     by_rows = isinstance(rows, int) and (not isinstance(columns, int) or rows <= columns)
     count = rows if by_rows else columns

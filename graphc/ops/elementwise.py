@@ -6,15 +6,19 @@ g times ∂y/∂operand.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from graphc.errors import GraphcError
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
+from graphc.ir.types import BOOL, FLOAT
 from graphc.ops.families import Kinked, composite, elementwise, given, unary_call
 from graphc.ops.operands import operands
-from graphc.runtime import arrays
+from graphc.runtime import arrays, scalars
 
 __all__ = [
     "abs", "add", "clip", "cos", "divide", "exp", "expm1", "leaky_relu", "log", "log1p", "mask",
@@ -24,10 +28,17 @@ __all__ = [
 
 # --- arithmetic --------------------------------------------------------------------------------
 
+
+def _plain(numbers: str, bools: str) -> Callable[[Node], str]:
+    """The `math` form on numbers, and that on bools: Python would make ints of them."""
+    return lambda node: bools if node.dtype.kind == BOOL else numbers
+
+
 add = elementwise(
     "add", "x + y", operands="x y", result="same",
     noun="total", phrase="{x}_plus_{y}",
-    numpy="{x} + {y}", out="np.add({x}, {y}, out={out})", math="{x} + {y}",
+    numpy="{x} + {y}", out="np.add({x}, {y}, out={out})",
+    math=_plain("{x} + {y}", "{x} or {y}"),
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: g),
     symbolic=lambda sp, x, y: x + y, commutative=True,
 )  # fmt: skip
@@ -41,7 +52,8 @@ subtract = elementwise(
 multiply = elementwise(
     "multiply", "x * y", operands="x y", result="same",
     noun="product", phrase="{x}_times_{y}",
-    numpy="{x} * {y}", out="np.multiply({x}, {y}, out={out})", math="{x} * {y}",
+    numpy="{x} * {y}", out="np.multiply({x}, {y}, out={out})",
+    math=_plain("{x} * {y}", "{x} and {y}"),
     rules=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     symbolic=lambda sp, x, y: x * y, commutative=True,
 )  # fmt: skip
@@ -96,7 +108,7 @@ def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
 pow = elementwise(
     "pow", "x to the power p", operands="x p",
     noun="power",
-    numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})", math="{x} ** {p}",
+    numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})", math="math.pow({x}, {p})",
     rules=(_pow_base, _pow_exponent),
     symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)),
 )  # fmt: skip
@@ -148,7 +160,7 @@ tanh = elementwise(
 sigmoid = elementwise(
     "sigmoid", "1 / (1 + exp(-x))",
     numpy="sigmoid({x})", helpers=(arrays.sigmoid,),
-    math="math.exp(min({x}, 0.0)) / (1.0 + math.exp(-abs({x})))",
+    math="sigmoid({x})", plain=(scalars.sigmoid,),
     rules=(lambda g, y, x: g * (y * (1 - y)),),
     symbolic=lambda sp, x: 1 / (1 + sp.exp(-x)),
 )  # fmt: skip
@@ -159,7 +171,7 @@ mask: Op = elementwise(
     "mask", "x where the condition holds, else 0 (x * condition)", operands="x condition",
     noun="masked",
     numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
-    math="{x} * {condition}",
+    math=_plain("{x} * {condition}", "{x} and {condition}"),
     rules=(lambda g, y, x, condition: mask(g, condition), None),
 )  # fmt: skip
 where = elementwise(
@@ -175,7 +187,7 @@ where = elementwise(
 abs = elementwise(
     "abs", "|x|", result="same",
     noun="magnitude",
-    ufunc="np.abs", math="abs({x})",
+    ufunc="np.abs", math=_plain("abs({x})", "{x}"),
     rules=(Kinked(
         torch=lambda g, y, x: g * sign(x),
         jax=lambda g, y, x: where(x >= 0, g, -g),
@@ -186,7 +198,8 @@ abs = elementwise(
 )  # fmt: skip
 sign: Op = elementwise(
     "sign", "-1, 0 or 1", result="number",
-    ufunc="np.sign", math="float(({x} > 0.0) - ({x} < 0.0))",
+    ufunc="np.sign", plain=(scalars.sign,),
+    math=lambda n: "sign({x})" if n.dtype.kind == FLOAT else "({x} > 0) - ({x} < 0)",
     symbolic=lambda sp, x: sp.sign(x),
 )  # fmt: skip
 
@@ -199,7 +212,8 @@ def _relu_text(node: Node) -> str:
 
 relu = elementwise(
     "relu", "max(x, 0)", result="number",
-    numpy=_relu_text, out="np.maximum({x}, 0, out={out})", math="max({x}, 0.0)",
+    numpy=_relu_text, out="np.maximum({x}, 0, out={out})",
+    math=lambda n: "max({x}, 0.0)" if n.dtype.kind == FLOAT else "max({x}, 0)",
     rules=(Kinked(
         torch=lambda g, y, x: mask(g, y > 0),
         jax=lambda g, y, x: mask(g, y > 0),
@@ -228,6 +242,27 @@ def _extremum_rules(strict: Any, loose: Any) -> tuple[Kinked, Kinked]:
     )
 
 
+def _is_number(node: Node) -> bool:
+    """Whether a value is known not to be NaN."""
+    if node.op is not CONSTANT or node.dtype.kind != FLOAT:
+        return node.dtype.kind != FLOAT
+    return not np.isnan(node.params.data.array).any()
+
+
+def _plain_extremum(name: str, builtin: str, bools: str) -> Callable[[Node], str]:
+    """Python's max and min keep a NaN that comes first, and pass over one that comes second."""
+
+    def text(node: Node) -> str:
+        x, y = node.args
+        if node.dtype.kind == BOOL:
+            return bools
+        if _is_number(y):
+            return f"{builtin}({{x}}, {{y}})"
+        return f"{builtin}({{y}}, {{x}})" if _is_number(x) else f"{name}({{x}}, {{y}})"
+
+    return text
+
+
 _TIES = {
     "torch": "{0}(a, b) at a tie: half to each",
     "jax": "{0}(a, b) at a tie: half to each",
@@ -236,7 +271,8 @@ _TIES = {
 maximum = elementwise(
     "maximum", "the larger of x and y", operands="x y", result="same",
     noun="larger",
-    ufunc="np.maximum", math="max({x}, {y})",
+    ufunc="np.maximum",
+    math=_plain_extremum("maximum", "max", "{x} or {y}"), plain=(scalars.maximum,),
     rules=_extremum_rules(lambda a, b: a > b, lambda a, b: a >= b),
     kink={key: text.format("maximum") for key, text in _TIES.items()},
     symbolic=lambda sp, x, y: sp.Max(x, y), domain=((-2, 0), (0, 2)),
@@ -244,7 +280,8 @@ maximum = elementwise(
 minimum = elementwise(
     "minimum", "the smaller of x and y", operands="x y", result="same",
     noun="smaller",
-    ufunc="np.minimum", math="min({x}, {y})",
+    ufunc="np.minimum",
+    math=_plain_extremum("minimum", "min", "{x} and {y}"), plain=(scalars.minimum,),
     rules=_extremum_rules(lambda a, b: a < b, lambda a, b: a <= b),
     kink={key: text.format("minimum") for key, text in _TIES.items()},
     symbolic=lambda sp, x, y: sp.Min(x, y), domain=((-2, 0), (0, 2)),
@@ -268,12 +305,20 @@ def _clip_rules(inside: Any, share: float) -> tuple[Any, Any, Any]:
     )
 
 
+def _plain_clip(node: Node) -> str:
+    if node.dtype.kind == BOOL:
+        return "({x} or {low}) and {high}"
+    _, low, high = map(_is_number, node.args)
+    lower = "max({x}, {low})" if low else "maximum({x}, {low})"
+    return f"min({lower}, {{high}})" if high else f"minimum({lower}, {{high}})"
+
+
 _CLOSED = _clip_rules(lambda x, low, high: (x >= low) & (x <= high), 1.0)
 _HALVED = _clip_rules(lambda x, low, high: (x > low) & (x < high), 0.5)
 _clip = elementwise(
     "clip", "x limited to low..high, where low <= high", operands="x low high", result="same",
     numpy="np.clip({x}, {low}, {high})", out="np.clip({x}, {low}, {high}, out={out})",
-    math="min(max({x}, {low}), {high})",
+    math=_plain_clip, plain=(scalars.maximum, scalars.minimum),
     rules=tuple(Kinked(torch=c, jax=h, textbook=c) for c, h in zip(_CLOSED, _HALVED, strict=True)),
     kink={
         "torch": "clip at its bound: 1", "jax": "clip at its bound: 1/2",

@@ -46,7 +46,7 @@ def elementwise(
     ufunc: str = "",
     numpy: Text = "",
     out: str = "",
-    math: str = "",
+    math: Text = "",
     rules: Sequence[Rule | Kinked | None] = (),
     symbolic: Callable[..., Any] | None = None,
     domain: Sequence[tuple[float, float]] = (),
@@ -54,6 +54,7 @@ def elementwise(
     commutative: bool = False,
     kink: dict[str, str] | None = None,
     helpers: tuple[Callable[..., Any], ...] = (),
+    plain: tuple[Callable[..., Any], ...] = (),
     noun: str = "",
     phrase: str = "",
 ) -> Op:
@@ -75,6 +76,7 @@ def elementwise(
         out or (f"{ufunc}({listed}, out={{out}})" if ufunc else None),
         math or None,
         helpers=helpers,
+        plain=plain,
     )
 
     def infer(require: Any, *types: TensorType) -> TensorType:

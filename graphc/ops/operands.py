@@ -172,6 +172,12 @@ def flag(op: str, name: str, value: object) -> bool:
 # --- the two ops that operands are lifted with -------------------------------------------------
 
 
+def _plain_astype(node: Node) -> str:
+    if node.dtype.kind == node.args[0].dtype.kind:
+        return "{x}"  # Python has one type of floats and one of ints
+    return f"{ ({BOOL: 'bool', INT: 'int', FLOAT: 'float'}[node.dtype.kind]) }({{x}})"
+
+
 astype = Op(
     name="astype",
     doc="x converted to another dtype",
@@ -182,7 +188,7 @@ astype = Op(
     emission=Emission(
         lambda n: f"{{x}}.astype({n.dtype.source})",
         'np.copyto({out}, {x}, casting="unsafe")',
-        math="float({x})",
+        math=_plain_astype,
     ),
     call=lambda op, x, dtype: cast(operand(x), as_dtype(dtype)),
     vjp=lambda index, bar, node, kinks: cast(bar, node.args[0].dtype),

@@ -125,10 +125,14 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
     rule = Kinked(torch=shared, jax=shared, textbook=first)
 
     def vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+        if not node.params.axes:
+            return bar
         chosen: Callable[..., Node] = getattr(rule, kinks)
         return chosen(restored(bar, node), node, node.args[0])
 
     def jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
+        if not node.params.axes:
+            return given(tangents)
         weighted = getattr(rule, kinks)(tangents[0], node, node.args[0])
         return sum(weighted, node.params.axes, node.params.keepdims)
 
@@ -179,6 +183,8 @@ def _from_rows(rows: Node, like: Node, axes: tuple[int, ...]) -> Node:
 
 def _others(y: Node) -> Node:
     x, axes = y.args[0], y.params.axes
+    if not axes:
+        return x.graph.constant(1, x.dtype)
     return _from_rows(product_of_others.node((_rows(x, axes),)), x, axes)
 
 

@@ -1,5 +1,6 @@
-"""Helper functions that are pasted into generated modules as they stand: NumPy only, no graphc.
+"""Helper functions that are pasted into generated modules as they stand; they import no graphc.
 
-Each keeps the dtype of its arguments under NumPy 1.x (where a Python scalar beside a 0-d float32
-makes a float64) and 2.x.
+Those on arrays import NumPy alone, and keep the dtype of their arguments under NumPy 1.x (where a
+Python scalar beside a 0-d float32 makes a float64) and 2.x. Those in `scalars` import nothing but
+the standard library.
 """

@@ -116,3 +116,5 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "dropout_mlp": (dropout_mlp, {"optimizer": "sgd"}),
     "mlp_inference": (mlp, {"inference": True}),
 }
+
+GOLDEN = MODELS | {"quiz_scalar": (expression, {"style": "scalar"})}

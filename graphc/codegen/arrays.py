@@ -1,0 +1,175 @@
+"""The dialect of NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from graphc.codegen.dialect import Dialect, Helper, Spell
+from graphc.codegen.literals import LINE, bracketed, number, quoted, width
+from graphc.codegen.view import FunctionView
+from graphc.ir import dims
+from graphc.ir.emission import Template
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.ir.types import FLOAT, INT, shape_text
+from graphc.lower.module import LoweredModule, SelfTest
+from graphc.lower.naming import Names
+from graphc.lower.program import beside_array
+from graphc.runtime import boundary
+from graphc.runtime.files import load_arrays
+
+
+class Arrays(Dialect):
+    """NumPy arrays of the declared dtypes."""
+
+    what = "NumPy"
+    reserved = ("np", "NDArray", "Array", "base64", "hashlib", "io", "arrays", "load_arrays",
+                "load_constants", "CONSTANTS", "checked", "shape_text", "sample_values",
+                "sample_slope")  # fmt: skip
+    typed = False
+    residuals = "What the backward pass reads of the forward pass; it shares memory with that."
+    file = "an .npz file"
+    checks = "their shapes and dtypes are checked"
+    generator = draws = "np.random.Generator"
+    check_rng = staticmethod(boundary.check_rng)
+    vector = ("Array", "Array")
+
+    # --- values ---------------------------------------------------------------------------------
+
+    def annotation(self, node: Node) -> str:
+        return "Array"
+
+    def described(self, node: Node) -> str:
+        return str(node.types[0])  # float32 (batch, 64)
+
+    def comment(self, node: Node) -> str:
+        return f"{shape_text(node.shape)} {node.dtype.name}"
+
+    def cotangent(self, node: Node) -> str:
+        return "Array" if node.shape else "Array | float"
+
+    # --- expressions ----------------------------------------------------------------------------
+
+    def template(self, node: Node) -> Template:
+        return node.op.emission.template(node)
+
+    def helpers(self, node: Node) -> Sequence[Helper]:
+        return node.op.emission.helpers
+
+    def literal(self, user: Node, node: Node, spell: Spell) -> str:
+        """Bare beside an array of its dtype, else with its dtype.
+
+        NumPy 1.x makes a float64 of a float32 scalar and a bare number.
+        """
+        bare = beside_array(user, node, user.args)
+        text = scalar_text(node, spell, whole=bare)
+        return text if bare else f"{node.dtype.source}({text})"
+
+    def constant(self, node: Node, spell: Spell) -> str:
+        return f"np.array({scalar_text(node, spell)}, dtype={node.dtype.source})"
+
+    def zeros(self, node: Node, shape: str) -> str:
+        return f"np.zeros({shape}, {node.dtype.source})"
+
+    def slot(self, key: str) -> str:
+        return bracketed(f"{key}: np.zeros_like(", [f"params[{key}]"], ")", 12)
+
+    def copied(self, text: str) -> str:
+        return f"{text}.copy()"
+
+    def readied(self, node: Node, name: str) -> str:
+        scalar = node.params.kind == "hyperparameter"
+        return f"{name} = parameter.dtype.type({name})" if scalar else ""
+
+    # --- the boundary ---------------------------------------------------------------------------
+
+    def check(
+        self, node: Node, key: str, source: str, sizes: Sequence[str]
+    ) -> tuple[str, list[str]]:
+        return "checked", [key, source, node.dtype.source, *sizes]
+
+    def boundary(self, module: LoweredModule) -> Sequence[Helper]:
+        checks: list[Helper] = [boundary.checked, boundary.shape_text]
+        return [*checks, load_arrays] if module.parameters else checks
+
+    def testing(self, test: SelfTest) -> Sequence[Helper]:
+        how = [boundary.nearest_difference, boundary.is_slope] if test.slopes else [boundary.agrees]
+        return [boundary.sample_values, boundary.sample_slope, *how]
+
+    def imports(self, functions: Sequence[FunctionView], code: str) -> list[str]:
+        defined = {function.name for function in functions}
+        companion = "CONSTANTS = load_constants(" in code
+        needed = {
+            "import base64": "base64.b64decode" in code,
+            "import hashlib": companion,
+            "import io": companion,
+            "import sys": "self_test" in defined,
+            "from pathlib import Path": companion or "load_params" in defined,
+        }
+        standard = [line for line, condition in needed.items() if condition]
+        typing = ", ".join(["Any", *(t for t in ("NamedTuple", "TypedDict") if t in code)])
+        return [
+            *standard,
+            f"from typing import {typing}",
+            *("", "import numpy as np", "from numpy.typing import NDArray"),
+        ]
+
+    # --- parameters -----------------------------------------------------------------------------
+
+    def save_params(self) -> list[str]:
+        return [
+            '    named = ((f"params/{name}", value) for name, value in params.items())',
+            "    arrays: dict[str, Any] = dict(named)",
+            '    with open(path, "wb") as file:',
+            "        np.savez(file, **arrays)",
+        ]
+
+    def stored(self, declared: Sequence[Node]) -> tuple[str, list[str]]:
+        sources = [f"arrays[{quoted(f'params/{node.params.name}')}]" for node in declared]
+        return "    arrays = load_arrays(path)", sources
+
+    def ravelled(self, trained: Sequence[Node]) -> list[str]:
+        parts = [f"params[{quoted(node.params.name)}].ravel()" for node in trained]
+        listed = bracketed("parts = [", parts, "]", 4)
+        return [*f"    {listed}".split("\n"), "    return np.concatenate(parts)"]
+
+    def unravelled(
+        self, declared: Sequence[Node], trained: Collection[Node], names: Names
+    ) -> tuple[list[str], dict[Node, str]]:
+        body = []
+        values = {}
+        start = 0
+        for node in declared:
+            if node not in trained:
+                continue
+            stop = start + dims.evaluate(dims.product(node.shape), {})
+            shape = ", ".join(map(str, node.shape)) or "()"
+            value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({node.dtype.source})"
+            if width(f"        {quoted(node.params.name)}: {value},") > LINE:
+                body.append(f"    {names.of(node)} = {value}")
+                value = names.of(node)
+            values[node] = value
+            start = stop
+        return [f'    vector = checked("vector", vector, np.float64, {start})', *body], values
+
+    # --- the self-test --------------------------------------------------------------------------
+
+    def sample(self, node: Node, test: SelfTest) -> str:
+        sizes = [str(dims.evaluate(size, test.sizes)) for size in node.shape]
+        labels = [f"labels={test.labels}"] if node.dtype.kind == INT else []
+        offset = [f"offset={test.offset}"] if test.offset and node.dtype.kind == FLOAT else []
+        options = [str(test.phases[node]), *sizes, *labels, *offset]
+        return f"sample_values({', '.join([node.dtype.source, *options])})"
+
+    def slope(self, gradient: str) -> str:
+        return f"sample_slope({gradient})"
+
+
+ARRAYS = Arrays()
+
+
+def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False) -> str:
+    """A scalar constant or a size as source; `whole` writes small whole floats as ints."""
+    if node.op is CONSTANT:
+        return number(node.params.data.array[()], whole=whole)
+    return dims.text(node.params.size, spell)

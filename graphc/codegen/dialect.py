@@ -1,0 +1,156 @@
+"""A dialect: how the values of a module are written down, as NumPy arrays or as Python's numbers.
+
+The functions of a module, their order and their statements are the same in every dialect. Where
+the text depends on what a value is - its annotation, the form of an op, the check of an argument,
+how parameters are kept - the code generator asks the dialect, which the `Context` carries.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from graphc.codegen.view import FunctionView
+from graphc.ir.emission import Template
+from graphc.ir.node import Node
+from graphc.lower.module import LoweredModule, SelfTest
+from graphc.lower.naming import Names
+
+Helper = Callable[..., Any]
+Spell = Callable[[str], str]  # the identifier of a named size
+
+
+class Dialect(ABC):
+    """What depends on the kind of values.
+
+    what       what the module's docstring says that it is written in
+    notes      what else that docstring says
+    reserved   names that a module in this dialect uses
+    typed      whether annotations tell all about a value, and a type checker the type of each
+               expression
+    residuals  the docstring of `Residuals`
+    file       what parameters are kept in
+    checks     what `load_params` says about its checks
+    generator  the annotation of the argument of `init_params`
+    draws      the annotation of `rng`, from which a model draws
+    check_rng  the runtime function that checks it
+    vector     the annotations of what `ravel_params` returns and `unravel_params` takes
+    """
+
+    what: str
+    notes: tuple[str, ...] = ()
+    reserved: tuple[str, ...]
+    typed: bool
+    residuals: str
+    file: str
+    checks: str
+    generator: str
+    draws: str
+    check_rng: Helper
+    vector: tuple[str, str]
+
+    # --- values ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def annotation(self, node: Node) -> str:
+        """The annotation of a value."""
+
+    @abstractmethod
+    def described(self, node: Node) -> str:
+        """The type of an argument or result in docstrings."""
+
+    @abstractmethod
+    def comment(self, node: Node) -> str:
+        """What stands behind a field that holds a value."""
+
+    @abstractmethod
+    def cotangent(self, node: Node) -> str:
+        """The annotation of a cotangent in the signature of `backward`."""
+
+    # --- expressions ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def template(self, node: Node) -> Template:
+        """The form of the op of a node."""
+
+    @abstractmethod
+    def helpers(self, node: Node) -> Sequence[Helper]:
+        """The runtime functions that the form of a node calls."""
+
+    @abstractmethod
+    def literal(self, user: Node, node: Node, spell: Spell) -> str:
+        """A scalar constant or size as an operand."""
+
+    @abstractmethod
+    def constant(self, node: Node, spell: Spell) -> str:
+        """A scalar constant or size as a result."""
+
+    @abstractmethod
+    def zeros(self, node: Node, shape: str) -> str:
+        """Zeros in place of a cotangent that is None."""
+
+    @abstractmethod
+    def slot(self, key: str) -> str:
+        """The item of a parameter in a new slot of an optimiser: zeros."""
+
+    @abstractmethod
+    def copied(self, text: str) -> str:
+        """A value that shares no memory with the one that the text stands for."""
+
+    @abstractmethod
+    def readied(self, node: Node, name: str) -> str:
+        """The statement that readies an argument of an optimiser's update; empty for none."""
+
+    # --- the boundary ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def check(
+        self, node: Node, key: str, source: str, sizes: Sequence[str]
+    ) -> tuple[str, list[str]]:
+        """The function that checks an argument, and what it is given.
+
+        key, source  the name in messages, and the expression that is checked
+        """
+
+    @abstractmethod
+    def boundary(self, module: LoweredModule) -> Sequence[Helper]:
+        """The runtime functions that checks call, and those that read parameters."""
+
+    @abstractmethod
+    def testing(self, test: SelfTest) -> Sequence[Helper]:
+        """The runtime functions that the self-test calls."""
+
+    @abstractmethod
+    def imports(self, functions: Sequence[FunctionView], code: str) -> list[str]:
+        """The import statements of a module: its functions, and all of its code."""
+
+    # --- parameters -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def save_params(self) -> list[str]:
+        """The body of `save_params`."""
+
+    @abstractmethod
+    def stored(self, declared: Sequence[Node]) -> tuple[str, list[str]]:
+        """The statement that reads a file of parameters, and the expression of each."""
+
+    @abstractmethod
+    def ravelled(self, trained: Sequence[Node]) -> list[str]:
+        """The body of `ravel_params`."""
+
+    @abstractmethod
+    def unravelled(
+        self, declared: Sequence[Node], trained: Collection[Node], names: Names
+    ) -> tuple[list[str], dict[Node, str]]:
+        """The first statements of `unravel_params`, and the expression of what is trained."""
+
+    # --- the self-test --------------------------------------------------------------------------
+
+    @abstractmethod
+    def sample(self, node: Node, test: SelfTest) -> str:
+        """The expression of the reproducible value of an argument."""
+
+    @abstractmethod
+    def slope(self, gradient: str) -> str:
+        """One number that depends on every element of a gradient."""

@@ -1,0 +1,126 @@
+"""Functions of Python's numbers: what `math` has no name for, and the boundary of scalar modules.
+
+They import nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# --- arithmetic --------------------------------------------------------------------------------
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)); exp only ever sees numbers <= 0, so that it cannot overflow."""
+    return math.exp(min(x, 0.0)) / (1.0 + math.exp(-abs(x)))
+
+
+def sign(x: float) -> float:
+    """-1, 0 or 1; NaN stays NaN."""
+    return float((x > 0.0) - (x < 0.0)) if x == x else x
+
+
+def maximum(x: float, y: float) -> float:
+    """The larger number; NaN if one is."""
+    return x if x >= y or x != x else y
+
+
+def minimum(x: float, y: float) -> float:
+    """The smaller number; NaN if one is."""
+    return x if x <= y or x != x else y
+
+
+# --- the boundary ------------------------------------------------------------------------------
+
+
+def check_rng(rng: Any) -> None:
+    """Raise TypeError for what is no numpy.random.Generator: the model draws as its others do."""
+    if not hasattr(rng, "bit_generator"):
+        raise TypeError(
+            f"rng: expected a numpy.random.Generator, got {type(rng).__name__}; "
+            "pass numpy.random.default_rng(seed)"
+        )
+
+
+def as_float(name: str, value: Any) -> float:
+    """The value as a float.
+
+    Raises TypeError for what is no real number, ValueError for an array with axes or an int that is
+    too large. Both name the argument.
+    """
+    if type(value) is float:
+        return value
+    shape = getattr(value, "shape", ())
+    if shape:
+        raise ValueError(f"{name}: expected a float, got an array of shape {tuple(shape)}")
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    if not hasattr(type(value), "__float__") or isinstance(value, complex) or kind not in "biuf":
+        raise TypeError(f"{name}: expected a float, got {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name}: expected a float, got what is none: {error}") from None
+
+
+def as_int(name: str, value: Any) -> int:
+    """The value as an int. Raises TypeError, or ValueError for an array with axes."""
+    shape = getattr(value, "shape", ())
+    if shape:
+        raise ValueError(f"{name}: expected an int, got an array of shape {tuple(shape)}")
+    if getattr(getattr(value, "dtype", None), "kind", "i") == "b":
+        return int(value)
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}") from None
+
+
+def as_bool(name: str, value: Any) -> bool:
+    """The value as a bool. Raises TypeError, or ValueError for an array with axes."""
+    shape = getattr(value, "shape", ())
+    if shape:
+        raise ValueError(f"{name}: expected a bool, got an array of shape {tuple(shape)}")
+    if not isinstance(value, bool) and getattr(getattr(value, "dtype", None), "kind", "") != "b":
+        raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
+    return bool(value)
+
+
+def as_floats(name: str, values: Iterable[Any], count: int) -> list[float]:
+    """So many values as floats. Raises TypeError or ValueError, naming the argument."""
+    try:
+        listed = list(values)
+    except TypeError:
+        raise TypeError(f"{name}: expected {count} floats, got {type(values).__name__}") from None
+    if len(listed) != count:
+        raise ValueError(f"{name}: expected {count} floats, got {len(listed)}")
+    return [as_float(f"{name}[{place}]", value) for place, value in enumerate(listed)]
+
+
+def load_numbers(path: str | Path, names: Iterable[str]) -> dict[str, Any]:
+    """The parameters in a JSON file. Raises ValueError unless it holds all that are named."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON file: {error}") from None
+    found = content.get("params") if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no parameters")
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"{path} holds no parameter {missing[0]!r}")
+    return found
+
+
+# --- the self-test -----------------------------------------------------------------------------
+
+
+def agrees(name: str, value: float, stored: float, tolerance: float) -> bool:
+    """Whether a number is what was stored, told on standard output."""
+    same = abs(value - stored) <= tolerance
+    print(f"{'ok' if same else 'FAILED':6} {name}: {value:.6g}, stored {stored:.6g}")
+    return same
