@@ -12,7 +12,6 @@ from graphc.codegen.functions import (
     checks,
     cotangent_lines,
     dict_text,
-    escaped,
     field_names,
     function,
     indented,
@@ -23,7 +22,7 @@ from graphc.codegen.functions import (
     signature,
     type_text,
 )
-from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, clipped, quoted
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir.graph import is_cotangent
@@ -44,7 +43,7 @@ def statements(program: Program, context: Context) -> list[str]:
 
 def objective(name: str) -> str:
     """What docstrings call the scalar that is differentiated."""
-    return "the loss" if name == "loss" else escaped(name)
+    return "the loss" if name == "loss" else clipped(name, 40)
 
 
 def outputs_type(context: Context) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, clipped, quoted
 from graphc.codegen.printer import guard_lines, scalar_text, size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -61,7 +61,7 @@ def indented(text: str, indent: int = 4) -> list[str]:
 
 def type_text(node: Node) -> str:
     """Dtype and shape for docstrings: `float32 (batch, 64)`."""
-    return str(node.types[0])
+    return clipped(str(node.types[0]), 50)
 
 
 # --- arguments ---------------------------------------------------------------------------------
@@ -208,8 +208,3 @@ def field_names(outputs: Sequence[str]) -> list[str]:
         taken.add(name)
         fields.append(name)
     return fields
-
-
-def escaped(text: str) -> str:
-    """Text of the user's inside a docstring: one line, and nothing that could end the string."""
-    return quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace('"', "'")

@@ -21,15 +21,34 @@ RIGHT_TO_LEFT = ("R", "AL", "AN")  # characters that would reorder the line that
 def quoted(text: str) -> str:
     """A string literal in double quotes, or single ones where that saves backslashes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
-    written = []
-    for character in text:
-        if character in ("\\", quote):
-            written.append("\\" + character)
-        elif character.isprintable() and unicodedata.bidirectional(character) not in RIGHT_TO_LEFT:
-            written.append(character)
-        else:
-            written.append(character.encode("unicode_escape").decode())
-    return quote + "".join(written) + quote
+    return quote + "".join(f"\\{c}" if c == quote else spelled(c) for c in text) + quote
+
+
+def escaped(text: str) -> str:
+    """Text of the user's in a docstring or comment: one line, and nothing that ends the string."""
+    return "".join("'" if c == '"' else spelled(c) for c in text)
+
+
+def clipped(text: str, columns: int) -> str:
+    """Escaped text that takes no more than so many columns; an ellipsis stands for the rest."""
+    whole = escaped(text)
+    if width(whole) <= columns:
+        return whole
+    kept = ""
+    for piece in map(escaped, text):
+        if width(kept + piece) >= columns:
+            break
+        kept += piece
+    return f"{kept}…"
+
+
+def spelled(character: str) -> str:
+    """A character in a literal or docstring: escaped if it could end or reorder its line."""
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable() and unicodedata.bidirectional(character) not in RIGHT_TO_LEFT:
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def number(value: Any, *, whole: bool = False) -> str:
@@ -67,10 +86,14 @@ def nan(value: Any) -> str:
 
 
 def width(text: str) -> int:
-    """The columns that a line takes: characters of East Asian scripts take two."""
+    """The columns of a line: an East Asian character takes two, a mark upon another takes none."""
     if text.isascii():
         return len(text)
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") or "\u1160" <= c <= "\u11ff"
+        else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )  # fmt: skip
 
 
 def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from graphc.codegen.literals import LINE, number
+from graphc.codegen.literals import LINE, bracketed, escaped, number, quoted, width
 from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, strength
 from graphc.ir.graph import CONSTANT, ITEM
@@ -75,8 +75,8 @@ class Printer:
             return
         line = f"{target} = {text}"
         commented = self.comments and len(node.types) == 1 and node.ndim > 0
-        comment = f"  # {shape_text(node.shape)}" if commented else ""
-        self.lines.append(line + comment if len(line + comment) + INDENT <= LINE else line)
+        comment = f"  # {escaped(shape_text(node.shape))}" if commented else ""
+        self.lines.append(line + comment if width(line + comment) + INDENT <= LINE else line)
 
     def target(self, node: Node) -> str:
         """What a value is assigned to: a name, or as many names as the op has results."""
@@ -171,7 +171,8 @@ def guard_lines(program: Program, names: Names) -> list[str]:
     for guard in program.guards:
         left, right = (dims.text(size, names.of_size) for size in (guard.left, guard.right))
         opposite = {"==": "!=", ">=": "<"}[guard.relation]
-        lines += [f"if {left} {opposite} {right}:", f'    raise ValueError("{guard.reason}")']
+        told = bracketed("raise ValueError(", [quoted(guard.reason)], ")", 8)
+        lines += [f"if {left} {opposite} {right}:", f"    {told}"]
     return lines
 
 

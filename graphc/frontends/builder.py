@@ -177,7 +177,7 @@ class Graph(arena.Graph):
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant array; floats take the graph's dtype unless one is given."""
-        array = np.asarray(value)
+        array = arena.plain_array(value)
         if dtype is None and as_dtype(array.dtype).kind == FLOAT:
             dtype = self.dtype
         return super().constant(array, dtype)
@@ -286,4 +286,5 @@ def _float_dtype(dtype: Any) -> DType:
 
 
 def _owned(init: object) -> object:
-    return np.array(init) if isinstance(init, np.ndarray) else init
+    """An initial value that nobody else can change."""
+    return init if isinstance(init, (str, bool, int, float, np.generic)) else np.array(init)

@@ -107,7 +107,7 @@ class Template:
         return _compile(self.text)
 
 
-_PLACEHOLDER = re.compile(r"\{(\*|:|)(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\*|:|)([^\s{}]+)\}")  # identifiers have more than \w
 _KINDS = {"": "operand", "*": "operands", ":": "size"}
 
 

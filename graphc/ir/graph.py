@@ -24,6 +24,28 @@ from graphc.ir.op import Op
 from graphc.ir.types import INT, DType, Guard, TensorType, Type, as_dtype, float32
 
 
+def plain_array(value: object) -> np.ndarray[Any, Any]:
+    """A declared value as an array of no subclass; it may share memory with the value.
+
+    Raises DTypeError for what holds anything but bools, ints and floats, and for masked elements.
+    """
+    if np.ma.is_masked(value):
+        raise DTypeError("masked elements of an array have no value", hint="use .filled(...)")
+    try:
+        array = np.asarray(value)
+    except GraphcError:  # a node in it explains itself
+        raise
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{type(value).__name__} is no array: {error}") from None
+    if array.dtype == object:
+        if any(isinstance(element, Node) for element in array.flat):
+            raise UnsupportedError("an array of nodes is no array", hint="use gc.stack")
+        if all(isinstance(element, int) for element in array.flat):
+            raise DTypeError("an int of more than 64 bits has no dtype", hint="write a float")
+    as_dtype(array.dtype)
+    return array
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Constant:
     """The value of a constant node, compared by dtype, shape and bits."""
@@ -130,7 +152,7 @@ class Graph:
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant: the value is copied, and kept bit for bit in the given dtype."""
-        array = np.asarray(value)
+        array = plain_array(value)
         target = as_dtype(array.dtype if dtype is None else dtype)
         if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
             as_dtype(array.dtype)
