@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ LINE = 100
 MAX_LITERAL_ELEMENTS = 32
 MAX_EMBEDDED_BYTES = 64 * 1024
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # characters that would reorder the line that they stand in
+_SIGNS = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[][(){},]""")
 
 
 def quoted(text: str) -> str:
@@ -111,21 +113,54 @@ def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) ->
     is_call = before.endswith("(") and before[-2:-1].isidentifier()
     if is_call and width(inner + joined) <= LINE and "\n" not in joined and "*, " not in joined:
         return f"{before}\n{inner}{joined}\n{' ' * indent}{after}"
+    items = [item if "\n" in item else laid(item, indent + 4) for item in items]
     rows = "".join(f"{inner}{item},\n" for item in items)
     return f"{before}\n{rows}{' ' * indent}{after}"
 
 
-def entry(key: str, call: str, indent: int) -> str:
-    """`key: call` of a dict; the first parentheses of the call span lines if they have to."""
-    if width(f"{key}: {call},") + indent <= LINE:
-        return f"{key}: {call}"
-    start = call.index("(") + 1
-    end, depth = start, 1
-    while depth:
-        depth += {"(": 1, ")": -1}.get(call[end], 0)
-        end += 1
-    inner, outer = " " * (indent + 4), " " * indent
-    return f"{key}: {call[:start]}\n{inner}{call[start : end - 1]}\n{outer}{call[end - 1 :]}"
+def laid(text: str, indent: int, after: str = ",") -> str:
+    """An expression on lines of its own, cut where the formatter cuts it if it is too long.
+
+    From the left, each pair of brackets stays closed if all up to the next pair fits on the line.
+    `after` is what follows on the last line.
+    """
+    pairs = [(start, end) for start, end in brackets(text) if end > start + 1]
+    for place, (start, end) in enumerate(pairs, 1):
+        reached = text[: pairs[place][0] + 1] if place < len(pairs) else text + after
+        if indent + width(reached) <= LINE:
+            continue
+        inner = " " * (indent + 4)
+        content = text[start + 1 : end]
+        if text[start] == "[":
+            content = inner + laid(content, indent + 4, "")
+        elif indent + 4 + width(content) <= LINE:
+            content = inner + content
+        else:
+            content = "\n".join(f"{inner}{laid(item, indent + 4)}," for item in split(content))
+        rest = laid(text[end:], indent, after)
+        return f"{text[: start + 1]}\n{content}\n{' ' * indent}{rest}"
+    return text
+
+
+def brackets(text: str) -> Iterator[tuple[int, int]]:
+    """Where the outermost brackets of an expression open and close; those in strings are none."""
+    opened: list[int] = []
+    for match in _SIGNS.finditer(text):
+        if match[0] in ("(", "[", "{"):
+            opened.append(match.start())
+        elif match[0] in (")", "]", "}") and opened:
+            start = opened.pop()
+            if not opened:
+                yield start, match.start()
+
+
+def split(text: str) -> list[str]:
+    """The items of a list without its brackets."""
+    inside = [range(start, end) for start, end in brackets(text)]
+    commas = [m.start() for m in _SIGNS.finditer(text) if m[0] == ","]
+    cuts = [cut for cut in commas if not any(cut in pair for pair in inside)]
+    starts = [0, *(cut + 1 for cut in cuts)]
+    return [text[a:b].strip() for a, b in zip(starts, [*cuts, len(text)], strict=True)]
 
 
 def array(value: np.ndarray[Any, Any]) -> str | None:

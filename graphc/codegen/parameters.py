@@ -12,13 +12,13 @@ from graphc.codegen.functions import (
     indented,
     signature,
 )
-from graphc.codegen.literals import LINE, bracketed, entry, quoted, width
+from graphc.codegen.literals import LINE, bracketed, quoted, width
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import parse
 from graphc.ir.node import Node
-from graphc.lower.naming import MAX_LENGTH, Names
+from graphc.lower.naming import Names
 
 NEW_STATE = ("new_params", "new_optimizer_state")
 
@@ -64,7 +64,7 @@ def init(
             constant = names.free(f"{names.of(node).upper()[:32]}_INITIAL")
             context.constants.append((constant, initial))
             text = f"{constant}.copy()"
-        items.append(entry(quoted(node.params.name), text, 8))
+        items.append(f"{quoted(node.params.name)}: {text}")
     return function(
         name,
         signature(name, [*arguments, *keywords], type),
@@ -177,7 +177,7 @@ def init_optimizer(context: Context) -> FunctionView:
     zeros = []
     for name in lowered.trained:
         key = quoted(name)
-        zeros.append(bracketed(f"{key}: np.zeros_like(", [f"params[{key}]"], ")", 12))
+        zeros.append(f"{key}: np.zeros_like(params[{key}])")
     return function(
         "init_optimizer",
         "def init_optimizer(params: Params) -> OptimizerState:",
@@ -241,7 +241,9 @@ def train_step(context: Context) -> FunctionView:
         variable[name] = local.of(module.graph.parameters[name].node)
         targets = [variable[name]]
         for slot, items in slots.items():
-            targets.append(local.free(f"{variable[name]}_{slot}"[:MAX_LENGTH]))
+            length = local.room(name)
+            stem = variable[name][: max(1, length - len(slot) - 1)].strip("_")
+            targets.append(local.free(f"{stem}_{slot}", length))
             items.append(f"{key}: {targets[-1]}")
         given = [f"params[{key}]", f"grads[{key}]"]
         given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]

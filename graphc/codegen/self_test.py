@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.codegen.functions import Context, function, indented
-from graphc.codegen.literals import bracketed, entry, quoted
+from graphc.codegen.literals import bracketed, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.node import Node
@@ -25,7 +25,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         nodes = [node for node in test.phases if node.params.kind == kind]
         reads = kind == "state" and bool(module.updates)
         if reads or any(node.params.kind == kind for node in program.arguments):
-            items = [entry(quoted(node.params.name), pattern(node, test), 8) for node in nodes]
+            items = [f"{quoted(node.params.name)}: {pattern(node, test)}" for node in nodes]
             body += indented(bracketed(f"{group}: {annotation} = {{", items, "}", 4))
             given.append(group)
     for node in program.arguments:

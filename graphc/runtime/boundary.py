@@ -25,7 +25,7 @@ def checked(name: str, value: Any, dtype: Any, *sizes: Any) -> Array:
         return array
     expected = f"{name}: expected {np.dtype(dtype).name} of shape {shape_text(sizes)}"
     if not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise TypeError(f"{expected}, got {array.dtype}")
+        raise TypeError(f"{expected}, got {array.dtype.name}")
     if not fits:
         raise ValueError(f"{expected}, got shape {shape_text(array.shape)}")
     result: Array = array.astype(dtype)
