@@ -109,7 +109,7 @@ def compile(
         kinks=kinks,
         stabilize=stabilize,
         allow_unused=allow_unused,
-        command=command or f"graphc.compile(…) of graph {graph.name!r}",
+        command=command or f"graphc.compile(…) of {told(graph.name)}",
         version=VERSION,
     )
     if inference and options.optimizer is not None:
@@ -121,6 +121,11 @@ def compile(
     folder = None if templates is None else os.fspath(templates)
     view, companion = assemble(lowered)
     return Module(render(view, style, folder), companion, lowered, compilation.report)
+
+
+def told(name: str) -> str:
+    """A graph in a line of prose."""
+    return f"graph {name!r}" if len(ascii(name)) < 60 else "this graph"
 
 
 def as_names(names: str | Sequence[str]) -> tuple[str, ...]:

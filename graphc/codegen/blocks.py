@@ -22,7 +22,7 @@ from graphc.codegen.functions import (
     signature,
     type_text,
 )
-from graphc.codegen.literals import LINE, bracketed, clipped, quoted
+from graphc.codegen.literals import LINE, bracketed, clipped, quoted, width
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir.graph import is_cotangent
@@ -65,7 +65,7 @@ def inference(context: Context) -> Iterator[FunctionView]:
             for name, node in zip(field_names(module.outputs), program.results, strict=True)
         ]
         doc = documented(f"Return {', '.join(results)}.", program, context)
-        if len(doc[0]) > LINE - 14:
+        if width(doc[0]) > LINE - 14:
             doc[:1] = ["Return the outputs.", "", *results]
         yield function(
             "predict",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from graphc.codegen.literals import LINE, bracketed, clipped, quoted
+from graphc.codegen.literals import LINE, bracketed, clipped, quoted, width
 from graphc.codegen.printer import guard_lines, scalar_text, size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -170,7 +170,7 @@ def returning(items: Sequence[Callable[[int, str], str]]) -> list[str]:
     line = f"return {', '.join(flat)}"
     if len(items) == 1:
         return indented(items[0](4, "return "))
-    if len(line) + 4 <= LINE and "\n" not in line:
+    if width(line) + 4 <= LINE and "\n" not in line:
         return indented(line)
     return indented(bracketed("return (", [item(8, "") for item in items], ")", 4))
 

@@ -61,7 +61,8 @@ def init(
         if isinstance(initial, str):
             text = parse(initial).fill(lambda n, _: n, lambda n: n, names.of_size)
         else:
-            constant = names.free(f"{names.of(node).upper()[:32]}_INITIAL")
+            room = names.room(node.params.name) - len("_INITIAL")
+            constant = names.free(f"{names.of(node).upper()[:room]}_INITIAL")
             context.constants.append((constant, initial))
             text = f"{constant}.copy()"
         items.append(f"{quoted(node.params.name)}: {text}")

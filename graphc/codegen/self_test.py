@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.codegen.functions import Context, function, indented
-from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.literals import bracketed, clipped, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.node import Node
@@ -44,7 +44,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
             measured, label = "loss", "loss"
         else:
             measured = f"sample_slope(grads[{quoted(name)}])"
-            label = f"gradient of {name}"
+            label = f"gradient of {clipped(name, 60)}"  # it is printed: to a terminal, perhaps
         numbers = [repr(value), repr(tolerance)]
         checks.append(bracketed("agrees(", [quoted(label), measured, *numbers], ")", 8))
     yield function(

@@ -124,4 +124,8 @@ def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
     if array.ndim:
         return array
     number = repr(array.item()).replace("inf", "np.inf").replace("nan", "np.nan")
+    if np.isnan(array) and array.tobytes() != np.array(np.nan, array.dtype).tobytes():
+        # This NaN has a sign or a payload.
+        bits = array.view(f"u{array.itemsize}")
+        number = f"np.{bits.dtype.name}({bits.item():#x}).view({dtype})"
     return f"np.full({shape_argument(node)}, {number}, {dtype})"
