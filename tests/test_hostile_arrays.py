@@ -19,8 +19,9 @@ import pytest
 
 import graphc as gc
 from graphc.errors import DeclarationError, DTypeError, GraphcError, UnsupportedError
-from graphc.ir.types import as_dtype
 
+# NumPy advises against np.matrix, which is why it has to be tested.
+pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 STYLES = ("functional",)
 over_styles = pytest.mark.parametrize("style", STYLES)
 X = np.arange(6, dtype=np.float32).reshape(2, 3) / 4 - 0.5
@@ -166,7 +167,7 @@ REFUSED: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (lambda value: value.astype(bytes), TypeError, "got bytes"),
     (lambda value: value.astype(complex), TypeError, "got complex128"),
     (lambda value: value.astype("M8[s]"), TypeError, "got datetime64"),
-    (lambda value: np.matrix(value).T if value.ndim > 1 else np.matrix(value), ValueError, "got shape"),
+    (lambda value: np.matrix(value)[:, :-1], ValueError, "got shape"),
     (lambda value: [*value.tolist(), [1.0]], ValueError, "expected an array, got list: "),
     (lambda value: 10**400, TypeError, "got object"),
     (lambda value: None, TypeError, "got object"),
@@ -207,9 +208,9 @@ def test_an_array_like_that_cannot_become_an_array_is_named() -> None:
 def test_cotangents_and_vectors_are_checked_too(style: str) -> None:
     module = net(style)
     *_, residuals = module.forward({"W": W}, state(), X, LABELS)
-    with pytest.raises(TypeError, match="loss_bar: .*masked"):
+    with pytest.raises(TypeError, match=r"loss_bar: .*masked"):
         module.backward(residuals, np.ma.masked_array(1.0, True))
-    with pytest.raises(TypeError, match="vector: .*masked"):
+    with pytest.raises(TypeError, match=r"vector: .*masked"):
         module.unravel_params(np.ma.masked_array(np.ones(12), [1] + [0] * 11))
     wide = module.unravel_params(np.matrix(np.ones(12)).A1)
     assert type(wide["W"]) is np.ndarray
@@ -222,7 +223,7 @@ INTS: list[tuple[str, Any, bool]] = [
     ("int16", np.array([40_000, 0], np.int32), False),
     ("int64", np.array([2**63 - 1, 0], np.uint64), True),
     ("int64", np.array([2**63, 0], np.uint64), False),
-    ("int64", [2**63, 0], False),
+    ("int64", [2**63, 2**63], False),
     ("uint8", np.array([255, 0], np.uint16), True),
     ("uint8", np.array([256, 0], np.uint16), False),
     ("uint64", np.array([2**64 - 1, 0], np.uint64), True),
@@ -256,8 +257,9 @@ warnings.simplefilter("ignore")
 x, k, said = np.array([[1, 2], [3, 4]], "f4"), np.array([1, 2], "i1"), []
 rec = x.astype([("a", "f4"), ("b", "f4")])
 for a, b in [(np.matrix(x), k), (x.astype(">f8"), [1, 2]), (np.ma.array(x), k), (rec, k),
-             (np.ma.array(x, mask=x > 2), k), (x.astype(object), k), (np.ma.array(rec, mask=True), k),
-             (x, [1, 300]), ([[1, 2], [3]], k), (x, np.ma.array(k, mask=[0, 1]))]:
+             (np.ma.array(x, mask=x > 2), k), (x.astype(object), k),
+             (np.ma.array(rec, mask=True), k), (x, [1, 300]),
+             ([[1, 2], [3]], k), (x, np.ma.array(k, mask=[0, 1]))]:
     try:
         y = net.predict(a, b)
         said.append([type(y).__name__, y.dtype.name, y.tolist()])
@@ -266,7 +268,11 @@ for a, b in [(np.matrix(x), k), (x.astype(">f8"), [1, 2]), (np.ma.array(x), k), 
 print(json.dumps(said))
 """
     done = subprocess.run(
-        [str(old_numpy_python), "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+        [str(old_numpy_python), "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     right = ["ndarray", "float32", [[2.0, 6.0], [10.0, 18.0]]]
     assert json.loads(done.stdout) == [
@@ -318,7 +324,7 @@ def test_numbers_are_kept_bit_for_bit(dtype: str, style: str) -> None:
         assert params[f"scalar {place}"].tobytes() == 2 * value.tobytes(), hex(BITS[dtype][place])
 
 
-@pytest.mark.parametrize("dtype", as_dtype("float32") and ["int8", "uint8", "int64", "uint64"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "uint64"])
 def test_ints_at_the_edges_are_kept(dtype: str) -> None:
     info = np.iinfo(dtype)
     edges = np.array([info.min, info.max], dtype)
@@ -328,6 +334,7 @@ def test_ints_at_the_edges_are_kept(dtype: str) -> None:
         g.output("most", g.constant(int(info.max), dtype))
         W = g.parameter("W", (2,), dtype=dtype, trainable=False, init=int(info.max))
         g.output("W", W)
+        g.loss(g.parameter("trained") * 2)
     module = gc.compile(g).load()
     params = module.init_params(np.random.default_rng(0))
     array, least, most, found = module.predict(params)
@@ -350,10 +357,7 @@ def test_arrays_as_constants_and_initial_values(kind: str, tmp_path: Path) -> No
         p = g.parameter("p", (2, 3), init=value)
         s = g.state("s", (2, 3), init=value)
         g.output("sum", p + s)
-        if kind in ("matrix", "memoryview"):
-            with pytest.raises((UnsupportedError, TypeError)):
-                value * p
-        else:
+        if kind != "matrix":  # which is refused: its product is another one
             g.output("product", p * value)
     module = gc.compile(g, allow_unused=True).load()
     params = module.init_params(np.random.default_rng(0))
@@ -369,7 +373,8 @@ def test_arrays_as_constants_and_initial_values(kind: str, tmp_path: Path) -> No
 def objects(*values: Any) -> Any:
     """An array of just these objects."""
     array = np.empty(len(values), object)
-    array[:] = values
+    for place, value in enumerate(values):
+        array[place] = value
     return array
 
 

@@ -275,8 +275,8 @@ EXAMPLES = {
     "statement of Jinja": "{% include %}",
     "newline": "a\nimport os\nos.abort()\n",
     "long": "n" * 10_000,
-    "long words": "layer of.a network/" * 500,
-    "homoglyphs": "раrаms",  # Cyrillic, in part
+    "long words": "layer of a network " * 500,
+    "homoglyphs": "\u0440\u0430r\u0430ms",  # Cyrillic, in part
     "right to left": "\u05d0\u05d1 \u0627\u0644 \u202e evil \u2066 x",
     "combining": "\u0301e\u0302\u0323" + "\u0300" * 20,
     "other newlines": "a\rb\x0bc\x0cd\x1ce\x1df\x1eg\x85h\u2028i\u2029j",
@@ -348,7 +348,17 @@ def test_examples_everywhere_at_once(name: str, style: str) -> None:
 
 
 DIMS = [
-    *("class", "None", "np", "params", "__import__", "self", "n" * 10_000, "раrаms", "print"),
+    *(
+        "class",
+        "None",
+        "np",
+        "params",
+        "__import__",
+        "self",
+        "n" * 10_000,
+        "\u0440\u0430r\u0430ms",
+        "print",
+    ),
     *("\u05d0\u05d1", "\u0627\u0644", "e\u0301", "x\u0302", "\u0915\u093f", "a\u00b7b", "\u2118"),
     *("\ufb01", "\u00aa", "\u017f", "\u00b5", "\U0001d431", "\u01c5", "K\u212a", "zzx", "loss"),
 ]
@@ -384,7 +394,8 @@ def test_a_dimension_in_a_condition() -> None:
 
 # --- any text -------------------------------------------------------------------------------------
 
-TRICKY = "\"'\\{}%#\n\r\t\x0b\x0c\x1e\x85\u2028\u2029 ._-/0123aAéß字\u05d0\u0627\u202e\u0301\u200b\ufeff😀ﬁ"
+TRICKY = "\"'\\{}%#\n\r\t\x0b\x0c\x1e\x85\u2028\u2029 ._-/0123aAéß字😀ﬁ"
+TRICKY += "\u05d0\u0627\u202e\u0301\u200b\ufeff"
 words = (
     st.text(st.sampled_from(TRICKY), min_size=1, max_size=12)
     | st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=12)
@@ -432,11 +443,12 @@ def test_any_text_at_length(texts: Texts, style: str) -> None:
 def test_a_name_is_kept_or_refused(name: str) -> None:
     g = gc.Graph("m")
     kept = bool(name) and "\0" not in name and not re.search("[\ud800-\udfff]", name)
-    try:
+    if kept:
         g.parameter(name)
-    except DeclarationError as error:
-        assert str(error).isprintable()
-        assert not kept
+    else:
+        with pytest.raises(DeclarationError, match="the name of the parameter ") as caught:
+            g.parameter(name)
+        assert str(caught.value).isprintable()
     assert list(g.parameters) == [name] * kept
 
 
@@ -444,7 +456,7 @@ def test_a_name_of_more_bytes_than_a_file_can_keep_is_refused(tmp_path: Path) ->
     longest = "字" * 20_000
     with gc.Graph("m") as g:
         g.loss(g.input("x") * g.parameter(longest, init=3))
-        with pytest.raises(DeclarationError, match="has more than 60000 bytes: '字{40}…'$"):
+        with pytest.raises(DeclarationError, match=r"has more than 60000 bytes: '字{40}…'$"):
             g.parameter(longest + "x")
         with gc.path("path"), pytest.raises(DeclarationError, match="has more than 60000 bytes"):
             g.state(longest)
@@ -456,7 +468,7 @@ def test_a_name_of_more_bytes_than_a_file_can_keep_is_refused(tmp_path: Path) ->
 # --- equal for somebody ---------------------------------------------------------------------------
 
 ALIKE = [
-    *("ﬁ", "fi", "Å", "A\u030a", "\u212b", "e\u0301", "é", "ⅷ", "viii", "a", "а", "ａ"),
+    *("ﬁ", "fi", "Å", "A\u030a", "\u212b", "e\u0301", "é", "ⅷ", "viii", "a", "\u0430", "\uff41"),
     *("W", "w", "W ", " W", "W.npy", "params/W", "a/b", "a\\b", "a//b", "./a", "..", "a/../b"),
     *("a\u200bb", "ab", "a\u00adb", "a\ufe00b", "0", "0.", ".0", "file", "arr_0", "allow_pickle"),
 ]
@@ -487,7 +499,7 @@ def test_dimensions_that_python_takes_for_the_same_are_the_same() -> None:
     g = gc.Graph("m")
     assert g.dim("ﬁ") is g.dim("fi")
     assert g.dim("\u212b") is g.dim("Å") is g.dim("A\u030a")
-    assert g.dim("а") is not g.dim("a")  # Cyrillic and Latin
+    assert g.dim("\u0430") is not g.dim("a")  # Cyrillic and Latin
 
 
 # --- options and files ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from graphc.codegen.functions import (
     annotated,
     arguments_of,
     checks,
+    copied,
     cotangent_lines,
     dict_text,
     field_names,
@@ -121,8 +122,8 @@ def forward(context: Context) -> FunctionView:
     if module.updates:
         fresh = dict(zip(module.updates, results[count:], strict=True))
         items = [
-            (quoted(name), fresh.get(name, f"state[{quoted(name)}].copy()"))
-            for name in module.graph.states
+            (quoted(name), fresh.get(name) or copied("state", node))
+            for name, (node, _) in module.graph.states.items()
         ]
         values.append(lambda indent, before: dict_text(items, indent, before))
     fields = residual_names(context)

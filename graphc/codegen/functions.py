@@ -152,6 +152,11 @@ def returned(program: Program, nodes: Sequence[Node], names: Names) -> list[str]
     return texts
 
 
+def copied(group: str, node: Node) -> str:
+    """A parameter or state as it was given, in memory of its own and as a plain array."""
+    return f"np.array({group}[{quoted(node.params.name)}], {node.dtype.source})"
+
+
 def outputs_text(texts: Sequence[str], indent: int, before: str = "") -> str:
     """What a function returns for the outputs: a bare array, or Outputs."""
     if len(texts) == 1:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.functions import (
     Context,
+    copied,
     dict_text,
     function,
     indented,
@@ -111,7 +112,7 @@ def load_params(declared: Sequence[Node]) -> FunctionView:
 
 def ravel_params(trained: Sequence[Node]) -> FunctionView:
     """Parameters or gradients as one vector, as SciPy's optimisers have them."""
-    parts = [f"params[{quoted(node.params.name)}].ravel()" for node in trained]
+    parts = [f"np.asarray(params[{quoted(node.params.name)}]).ravel()" for node in trained]
     listed = bracketed("parts = [", parts, "]", 4)
     return function(
         "ravel_params",
@@ -131,7 +132,7 @@ def unravel_params(
     for node in declared:
         key = quoted(node.params.name)
         if node not in trained:
-            items.append(f"{key}: params[{key}].copy()")
+            items.append(f"{key}: {copied('params', node)}")
             continue
         stop = start + dims.evaluate(dims.product(node.shape), {})
         shape = ", ".join(map(str, node.shape)) or "()"
@@ -200,14 +201,15 @@ def update(context: Context) -> FunctionView:
     assert lowered is not None
     program, names = lowered.program, context.optimizer_names
     arguments = []
-    casts = []
+    body = []
     for node in program.arguments:
         name = names.of(node)
         scalar = node.params.kind == "hyperparameter"
         arguments.append(f"{name}: {'float' if scalar else 'Array'}")
         if scalar:
-            casts.append(name)
-    body = [f"    {name} = parameter.dtype.type({name})" for name in casts]
+            body.append(f"    {name} = gradient.dtype.type({name})")
+        elif node.params.name != "gradient":
+            body.append(f"    {name} = np.asarray({name}, gradient.dtype)")
     results = [names.of(node) for node in program.results]
     types = ["Array"] * len(results)
     return function(
@@ -251,10 +253,9 @@ def train_step(context: Context) -> FunctionView:
         given += [h.name for h in lowered.hyperparameters]
         body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
     new_params = [
-        (quoted(p.node.params.name),
-         variable.get(p.node.params.name, f"params[{quoted(p.node.params.name)}].copy()"))
+        (quoted(p.node.params.name), variable.get(p.node.params.name) or copied("params", p.node))
         for p in module.parameters
-    ]  # fmt: skip
+    ]
     body += indented(dict_text(new_params, 4, "new_params: Params = "))
     before = "new_optimizer_state: OptimizerState = "
     body += indented(optimizer_state(before, 'optimizer_state["step"] + 1', slots))

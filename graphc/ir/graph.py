@@ -159,7 +159,7 @@ class Graph:
         with np.errstate(over="ignore"):
             kept = array.astype(target.numpy)
         if array.dtype.kind in "iu" and target.kind == INT and not np.array_equal(kept, array):
-            raise DTypeError(f"the constant {value!r} does not fit into {target}")
+            raise DTypeError(f"the constant {array} does not fit into {target}")
         return self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
 
     def argument(self, kind: str, name: str, shape: Shape, dtype: DType) -> Node:
