@@ -34,7 +34,7 @@ from graphc.cli import main
 from graphc.codegen.assemble import RESERVED
 from graphc.codegen.literals import LINE, quoted, width
 from graphc.errors import DeclarationError, GraphcError, ShapeError
-from graphc.lower.naming import MIN_LENGTH, identifier
+from graphc.lower.naming import MAX_LENGTH, MIN_LENGTH, identifier
 
 STYLES = ("functional",)
 OPTIMIZER = gc.sgd(momentum=0.9)
@@ -241,8 +241,9 @@ def padded(texts: Texts) -> Texts:
     padded = {}
     for place, text in texts.strings().items():
         name = getattr(HARMLESS, place)
-        length = MIN_LENGTH if len(ascii(text)) > 70 and place == "W" else len(identifier(text))
-        name = name.ljust(length, "q")
+        length = MIN_LENGTH if len(ascii(text)) > 70 and place == "W" else MAX_LENGTH
+        # With underscores in the same places: none stays at an end that is cut.
+        name += re.sub("[^_]", "q", identifier(text, length=length))[len(name) :]
         is_key = place in ("W", "b", "path")
         padded[place] = name.ljust(width(quoted(text)) - 2, "?") if is_key else name
     return Texts(**padded)
@@ -369,6 +370,11 @@ DIMS = [
 def test_names_of_dimensions(dim: str, style: str) -> None:
     source = check(replace(HARMLESS, dim=dim), style)
     assert max(map(width, source.splitlines())) <= LINE or len(dim) > 50
+    with gc.Graph("m") as g:
+        x = g.input("x", (dim, 3))
+        g.output("y", x / x.shape[0])
+    predict = gc.compile(g, style=style, inference=True).load().predict
+    np.testing.assert_array_equal(predict(np.ones((4, 3))), np.full((4, 3), 0.25))
 
 
 @pytest.mark.parametrize(
