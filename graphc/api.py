@@ -113,7 +113,7 @@ def compile(
         kinks=kinks,
         stabilize=stabilize,
         allow_unused=allow_unused,
-        command=command or f"graphc.compile(…) of graph {graph.name!r}",
+        command=command or f"graphc.compile(…) of {told(graph.name)}",
         version=VERSION,
     )
     if inference and options.optimizer is not None:
@@ -143,6 +143,11 @@ def uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def told(name: str) -> str:
+    """A graph in a line of prose."""
+    return f"graph {name!r}" if len(ascii(name)) < 60 else "this graph"
 
 
 def as_names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
 from graphc.frontends.optimizers import Optimizer, as_optimizer, sgd
 from graphc.inspect.formulas import ops_text
-from graphc.inspect.text import inspect_text, passes_text
+from graphc.inspect.text import inspect_text, passes_text, printable
 from graphc.ir.op import KINKS
 from graphc.passes.driver import Report, normalize
 from graphc.passes.pipeline import table
@@ -307,7 +307,7 @@ def run_check(options: argparse.Namespace) -> int:
     rows = check(loaded(options), seed=options.seed, **shared(options))
     for row in rows:
         verdict = "ok" if row.ok else "FAILED"
-        print(f"{verdict:6}  {row.name} {row.shape}: relative error {row.error:.1e} "
+        print(f"{verdict:6}  {printable(row.name)} {row.shape}: relative error {row.error:.1e} "
               f"in {row.directions} directions")  # fmt: skip
     failed = sum(not row.ok for row in rows)
     print(f"{len(rows) - failed} of {len(rows)} gradients agree with central differences")

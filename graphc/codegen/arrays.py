@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from graphc.codegen.dialect import Dialect, Helper, Spell
-from graphc.codegen.literals import LINE, bracketed, number, quoted, width
+from graphc.codegen.literals import LINE, bracketed, clipped, escaped, number, quoted, width
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import Template
@@ -40,10 +40,10 @@ class Arrays(Dialect):
         return "Array"
 
     def described(self, node: Node) -> str:
-        return str(node.types[0])  # float32 (batch, 64)
+        return clipped(str(node.types[0]), 50)  # float32 (batch, 64)
 
     def comment(self, node: Node) -> str:
-        return f"{shape_text(node.shape)} {node.dtype.name}"
+        return escaped(f"{shape_text(node.shape)} {node.dtype.name}")
 
     def cotangent(self, node: Node) -> str:
         return "Array" if node.shape else "Array | float"
@@ -72,14 +72,18 @@ class Arrays(Dialect):
         return f"np.zeros({shape}, {node.dtype.source})"
 
     def slot(self, key: str) -> str:
-        return bracketed(f"{key}: np.zeros_like(", [f"params[{key}]"], ")", 12)
+        return f"{key}: np.zeros_like(params[{key}])"
 
     def copied(self, text: str) -> str:
         return f"{text}.copy()"
 
+    def kept(self, group: str, node: Node) -> str:
+        return f"np.array({group}[{quoted(node.params.name)}], {node.dtype.source})"
+
     def readied(self, node: Node, name: str) -> str:
-        scalar = node.params.kind == "hyperparameter"
-        return f"{name} = parameter.dtype.type({name})" if scalar else ""
+        if node.params.kind == "hyperparameter":
+            return f"{name} = gradient.dtype.type({name})"
+        return "" if name == "gradient" else f"{name} = np.asarray({name}, gradient.dtype)"
 
     # --- the boundary ---------------------------------------------------------------------------
 
@@ -89,7 +93,7 @@ class Arrays(Dialect):
         return "checked", [key, source, node.dtype.source, *sizes]
 
     def boundary(self, module: LoweredModule) -> Sequence[Helper]:
-        checks: list[Helper] = [boundary.checked, boundary.shape_text]
+        checks: list[Helper] = [boundary.checked, boundary.plain_array, boundary.shape_text]
         return [*checks, load_arrays] if module.parameters else checks
 
     def testing(self, test: SelfTest) -> Sequence[Helper]:
@@ -129,7 +133,7 @@ class Arrays(Dialect):
         return "    arrays = load_arrays(path)", sources
 
     def ravelled(self, trained: Sequence[Node]) -> list[str]:
-        parts = [f"params[{quoted(node.params.name)}].ravel()" for node in trained]
+        parts = [f"np.asarray(params[{quoted(node.params.name)}]).ravel()" for node in trained]
         listed = bracketed("parts = [", parts, "]", 4)
         return [*f"    {listed}".split("\n"), "    return np.concatenate(parts)"]
 

@@ -12,7 +12,6 @@ from graphc.codegen.functions import (
     checks,
     cotangent_lines,
     dict_text,
-    escaped,
     field_names,
     function,
     indented,
@@ -22,7 +21,7 @@ from graphc.codegen.functions import (
     returning,
     signature,
 )
-from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, clipped, quoted, width
 from graphc.codegen.printer import guard_lines, print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir.graph import is_cotangent
@@ -50,7 +49,7 @@ def statements(program: Program, context: Context) -> list[str]:
 
 def objective(name: str) -> str:
     """What docstrings call the scalar that is differentiated."""
-    return "the loss" if name == "loss" else escaped(name)
+    return "the loss" if name == "loss" else clipped(name, 40)
 
 
 def outputs_type(context: Context) -> str:
@@ -73,7 +72,7 @@ def inference(context: Context) -> Iterator[FunctionView]:
             for name, node in zip(field_names(module.outputs), program.results, strict=True)
         ]
         doc = documented(f"Return {', '.join(results)}.", program, context)
-        if len(doc[0]) > LINE - 14:
+        if width(doc[0]) > LINE - 14:
             doc[:1] = ["Return the outputs.", "", *results]
         yield function(
             "predict",
@@ -131,8 +130,8 @@ def forward(context: Context) -> FunctionView:
     if module.updates:
         fresh = dict(zip(module.updates, results[count:], strict=True))
         items = [
-            (quoted(name), fresh.get(name, context.dialect.copied(f"state[{quoted(name)}]")))
-            for name in module.graph.states
+            (quoted(name), fresh.get(name) or context.dialect.kept("state", node))
+            for name, (node, _) in module.graph.states.items()
         ]
         values.append(lambda indent, before: dict_text(items, indent, before))
     fields = residual_names(context)

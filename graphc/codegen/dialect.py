@@ -99,6 +99,10 @@ class Dialect(ABC):
         """A value that shares no memory with the one that the text stands for."""
 
     @abstractmethod
+    def kept(self, group: str, node: Node) -> str:
+        """A parameter or state as it was given, sharing no memory with that."""
+
+    @abstractmethod
     def readied(self, node: Node, name: str) -> str:
         """The statement that readies an argument of an optimiser's update; empty for none."""
 

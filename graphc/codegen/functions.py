@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphc.codegen.dialect import Dialect
-from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, quoted, width
 from graphc.codegen.printer import size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -197,7 +197,7 @@ def returning(items: Sequence[Callable[[int, str], str]], indent: int = 4) -> li
     line = f"return {', '.join(flat)}"
     if len(items) == 1:
         return indented(items[0](indent, "return "), indent)
-    if len(line) + indent <= LINE and "\n" not in line:
+    if width(line) + indent <= LINE and "\n" not in line:
         return indented(line, indent)
     listed = [item(indent + 4, "") for item in items]
     return indented(bracketed("return (", listed, ")", indent), indent)
@@ -239,8 +239,3 @@ def field_names(outputs: Sequence[str]) -> list[str]:
         taken.add(name)
         fields.append(name)
     return fields
-
-
-def escaped(text: str) -> str:
-    """Text of the user's inside a docstring: one line, and nothing that could end the string."""
-    return quoted(text)[1:-1].replace('\\"', '"').replace("\\'", "'").replace('"', "'")

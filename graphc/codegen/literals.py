@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ LINE = 100
 MAX_LITERAL_ELEMENTS = 32
 MAX_EMBEDDED_BYTES = 64 * 1024
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # characters that would reorder the line that they stand in
+_SIGNS = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[][(){},]""")
 
 
 def quoted(text: str) -> str:
@@ -23,15 +25,34 @@ def quoted(text: str) -> str:
     if text.isascii() and text.isprintable() and not ('"' in text or "\\" in text):
         return f'"{text}"'
     quote = "'" if text.count('"') > text.count("'") else '"'
-    written = []
-    for character in text:
-        if character in ("\\", quote):
-            written.append("\\" + character)
-        elif character.isprintable() and unicodedata.bidirectional(character) not in RIGHT_TO_LEFT:
-            written.append(character)
-        else:
-            written.append(character.encode("unicode_escape").decode())
-    return quote + "".join(written) + quote
+    return quote + "".join(f"\\{c}" if c == quote else spelled(c) for c in text) + quote
+
+
+def escaped(text: str) -> str:
+    """Text of the user's in a docstring or comment: one line, and nothing that ends the string."""
+    return "".join("'" if c == '"' else spelled(c) for c in text)
+
+
+def clipped(text: str, columns: int) -> str:
+    """Escaped text that takes no more than so many columns; an ellipsis stands for the rest."""
+    whole = escaped(text)
+    if width(whole) <= columns:
+        return whole
+    kept = ""
+    for piece in map(escaped, text):
+        if width(kept + piece) >= columns:
+            break
+        kept += piece
+    return f"{kept}…"
+
+
+def spelled(character: str) -> str:
+    """A character in a literal or docstring: escaped if it could end or reorder its line."""
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable() and unicodedata.bidirectional(character) not in RIGHT_TO_LEFT:
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def number(value: Any, *, whole: bool = False) -> str:
@@ -76,10 +97,14 @@ def nan(value: Any) -> str:
 
 
 def width(text: str) -> int:
-    """The columns that a line takes: characters of East Asian scripts take two."""
+    """The columns of a line: an East Asian character takes two, a mark upon another takes none."""
     if text.isascii():
         return len(text)
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") or "\u1160" <= c <= "\u11ff"
+        else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )  # fmt: skip
 
 
 def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:
@@ -97,21 +122,54 @@ def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) ->
     is_call = before.endswith("(") and before[-2:-1].isidentifier()
     if is_call and width(inner + joined) <= LINE and "\n" not in joined and "*, " not in joined:
         return f"{before}\n{inner}{joined}\n{' ' * indent}{after}"
+    items = [item if "\n" in item else laid(item, indent + 4) for item in items]
     rows = "".join(f"{inner}{item},\n" for item in items)
     return f"{before}\n{rows}{' ' * indent}{after}"
 
 
-def entry(key: str, call: str, indent: int) -> str:
-    """`key: call` of a dict; the first parentheses of the call span lines if they have to."""
-    if width(f"{key}: {call},") + indent <= LINE:
-        return f"{key}: {call}"
-    start = call.index("(") + 1
-    end, depth = start, 1
-    while depth:
-        depth += {"(": 1, ")": -1}.get(call[end], 0)
-        end += 1
-    inner, outer = " " * (indent + 4), " " * indent
-    return f"{key}: {call[:start]}\n{inner}{call[start : end - 1]}\n{outer}{call[end - 1 :]}"
+def laid(text: str, indent: int, after: str = ",") -> str:
+    """An expression on lines of its own, cut where the formatter cuts it if it is too long.
+
+    From the left, each pair of brackets stays closed if all up to the next pair fits on the line.
+    `after` is what follows on the last line.
+    """
+    pairs = [(start, end) for start, end in brackets(text) if end > start + 1]
+    for place, (start, end) in enumerate(pairs, 1):
+        reached = text[: pairs[place][0] + 1] if place < len(pairs) else text + after
+        if indent + width(reached) <= LINE:
+            continue
+        inner = " " * (indent + 4)
+        content = text[start + 1 : end]
+        if text[start] == "[":
+            content = inner + laid(content, indent + 4, "")
+        elif indent + 4 + width(content) <= LINE:
+            content = inner + content
+        else:
+            content = "\n".join(f"{inner}{laid(item, indent + 4)}," for item in split(content))
+        rest = laid(text[end:], indent, after)
+        return f"{text[: start + 1]}\n{content}\n{' ' * indent}{rest}"
+    return text
+
+
+def brackets(text: str) -> Iterator[tuple[int, int]]:
+    """Where the outermost brackets of an expression open and close; those in strings are none."""
+    opened: list[int] = []
+    for match in _SIGNS.finditer(text):
+        if match[0] in ("(", "[", "{"):
+            opened.append(match.start())
+        elif match[0] in (")", "]", "}") and opened:
+            start = opened.pop()
+            if not opened:
+                yield start, match.start()
+
+
+def split(text: str) -> list[str]:
+    """The items of a list without its brackets."""
+    inside = [range(start, end) for start, end in brackets(text)]
+    commas = [m.start() for m in _SIGNS.finditer(text) if m[0] == ","]
+    cuts = [cut for cut in commas if not any(cut in pair for pair in inside)]
+    starts = [0, *(cut + 1 for cut in cuts)]
+    return [text[a:b].strip() for a, b in zip(starts, [*cuts, len(text)], strict=True)]
 
 
 def array(value: np.ndarray[Any, Any]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.codegen.functions import Context, indented, signature
-from graphc.codegen.literals import LINE, bracketed, entry, quoted
+from graphc.codegen.literals import LINE, bracketed, quoted
 from graphc.codegen.printer import guard_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -150,7 +150,7 @@ def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
         else:
             shape = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
             text = f"np.zeros({shape}, {node.dtype.source})"
-        items.append(entry(quoted(node.params.name), text, BODY + 4))
+        items.append(f"{quoted(node.params.name)}: {text}")
     return bracketed(before, items, "}", BODY)
 
 

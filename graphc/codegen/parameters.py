@@ -15,13 +15,13 @@ from graphc.codegen.functions import (
     indented,
     signature,
 )
-from graphc.codegen.literals import bracketed, entry, quoted
+from graphc.codegen.literals import bracketed, quoted
 from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import parse
 from graphc.ir.node import Node
-from graphc.lower.naming import MAX_LENGTH, Names
+from graphc.lower.naming import Names
 
 NEW_STATE = ("new_params", "new_optimizer_state")
 
@@ -64,10 +64,11 @@ def init(
         if isinstance(initial, str):
             text = parse(initial).fill(lambda n, _: n, lambda n: n, names.of_size)
         else:
-            constant = names.free(f"{names.of(node).upper()[:32]}_INITIAL")
+            room = names.room(node.params.name) - len("_INITIAL")
+            constant = names.free(f"{names.of(node).upper()[:room]}_INITIAL")
             context.constants.append((constant, initial))
             text = context.dialect.copied(constant)
-        items.append(entry(quoted(node.params.name), text, 8))
+        items.append(f"{quoted(node.params.name)}: {text}")
     return function(
         name,
         signature(name, [*arguments, *keywords], type),
@@ -122,7 +123,7 @@ def unravel_params(
     items = []
     for node in declared:
         key = quoted(node.params.name)
-        items.append(f"{key}: {values.get(node) or dialect.copied(f'params[{key}]')}")
+        items.append(f"{key}: {values.get(node) or dialect.kept('params', node)}")
     frozen = len(trained) < len(declared)
     doc = ["Return the parameters that a vector holds; the inverse of `ravel_params`."]
     if frozen:
@@ -180,13 +181,13 @@ def update(context: Context) -> FunctionView:
     assert lowered is not None
     program, names, dialect = lowered.program, context.optimizer_names, context.dialect
     arguments = []
-    casts = []
+    body = []
     for node in program.arguments:
         name = names.of(node)
         scalar = node.params.kind == "hyperparameter"
         arguments.append(f"{name}: {'float' if scalar else dialect.annotation(node)}")
         if statement := dialect.readied(node, name):
-            casts.append(f"    {statement}")
+            body.append(f"    {statement}")
     results = [names.of(node) for node in program.results]
     types = [dialect.annotation(node) for node in program.results]
     return function(
@@ -196,7 +197,7 @@ def update(context: Context) -> FunctionView:
         ),
         ["Return one parameter after a step" + (", and its slots." if results[1:] else ".")],
         [
-            *casts,
+            *body,
             *print_program(program, names, dialect, comments=False),
             f"    return {', '.join(results)}",
         ],
@@ -205,7 +206,7 @@ def update(context: Context) -> FunctionView:
 
 def train_step(context: Context) -> FunctionView:
     """Loss, gradients and update in one pure function."""
-    module, lowered, copied = context.module, context.module.optimizer, context.dialect.copied
+    module, lowered, kept = context.module, context.module.optimizer, context.dialect.kept
     assert lowered is not None
     arguments = forward_arguments(context)
     state = [a for a in arguments if a.annotation == "State"]
@@ -225,17 +226,18 @@ def train_step(context: Context) -> FunctionView:
         variable[name] = local.of(module.graph.parameters[name].node)
         targets = [variable[name]]
         for slot, items in slots.items():
-            targets.append(local.free(f"{variable[name]}_{slot}"[:MAX_LENGTH]))
+            length = local.room(name)
+            stem = variable[name][: max(1, length - len(slot) - 1)].strip("_")
+            targets.append(local.free(f"{stem}_{slot}", length))
             items.append(f"{key}: {targets[-1]}")
         given = [f"params[{key}]", f"grads[{key}]"]
         given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]
         given += [h.name for h in lowered.hyperparameters]
         body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
     new_params = [
-        (quoted(p.node.params.name),
-         variable.get(p.node.params.name) or copied(f"params[{quoted(p.node.params.name)}]"))
+        (quoted(p.node.params.name), variable.get(p.node.params.name) or kept("params", p.node))
         for p in module.parameters
-    ]  # fmt: skip
+    ]
     body += indented(dict_text(new_params, 4, "new_params: Params = "))
     before = "new_optimizer_state: OptimizerState = "
     body += indented(optimizer_state(before, 'optimizer_state["step"] + 1', slots))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
-from graphc.codegen.literals import LINE
+from graphc.codegen.literals import LINE, bracketed, escaped, quoted, width
 from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import ITEM
@@ -80,8 +80,9 @@ class Printer:
             return
         line = before + text
         commented = self.comments and len(node.types) == 1 and node.ndim > 0
-        comment = f"  # {shape_text(node.shape)}" if commented else ""
-        self.lines.append(line + comment if len(line + comment) + self.indent <= LINE else line)
+        comment = f"  # {escaped(shape_text(node.shape))}" if commented else ""
+        fits = width(line + comment) + self.indent <= LINE
+        self.lines.append(line + comment if fits else line)
 
     def before(self, node: Node) -> str:
         """What stands before the expression in the statement for a value."""
@@ -175,7 +176,8 @@ def guard_lines(program: Program, names: Names) -> list[str]:
     for guard in program.guards:
         left, right = (dims.text(size, names.of_size) for size in (guard.left, guard.right))
         opposite = {"==": "!=", ">=": "<"}[guard.relation]
-        lines += [f"if {left} {opposite} {right}:", f'    raise ValueError("{guard.reason}")']
+        told = bracketed("raise ValueError(", [quoted(guard.reason)], ")", 8)
+        lines += [f"if {left} {opposite} {right}:", f"    {told}"]
     return lines
 
 

@@ -80,6 +80,9 @@ class Scalars(Dialect):
     def slot(self, key: str) -> str:
         return f"{key}: 0.0"
 
+    def kept(self, group: str, node: Node) -> str:
+        return f"{group}[{quoted(node.params.name)}]"
+
     def copied(self, text: str) -> str:
         return text  # numbers cannot change
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.codegen.functions import Context, field_names, function, indented
-from graphc.codegen.literals import bracketed, entry, python_number, quoted
+from graphc.codegen.literals import bracketed, clipped, python_number, quoted
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.lower.module import SelfTest
@@ -23,9 +23,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         nodes = [node for node in test.phases if node.params.kind == kind]
         reads = kind == "state" and bool(module.updates)
         if reads or any(node.params.kind == kind for node in program.arguments):
-            items = [
-                entry(quoted(node.params.name), dialect.sample(node, test), 8) for node in nodes
-            ]
+            items = [f"{quoted(node.params.name)}: {dialect.sample(node, test)}" for node in nodes]
             body += indented(bracketed(f"{group}: {annotation} = {{", items, "}", 4))
             given.append(group)
     for node in program.arguments:
@@ -53,7 +51,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
             measured, label = "loss", "loss"
         else:
             measured = dialect.slope(f"grads[{quoted(name)}]")
-            label = f"gradient of {name}"
+            label = f"gradient of {clipped(name, 60)}"  # it is printed: to a terminal, perhaps
         numbers = [python_number(value), python_number(tolerance)]
         checks.append(bracketed("agrees(", [quoted(label), measured, *numbers], ")", 8))
     yield function(

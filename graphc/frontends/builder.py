@@ -23,6 +23,8 @@ from graphc.ir.types import FLOAT, DType, as_dtype, float32
 from graphc.ops.operands import cast, operand
 from graphc.ops.shape import as_shape
 
+MAX_NAME = 60_000  # bytes: the directory of an .npz file keeps 65535 for `params/….npy`
+
 _default_dtype: ContextVar[DType] = ContextVar("graphc_default_dtype", default=float32)
 _path: ContextVar[tuple[str, ...]] = ContextVar("graphc_path", default=())
 
@@ -108,7 +110,7 @@ class Graph(arena.Graph):
         init  the name of an initialiser (`he_normal`, `glorot_uniform`, `zeros`, …), a number, or
               an array of the shape
         """
-        name = scoped(_checked("parameter", name))
+        name = _checked("parameter", scoped(_checked("parameter", name)))
         node = self._declare("parameter", name, shape, dtype)
         check_initializer(init, node)
         if trainable and node.dtype.kind != FLOAT:
@@ -123,7 +125,7 @@ class Graph(arena.Graph):
         self, name: str, shape: Any = (), *, init: object = "zeros", dtype: Any = None
     ) -> Node:
         """A value that is carried from one step to the next without a gradient (see `update`)."""
-        name = scoped(_checked("state", name))
+        name = _checked("state", scoped(_checked("state", name)))
         node = self._declare("state", name, shape, dtype)
         check_initializer(init, node)
         self.states[name] = (node, _owned(init))
@@ -178,7 +180,7 @@ class Graph(arena.Graph):
 
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant array; floats take the graph's dtype unless one is given."""
-        if dtype is None and as_dtype(np.asarray(value).dtype).kind == FLOAT:
+        if dtype is None and as_dtype(arena.plain_array(value).dtype).kind == FLOAT:
             dtype = self.dtype
         return super().constant(value, dtype)
 
@@ -278,6 +280,9 @@ def _checked(kind: str, name: object) -> str:
         raise DeclarationError(f"the name of the {kind} is a non-empty string, got {name!r}")
     if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in name):
         raise DeclarationError(f"the name of the {kind} has a NUL or a lone surrogate: {name!r}")
+    if len(name.encode()) > MAX_NAME:
+        shown = f"{name[:40]}…"
+        raise DeclarationError(f"the name of the {kind} has more than {MAX_NAME} bytes: {shown!r}")
     return name
 
 
@@ -289,4 +294,5 @@ def _float_dtype(dtype: Any) -> DType:
 
 
 def _owned(init: object) -> object:
-    return np.array(init) if isinstance(init, np.ndarray) else init
+    """An initial value that nobody else can change."""
+    return init if isinstance(init, (str, bool, int, float, np.generic)) else np.array(init)

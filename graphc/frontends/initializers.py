@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import DeclarationError, suggest
+from graphc.errors import DeclarationError, DTypeError, UnsupportedError, suggest
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import size_text, tuple_text
+from graphc.ir.graph import plain_array
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, DType
 
@@ -90,20 +92,28 @@ def check_initializer(init: object, node: Node) -> None:
         if node.dtype.kind != FLOAT and init not in ("zeros", "ones"):
             raise DeclarationError(f"initialiser {init!r} makes floats, not {node.dtype}")
         return
+    expected = f"an initialiser of {node.dtype} is a name, a number or an array of the shape"
     try:
-        array = np.asarray(init)
-    except ValueError:  # rows of several lengths
-        array = np.asarray(None)
+        array = plain_array(init)
+    except (DTypeError, UnsupportedError) as error:
+        message = f"{expected}, got {shown(init)}: {error.message}"
+        raise DeclarationError(message, hint=error.hint) from None
     if not holds(node.dtype, array):
-        given = f"an array of {array.dtype}" if isinstance(init, np.ndarray) else repr(init)
-        raise DeclarationError(
-            f"an initialiser of {node.dtype} is a name, a number or an array of the shape, "
-            f"got {given}"
-        )
+        raise DeclarationError(f"{expected}, got {shown(init)}")
     if array.ndim and array.shape != node.shape:
         raise DeclarationError(
             f"the initial value has shape {array.shape}, not that of {node.graph.describe(node)}"
         )
+
+
+def shown(init: object) -> str:
+    """An initial value in a message."""
+    if isinstance(init, np.ndarray):
+        return f"an array of {init.dtype}"
+    try:
+        return textwrap.shorten(repr(init), 100, placeholder=" …")
+    except ValueError:  # an int of more digits than Python writes
+        return f"an {type(init).__name__} of very many digits"
 
 
 def holds(dtype: DType, array: np.ndarray[Any, Any]) -> bool:
@@ -139,4 +149,8 @@ def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
     if array.ndim:
         return array
     number = repr(array.item()).replace("inf", "np.inf").replace("nan", "np.nan")
+    if np.isnan(array) and array.tobytes() != np.array(np.nan, array.dtype).tobytes():
+        # This NaN has a sign or a payload.
+        bits = array.view(f"u{array.itemsize}")
+        number = f"np.{bits.dtype.name}({bits.item():#x}).view({dtype})"
     return f"np.full({shape_argument(node)}, {number}, {dtype})"

@@ -125,7 +125,7 @@ class Template:
         return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
-_PLACEHOLDER = re.compile(r"\{(\*|:|)(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\*|:|)([^\s{}]+)\}")  # identifiers have more than \w
 _KINDS = {"": "operand", "*": "operands", ":": "size"}
 
 

@@ -25,6 +25,28 @@ from graphc.ir.op import Op
 from graphc.ir.types import INT, DType, Guard, TensorType, Type, as_dtype, float32
 
 
+def plain_array(value: object) -> np.ndarray[Any, Any]:
+    """A declared value as an array of no subclass; it may share memory with the value.
+
+    Raises DTypeError for what holds anything but bools, ints and floats, and for masked elements.
+    """
+    if np.ma.is_masked(value):
+        raise DTypeError("masked elements of an array have no value", hint="use .filled(...)")
+    try:
+        array = np.asarray(value)
+    except GraphcError:  # a node in it explains itself
+        raise
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{type(value).__name__} is no array: {error}") from None
+    if array.dtype == object:
+        if any(isinstance(element, Node) for element in array.flat):
+            raise UnsupportedError("an array of nodes is no array", hint="use gc.stack")
+        if all(isinstance(element, int) for element in array.flat):
+            raise DTypeError("an int of more than 64 bits has no dtype", hint="write a float")
+    as_dtype(array.dtype)
+    return array
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Constant:
     """The value of a constant node, compared by dtype, shape and bits."""
@@ -142,14 +164,14 @@ class Graph:
         if plain in self._plain:
             node = self._plain[plain]
             return self.intern(node.op, (), node.params)
-        array = np.asarray(value)
+        array = plain_array(value)
         target = as_dtype(array.dtype if dtype is None else dtype)
         if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
             as_dtype(array.dtype)
         with np.errstate(over="ignore"):
             kept = array.astype(target.numpy)
         if array.dtype.kind in "iu" and target.kind == INT and not np.array_equal(kept, array):
-            raise DTypeError(f"the constant {value!r} does not fit into {target}")
+            raise DTypeError(f"the constant {array} does not fit into {target}")
         node = self.intern(CONSTANT, (), CONSTANT.record(Constant.of(kept)))
         if plain is not None:
             self._plain[plain] = node

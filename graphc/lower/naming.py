@@ -11,6 +11,8 @@ from graphc.ir.node import Node
 
 MAX_LENGTH = 40
 MAX_PHRASE = 20
+KEY_AND_NAME = 82  # what `"key": name` has of a line of 100, beside indentation, `_bar`, `.copy()`
+MIN_LENGTH = 12  # however long the key is
 
 # Keywords, and builtins that code of a module might use. Written out, as they differ between
 # versions of Python, and a host such as IPython adds its own: the same model gives the same names.
@@ -26,16 +28,21 @@ repr reversed round set setattr slice sorted staticmethod str sum super tuple va
 RESERVED = frozenset(_RESERVED.split())
 
 
-def identifier(text: str, fallback: str = "value") -> str:
-    """An ASCII identifier like the text: no leading underscore, at most 40 characters."""
+def identifier(text: str, fallback: str = "value", length: int = MAX_LENGTH) -> str:
+    """An ASCII identifier like the text: no leading underscore, at most `length` characters.
+
+    Of a long path, as in `encoder.layers.0.attention.query.weight`, the end says most.
+    """
     plain = text
     if not text.isascii():
         plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    while len(plain) > length and re.search(r"[./]\w", plain):
+        plain = re.split(r"[./]", plain, maxsplit=1)[1]
     name = plain if plain.isidentifier() else re.sub(r"\W+", "_", plain)
-    name = name.strip("_")[:MAX_LENGTH].strip("_")
+    name = name.strip("_")[:length].strip("_")
     if not name:
         return fallback
-    return name if not name[0].isdigit() else f"{fallback}_{name}"[:MAX_LENGTH]
+    return name if not name[0].isdigit() else f"{fallback}_{name}"[:length].strip("_")
 
 
 class Names:
@@ -50,7 +57,9 @@ class Names:
     def of(self, node: Node) -> str:
         """The identifier of a value; the first call decides it."""
         if node not in self.given:
-            self.given[node] = self.free(self.proposed(node))
+            own = self.graph.name_of(node)
+            room = MAX_LENGTH if own is None else self.room(own[0]) + len(own[1])
+            self.given[node] = self.free(self.proposed(node), min(room, MAX_LENGTH))
         return self.given[node]
 
     def of_size(self, name: str) -> str:
@@ -59,12 +68,18 @@ class Names:
             self.given[name] = self.free(identifier(name, "size"))
         return self.given[name]
 
-    def free(self, wanted: str) -> str:
+    def room(self, name: str) -> int:
+        """How long an identifier may be: beside a long key of a dict it has to be shorter."""
+        if name not in self.graph.parameters and name not in self.graph.states:
+            return MAX_LENGTH
+        return min(MAX_LENGTH, max(MIN_LENGTH, KEY_AND_NAME - len(ascii(name))))
+
+    def free(self, wanted: str, length: int = MAX_LENGTH) -> str:
         """The wanted identifier, suffixed with a number if it is taken; it is taken from then."""
         name, count = wanted, self.suffixes.get(wanted, 1)
         while name in self.taken:
             count += 1
-            name = f"{wanted[: MAX_LENGTH - len(str(count)) - 1]}_{count}"
+            name = f"{wanted[: length - len(str(count)) - 1].rstrip('_')}_{count}"
         self.suffixes[wanted] = count
         self.taken.add(name)
         return name
@@ -76,7 +91,8 @@ class Names:
         own = self.graph.name_of(node)
         if own is not None:
             name, suffix = own
-            return identifier(name, node.op.name)[: MAX_LENGTH - len(suffix)] + suffix
+            length = min(self.room(name), MAX_LENGTH - len(suffix))
+            return identifier(name, node.op.name, length) + suffix
         if node in self.graph.counterparts:
             suffix, primal = self.graph.counterparts[node]
             return f"{primal.op.noun or primal.op.name}_{suffix}"

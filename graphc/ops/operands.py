@@ -11,7 +11,7 @@ from graphc.errors import DTypeError, GraphcError, ShapeError, UnsupportedError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission, size_text
-from graphc.ir.graph import Graph, current_graph
+from graphc.ir.graph import Graph, current_graph, plain_array
 from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ir.types import (
@@ -62,9 +62,10 @@ def as_array(value: object) -> np.ndarray[Any, Any]:
         raise UnsupportedError("a list of nodes is no array", hint="use gc.stack or gc.concat")
     if value is None or isinstance(value, (str, bytes, dict, set)):
         raise DTypeError(f"an operand is a node, a number or an array, got {value!r}")
-    array = np.asarray(value)
-    as_dtype(array.dtype)
-    return array
+    if isinstance(value, np.matrix):
+        # Its product is that of matrices, while `*` of nodes goes by elements.
+        raise UnsupportedError("an operand is no np.matrix", hint="use np.asarray and @ or *")
+    return plain_array(value)
 
 
 _LIFTED = (Node, dims.Dim, bool, int, float)  # what needs no array around it

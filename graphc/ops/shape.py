@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def as_size(size: Any) -> Extent:
     if isinstance(size, str):
         if not size.isidentifier():
             raise ShapeError(f"the name of a dimension is an identifier, got {size!r}")
-        return dims.named(size)
+        return dims.named(unicodedata.normalize("NFKC", size))  # as Python reads identifiers
     if isinstance(size, dims.Dim):
         return size
     try:

@@ -11,23 +11,26 @@ Array = NDArray[Any]
 
 
 def checked(name: str, value: Any, dtype: Any, *sizes: Any) -> Array:
-    """The value as an array of a dtype and shape; a size given as text is free.
+    """The value as a plain array of a dtype and shape; a size given as text is free.
 
-    Raises TypeError where the conversion would lose more than precision (floats to ints), and
-    ValueError where the shape is another one. Both name the argument.
+    Subclasses lose what is special about them: `*` of an np.matrix would be another product. Raises
+    TypeError where elements are masked, or the conversion would lose more than precision (floats to
+    ints), and ValueError where ints do not fit or the shape is another one. All name the argument.
     """
+    array = value if type(value) is np.ndarray else plain_array(name, value)
+    fits = array.ndim == len(sizes) and all(
+        size == own or isinstance(size, str) for size, own in zip(sizes, array.shape)
+    )
+    if fits and array.dtype == dtype:
+        return array
     expected = f"{name}: expected {np.dtype(dtype).name} of shape {shape_text(sizes)}"
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{expected}, got what is no array: {error}") from None
     if not np.can_cast(array.dtype, dtype, "same_kind"):
         raise TypeError(f"{expected}, got {array.dtype.name}")
-    if array.ndim != len(sizes) or any(
-        not isinstance(size, str) and size != own for size, own in zip(sizes, array.shape)
-    ):
+    if not fits:
         raise ValueError(f"{expected}, got shape {shape_text(array.shape)}")
-    result: Array = array.astype(dtype, copy=False)
+    result: Array = array.astype(dtype)
+    if result.dtype.kind in "iu" and not np.array_equal(result, array):
+        raise ValueError(f"{expected}, got {array.dtype} from {array.min()} to {array.max()}")
     return result
 
 
@@ -47,6 +50,18 @@ def check_rng(rng: Any) -> None:
             f"rng: expected a numpy.random.Generator, got {type(rng).__name__}; "
             "pass np.random.default_rng(seed)"
         )
+
+
+def plain_array(name: str, value: Any) -> Array:
+    """The value as an array of no subclass. Raises TypeError for masked elements."""
+    try:
+        masked, array = np.ma.is_masked(value), np.asarray(value)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        raise ValueError(f"{name}: expected an array, got {kind}: {error}") from None
+    if masked:
+        raise TypeError(f"{name}: expected an array, got one with masked elements; use .filled()")
+    return array
 
 
 def shape_text(sizes: Any) -> str:

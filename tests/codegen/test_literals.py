@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from graphc.codegen.functions import escaped, field_names
-from graphc.codegen.literals import LINE, array, bracketed, number, quoted
+from graphc.codegen.functions import field_names
+from graphc.codegen.literals import LINE, array, bracketed, escaped, number, quoted
 
 INTS = {"float16": np.uint16, "float32": np.uint32, "float64": np.uint64}
 SPECIAL = [
