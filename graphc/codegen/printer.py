@@ -14,7 +14,7 @@ from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, strength
 from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
-from graphc.ir.types import BOOL, TupleType, shape_text
+from graphc.ir.types import BOOL, TensorType, TupleType, shape_text
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
 
@@ -75,7 +75,7 @@ class Printer:
             self.lines.append(f"{target} = {spread(text, node)}")
             return
         line = f"{target} = {text}"
-        commented = self.comments and len(node.types) == 1 and node.ndim > 0
+        commented = self.comments and isinstance(node.type, TensorType) and node.ndim > 0
         comment = f"  # {shape_text(node.shape)}" if commented else ""
         self.lines.append(line + comment if len(line + comment) + INDENT <= LINE else line)
 
