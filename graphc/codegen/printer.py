@@ -15,7 +15,7 @@ from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
-from graphc.ir.types import TupleType, shape_text
+from graphc.ir.types import TensorType, TupleType, shape_text
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal, promotes_itself
 
@@ -79,7 +79,7 @@ class Printer:
             self.lines.append(before + spread(text, self.template(node).binding, self.indent))
             return
         line = before + text
-        commented = self.comments and len(node.types) == 1 and node.ndim > 0
+        commented = self.comments and isinstance(node.type, TensorType) and node.ndim > 0
         comment = f"  # {escaped(shape_text(node.shape))}" if commented else ""
         fits = width(line + comment) + self.indent <= LINE
         self.lines.append(line + comment if fits else line)

@@ -6,7 +6,7 @@ import dis
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import partial
+from dataclasses import dataclass
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -219,7 +219,7 @@ class Graph(arena.Graph):
         """Note the user's line for a node."""
         frame = caller_frame()
         if frame is not None:
-            self.sites.setdefault(node, []).append(partial(site_of, frame.f_code, frame.f_lasti))
+            self.sites.setdefault(node, []).append(Place(frame.f_code, frame.f_lasti))
 
     def assigned(self, node: Node) -> None:
         """Label a node with the variable that the user's call is assigned to."""
@@ -261,9 +261,15 @@ def target_of(code: CodeType, place: int) -> str | None:
     return _targets[code].get(place)
 
 
-def site_of(code: CodeType, place: int) -> Site:
-    """File and line of an instruction."""
-    return Site(code.co_filename, line_of(code, place))
+@dataclass(eq=False, slots=True)
+class Place:
+    """An instruction of the user's code; which line that is, is worked out when it is asked."""
+
+    code: CodeType
+    instruction: int
+
+    def __call__(self) -> Site:
+        return Site(self.code.co_filename, line_of(self.code, self.instruction))
 
 
 def line_of(code: CodeType, place: int) -> int:

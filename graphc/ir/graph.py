@@ -119,7 +119,7 @@ class Graph:
     templates: dict[Node, Template] = field(default_factory=dict, repr=False)
     recording: bool = field(default=True, repr=False)
     _derived: list[tuple[dict[Node, Any], Node, Any]] = field(default_factory=list, repr=False)
-    _table: dict[tuple[Op, tuple[int, ...], Any], Node] = field(default_factory=dict, repr=False)
+    _table: dict[tuple[Any, ...], Node] = field(default_factory=dict, repr=False)
     _plain: dict[tuple[type, object, object], Node] = field(default_factory=dict, repr=False)
     _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
 
@@ -138,7 +138,7 @@ class Graph:
         ids = tuple([arg.id for arg in args])
         if op.commutative and ids[0] > ids[1]:
             ids = ids[::-1]
-        key = (op, ids, params)
+        key = (op, params, *ids)
         node = self._table.get(key)
         if node is None:
             type, guards = self._infer(op, args, params) if like is None else _inferred(like)

@@ -23,13 +23,12 @@ class Node:
     Nodes behave like NumPy arrays: operators, slicing, methods and NumPy's own functions build
     more nodes. `==` builds the comparison; graphc itself compares nodes with `is`.
 
-    types  the types of the results, one unless the op has several
     shape  the sizes of the axes: ints and named dimensions
     dtype  the element type
     """
 
-    # Every pass reads types, shape and dtype of every node: they are kept, not made each time.
-    __slots__ = ("args", "dtype", "graph", "id", "op", "params", "shape", "type", "types")
+    # Every pass reads shape and dtype of every node, so they are kept beside the type.
+    __slots__ = ("args", "dtype", "graph", "id", "op", "params", "shape", "type")
 
     shape: Shape
     dtype: DType
@@ -43,14 +42,20 @@ class Node:
         self.params = params
         self.type = type
         self.id = id
-        self.types = (type,) if isinstance(type, TensorType) else type.items
-        if self.types:  # a derivative by nothing has no result
-            self.shape, self.dtype = self.types[0]
+        if isinstance(type, TensorType):
+            self.shape, self.dtype = type
+        elif type.items:  # a derivative by nothing has no result
+            self.shape, self.dtype = type.items[0]
 
     # Equality builds a node, so dictionaries must go by identity alone.
     __hash__ = object.__hash__
 
     # --- what it is -------------------------------------------------------------------------
+
+    @property
+    def types(self) -> tuple[TensorType, ...]:
+        """The types of the results, one unless the op has several."""
+        return (self.type,) if isinstance(self.type, TensorType) else self.type.items
 
     @property
     def ndim(self) -> int:

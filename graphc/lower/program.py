@@ -11,7 +11,7 @@ from graphc.errors import DeclarationError
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT, Graph, is_cotangent
 from graphc.ir.node import Node
-from graphc.ir.types import BOOL, Guard
+from graphc.ir.types import BOOL, Guard, TensorType
 from graphc.lower.schedule import schedule
 
 
@@ -94,7 +94,7 @@ def held_by_draws(steps: Sequence[Node], inline: Collection[Node]) -> Iterator[N
 
 def is_anonymous(node: Node) -> bool:
     """Whether the reader would miss nothing without a name."""
-    return len(node.types) == 1 and not node.graph.is_named(node)
+    return isinstance(node.type, TensorType) and not node.graph.is_named(node)
 
 
 def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
