@@ -104,7 +104,8 @@ class WorkspaceFunctions:
         for node in self.lowered.graph.declared():
             value = given.get(node.params.name)
             for axis, size in enumerate(node.shape if value is not None else ()):
-                if (name := dims.pure_name(size)) is not None and np.ndim(value) > axis:
+                name = dims.pure_name(size)
+                if name in spelled and np.ndim(value) > axis:
                     found[spelled[name]] = np.shape(value)[axis]
         return found
 

@@ -201,11 +201,8 @@ def metadata(module: LoweredModule) -> Iterable[str]:
     yield f'"version": {quoted(module.version)}'
     yield f'"model": {quoted(module.graph.name)}'
     yield f'"hash": {quoted(module.digest)}'
-    options = ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in module.options.items())
-    line = f'"options": {{{options}}}'
-    yield line if width(line) < LINE - 8 else bracketed(
-        '"options": {', [f"{quoted(k)}: {quoted(v)}" for k, v in module.options.items()], "}", 4
-    )  # fmt: skip
+    options = [f"{quoted(k)}: {quoted(v)}" for k, v in module.options.items()]
+    yield bracketed('"options": {', options, "},", 4).removesuffix(",")
 
 
 # --- types and constants -----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from tests.random_graphs import random_recipe
 from tests.random_recipes import Recipe
 from tests.styles import STYLES
 
+EVERY = (*STYLES, "scalar")
 SCALAR = ((),)  # the shapes of graphs that fit every style
 
 
@@ -31,7 +32,7 @@ class Case:
 
 def random_case(rng: random.Random) -> Case:
     """Draw a case. Every style is drawn as often; the scalar one takes graphs of scalars only."""
-    style = rng.choice(STYLES)
+    style = rng.choice(EVERY)
     scalars = style == "scalar" or rng.random() < 0.05
     steps = rng.choice([3, 8, 14, 30])
     recipe = random_recipe(rng, steps=steps, shapes=SCALAR if scalars else None)
