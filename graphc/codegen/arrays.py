@@ -27,6 +27,7 @@ class Arrays(Dialect):
                 "load_constants", "CONSTANTS", "checked", "shape_text", "sample_values",
                 "sample_slope")  # fmt: skip
     typed = False
+    names = ("Array",)
     residuals = "What the backward pass reads of the forward pass; it shares memory with that."
     file = "an .npz file"
     checks = "their shapes and dtypes are checked"

@@ -226,7 +226,7 @@ def types(context: Context) -> Iterable[TypeView]:
         program = module.predict or module.forward
         assert program is not None
         annotations = map(dialect.annotation, program.results)
-        fields = list(zip(field_names(module.outputs), annotations, strict=False))
+        fields = list(zip(field_names(module.outputs, dialect), annotations, strict=False))
         comments = [dialect.comment(node) for node in program.results[: len(fields)]]
         yield named_tuple("Outputs", "What the model computes.", fields, comments)
     if module.options["style"] == "workspace":

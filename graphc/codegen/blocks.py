@@ -69,7 +69,9 @@ def inference(context: Context) -> Iterator[FunctionView]:
             body = annotated(body, texts[0], dialect)
         results = [
             name if dialect.typed else f"{name}: {dialect.described(node)}"
-            for name, node in zip(field_names(module.outputs), program.results, strict=True)
+            for name, node in zip(
+                field_names(module.outputs, dialect), program.results, strict=True
+            )
         ]
         doc = documented(f"Return {', '.join(results)}.", program, context)
         if width(doc[0]) > LINE - 14:

@@ -29,6 +29,7 @@ class Dialect(ABC):
     reserved   names that a module in this dialect uses
     typed      whether annotations tell all about a value, and a type checker the type of each
                expression
+    names      what annotations of values are made of
     residuals  the docstring of `Residuals`
     file       what parameters are kept in
     checks     what `load_params` says about its checks
@@ -42,6 +43,7 @@ class Dialect(ABC):
     notes: tuple[str, ...] = ()
     reserved: tuple[str, ...]
     typed: bool
+    names: tuple[str, ...]
     residuals: str
     file: str
     checks: str

@@ -226,9 +226,9 @@ def annotated(lines: Sequence[str], text: str, dialect: Dialect, indent: int = 4
     return found
 
 
-def field_names(outputs: Sequence[str]) -> list[str]:
+def field_names(outputs: Sequence[str], dialect: Dialect) -> list[str]:
     """Identifiers for the outputs, as fields of a named tuple."""
-    taken = {"count", "index", *keyword.kwlist}
+    taken = {"count", "index", *keyword.kwlist, *dialect.names}
     fields: list[str] = []
     for output in outputs:
         wanted = name = identifier(output, "output")

@@ -35,6 +35,7 @@ class Scalars(Dialect):
     reserved = (*MODULES, "Iterable", "numbers", "content", "as_float", "as_int", "as_bool",
                 "as_floats", "load_numbers")  # fmt: skip
     typed = True
+    names = tuple(TYPES.values())
     residuals = "What the backward pass reads of the forward pass."
     file = "a JSON file"
     checks = "their types are checked"
@@ -108,16 +109,19 @@ class Scalars(Dialect):
         return [scalars.agrees]
 
     def imports(self, functions: Sequence[FunctionView], code: str) -> list[str]:
-        def used(name: str) -> bool:
-            return re.search(rf"\b{name}\b", code) is not None
-
+        defined = {function.name for function in functions}
         standard = [name for name in MODULES if re.search(rf"\b{name}\.[A-Za-z]", code)]
-        standard += ["sys"] if any(f.name == "self_test" for f in functions) else []
-        typing = ", ".join(t for t in ("Any", "NamedTuple", "TypedDict") if used(t))
+        standard += ["sys"] if "self_test" in defined else []
+        uses = {"Any": ": Any", "NamedTuple": "(NamedTuple)", "TypedDict": " = TypedDict("}
+        typing = ", ".join(name for name, text in uses.items() if text in code)
+        files = "load_params" in defined
         return [
             *(f"import {name}" for name in standard),
-            *(["from collections.abc import Iterable"] if used("Iterable") else []),
-            *(["from pathlib import Path"] if used("Path") else []),
+            *(
+                ["from collections.abc import Iterable", "from pathlib import Path"]
+                if files
+                else []
+            ),
             *([f"from typing import {typing}"] if typing else []),
         ]
 

@@ -129,6 +129,8 @@ def logic() -> gc.Graph:
         g.output("bools", (p + q) * gc.maximum(p, q))
         g.output("numbers", gc.logical_and(m, n) & gc.logical_not(gc.logical_xor(m, q)))
         g.output("least", gc.minimum(p, q))
+        g.output("either", p + q)
+        g.output("doubled", (m + n).astype("int32") * 2)
         g.output("limited", gc.clip(m, 0, 5) + m.astype("int8") + gc.where(p, m, n))
     return g
 
@@ -167,6 +169,18 @@ def constant_gradient() -> gc.Graph:
         v = g.parameter("random.Random", init="glorot_uniform")
         numbers = 3 * x - y
         g.loss(numbers * w + v + y)
+    return g
+
+
+def hostile_inputs() -> gc.Graph:
+    """Names that look like code of modules which are not used."""
+    with gc.Graph("random.Random", dtype="float64") as g:
+        x = g.input("random.Random('operator.index')")
+        y = g.input('operator.index "json.dumps')
+        g.output("math.sin(Iterable)", x * y)
+        g.output("Path", x - y)
+        g.output("float", x + y)
+        g.output("Any", x / y)
     return g
 
 
@@ -214,6 +228,7 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "reductions_textbook": (reductions, {"kinks": "textbook"}),
     "constants": (constants, {}),
     "constant_gradient": (constant_gradient, {"optimizer": "sgd"}),
+    "hostile_inputs": (hostile_inputs, {}),
     "long_sum": (long_sum, {"optimizer": gc.sgd(momentum=0.9)}),
     "nested": (nested, {}),
 }

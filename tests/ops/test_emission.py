@@ -149,7 +149,7 @@ def plain(node: Node, known: dict[Node, Any]) -> Any:
     text = emission.math if isinstance(emission.math, str) else emission.math(node)  # type: ignore[misc]
     operands = {name: f"operand_{name}" for name in node.op.operands}
     scope: dict[str, Any] = {"math": math}
-    scope.update({helper.__name__: helper for helper in emission.helpers})
+    scope.update({helper.__name__: helper for helper in emission.plain})
     for name, arg in zip(node.op.operands, node.args, strict=True):
         scope[f"operand_{name}"] = np.asarray(operand_value(arg, known)).item()
     return eval(filled(text, node, operands, ""), scope)
