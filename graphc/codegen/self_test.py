@@ -99,7 +99,9 @@ def by_differences(
         body += indented(bracketed(f"return [{call}", given, f"{first}]", 8), 8)
     else:
         body += indented(bracketed(f"outputs = {call}", given, first, 8), 8)
-        fields = dict(zip(module.outputs, field_names(module.outputs), strict=True))
+        fields = dict(
+            zip(module.outputs, field_names(module.outputs, context.dialect), strict=True)
+        )
         found = [f"outputs.{fields[node.params.name]}" for node in bars]
         body += indented(bracketed("return [", found, "]", 8), 8)
     body.append("")

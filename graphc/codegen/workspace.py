@@ -125,7 +125,7 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         texts = returned(program, program.results, scope.context, plans.predict.buffers)
         results = [
             f"{name}: {ARRAYS.described(node)}"
-            for name, node in zip(field_names(module.outputs), program.results, strict=True)
+            for name, node in zip(field_names(module.outputs, ARRAYS), program.results, strict=True)
         ]
         doc = documented(f"Return {', '.join(results)}.", program, scope.context)
         if len(doc[0]) > LINE - 18:
