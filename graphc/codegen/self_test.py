@@ -99,7 +99,8 @@ def by_differences(
         body += indented(bracketed(f"return [{call}", given, f"{first}]", 8), 8)
     else:
         body += indented(bracketed(f"outputs = {call}", given, first, 8), 8)
-        fields = dict(
+        named = field_names(module.outputs, context.dialect)
+        fields = dict(zip(module.outputs, named, strict=True))
             zip(module.outputs, field_names(module.outputs, context.dialect), strict=True)
         )
         found = [f"outputs.{fields[node.params.name]}" for node in bars]
