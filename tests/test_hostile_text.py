@@ -282,7 +282,7 @@ EXAMPLES = {
     "combining": "\u0301e\u0302\u0323" + "\u0300" * 20,
     "other newlines": "a\rb\x0bc\x0cd\x1ce\x1df\x1eg\x85h\u2028i\u2029j",
     "include of Jinja": "{% include 'graphc/functional.py.jinja' %}",
-    "Jinja's own": "{{ module.__class__.__mro__ }}{# #}{% raw %}",
+    "Jinja's own": "{{ module|attr('__class__') }}{# #}{% raw %}",
     "placeholder": "{x} {*xs} {:n} {out} {0} %s %(x)s ${x}",
     "docstring": '"""\nimport os\nos.abort()\n"""',
     "other docstring": "'''\nimport os\n'''",
@@ -404,7 +404,9 @@ TRICKY = "\"'\\{}%#\n\r\t\x0b\x0c\x1e\x85\u2028\u2029 ._-/0123aAéß字😀ﬁ"
 TRICKY += "\u05d0\u0627\u202e\u0301\u200b\ufeff"
 words = (
     st.text(st.sampled_from(TRICKY), min_size=1, max_size=12)
-    | st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=12)
+    | st.text(
+        st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12
+    )
     | st.sampled_from([text for text in EXAMPLES.values() if len(text) <= 12])
     | st.sampled_from(
         [*keyword.kwlist, "np", "Array", "Any", "rng", "x", "loss", "checked", "x_bar"]
@@ -438,7 +440,7 @@ def test_any_text(texts: Texts, style: str) -> None:
 
 @pytest.mark.conformance
 @over_styles
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=texts_of_models)
 def test_any_text_at_length(texts: Texts, style: str) -> None:
     any_text(texts, style)
