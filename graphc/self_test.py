@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,7 +77,8 @@ def measure(
     Computed in float64, so that the digits are the same on every machine; what is not finite, or
     the module's own dtype cannot reproduce, is left out.
     """
-    exact, own = (measured(module, test, bars, widened=widened) for widened in (True, False))
+    samples = sampled(module, test, bars)
+    exact, own = (measured(module, test, samples, widened=w) for w in (True, False))
     rows = []
     for (name, value, scale), (_, reproduced, _) in zip(exact, own, strict=True):
         allowed = float(f"{tolerance * scale:.0e}")
@@ -86,21 +88,30 @@ def measure(
     return tuple(rows)
 
 
+def sampled(module: LoweredModule, test: SelfTest, bars: Sequence[Node]) -> dict[Node, Any]:
+    """The sample values, in the dtypes that are declared."""
+    values: dict[Node, Any] = {}
+    for node, phase in test.phases.items():
+        shape = [dims.evaluate(size, test.sizes) for size in node.shape]
+        values[node] = boundary.sample_values(
+            node.dtype.numpy, phase, *shape, labels=test.labels, offset=test.offset
+        )
+    if module.loss:
+        values[bars[0]] = np.ones_like(values[bars[0]])
+    return values
+
+
 def measured(
-    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, widened: bool
+    module: LoweredModule, test: SelfTest, samples: dict[Node, Any], *, widened: bool
 ) -> Measured:
     """What the interpreter makes of the sample values, in float64 if `widened`."""
     assert module.forward is not None
     assert module.backward is not None
-    values: dict[Node, Any] = {}
-    for node, phase in test.phases.items():
-        shape = [dims.evaluate(size, test.sizes) for size in node.shape]
-        sample = boundary.sample_values(
-            node.dtype.numpy, phase, *shape, labels=test.labels, offset=test.offset
-        )
-        values[node] = sample.astype(np.float64) if widened and sample.dtype.kind == "f" else sample
-    if module.loss:
-        values[bars[0]] = np.ones_like(values[bars[0]])
+    values = {
+        node: value.astype(np.float64) if widened and value.dtype.kind == "f" else value
+        for node, value in samples.items()
+    }
+    bars = [node for node in module.backward.arguments if is_cotangent(node)]
     with np.errstate(all="ignore"):
         known = interpret(module.forward, values, widened=widened)
         known |= {bar: values[bar] for bar in bars}
@@ -112,6 +123,12 @@ def measured(
         rows.append((None, loss, abs(loss)))
     for name, node in zip(module.gradients, module.backward.results, strict=True):
         gradient = np.asarray(derived[node])
-        terms = np.abs(gradient.ravel().astype(np.float64) * np.cos(np.arange(gradient.size) ** 2))
+        terms = np.abs(gradient.ravel().astype(np.float64) * direction(gradient.size))
         rows.append((name, boundary.sample_slope(gradient), float(terms.sum())))
     return rows
+
+
+@lru_cache(maxsize=8)
+def direction(size: int) -> np.ndarray[Any, Any]:
+    """The direction along which `sample_slope` takes a derivative."""
+    return np.cos(np.arange(size) ** 2)
