@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -93,8 +93,9 @@ def stored(
     Computed in float64, so that the digits are the same on every machine; what is not finite, or
     the module's own dtype cannot reproduce, is left out.
     """
-    exact = measured(module, test, bars, widened=True, plain=plain)
-    own = exact if plain else measured(module, test, bars, widened=False)
+    samples = sampled(module, test, bars, plain=plain)
+    exact = measured(module, test, samples, widened=True, plain=plain)
+    own = exact if plain else measured(module, test, samples, widened=False)
     rows = []
     for (name, value, scale), (_, reproduced, _) in zip(exact, own, strict=True):
         allowed = float(f"{tolerance * scale:.0e}")
@@ -137,14 +138,9 @@ def differing(module: LoweredModule, bars: Sequence[Node], test: SelfTest) -> Se
 
 
 def sampled(
-    module: LoweredModule,
-    test: SelfTest,
-    bars: Sequence[Node],
-    *,
-    widened: bool = False,
-    plain: bool = False,
+    module: LoweredModule, test: SelfTest, bars: Sequence[Node], *, plain: bool = False
 ) -> dict[Node, Any]:
-    """The sample values of all arguments, in float64 if `widened`; the cotangent of a loss is 1.
+    """The sample values of all arguments; the cotangent of a loss is 1.
 
     The values are those of the declared dtype, or for Python's numbers (`plain`) of float64.
     """
@@ -152,10 +148,9 @@ def sampled(
     for node, phase in test.phases.items():
         shape = [dims.evaluate(size, test.sizes) for size in node.shape]
         dtype = np.dtype(np.float64) if plain and node.dtype.kind == FLOAT else node.dtype.numpy
-        sample = boundary.sample_values(
+        values[node] = boundary.sample_values(
             dtype, phase, *shape, labels=test.labels, offset=test.offset
         )
-        values[node] = sample.astype(np.float64) if widened and sample.dtype.kind == "f" else sample
     if module.loss:
         values[bars[0]] = np.ones_like(values[bars[0]])
     return values
@@ -164,7 +159,7 @@ def sampled(
 def measured(
     module: LoweredModule,
     test: SelfTest,
-    bars: Sequence[Node],
+    samples: dict[Node, Any],
     *,
     widened: bool,
     plain: bool = False,
@@ -172,7 +167,11 @@ def measured(
     """What the interpreter makes of the sample values, in float64 if `widened`."""
     assert module.forward is not None
     assert module.backward is not None
-    values = sampled(module, test, bars, widened=widened, plain=plain)
+    values = {
+        node: value.astype(np.float64) if widened and value.dtype.kind == "f" else value
+        for node, value in samples.items()
+    }
+    bars = [node for node in module.backward.arguments if is_cotangent(node)]
     known = interpret(module.forward, values, widened=widened, plain=plain)
     known |= {bar: values[bar] for bar in bars}
     sizes = {name: test.sizes[name] for name in module.sizes}
@@ -183,6 +182,12 @@ def measured(
         rows.append((None, loss, abs(loss)))
     for name, node in zip(module.gradients, module.backward.results, strict=True):
         gradient = np.asarray(derived[node])
-        terms = np.abs(gradient.ravel().astype(np.float64) * np.cos(np.arange(gradient.size) ** 2))
+        terms = np.abs(gradient.ravel().astype(np.float64) * direction(gradient.size))
         rows.append((name, boundary.sample_slope(gradient), float(terms.sum())))
     return rows
+
+
+@lru_cache(maxsize=8)
+def direction(size: int) -> np.ndarray[Any, Any]:
+    """The direction along which `sample_slope` takes a derivative."""
+    return np.cos(np.arange(size) ** 2)

@@ -101,8 +101,6 @@ def by_differences(
         body += indented(bracketed(f"outputs = {call}", given, first, 8), 8)
         named = field_names(module.outputs, context.dialect)
         fields = dict(zip(module.outputs, named, strict=True))
-            zip(module.outputs, field_names(module.outputs, context.dialect), strict=True)
-        )
         found = [f"outputs.{fields[node.params.name]}" for node in bars]
         body += indented(bracketed("return [", found, "]", 8), 8)
     body.append("")

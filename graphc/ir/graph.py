@@ -21,7 +21,7 @@ from graphc.errors import DeclarationError, DTypeError, GraphcError, Site, Unsup
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, Template
 from graphc.ir.node import Node
-from graphc.ir.op import Op
+from graphc.ir.op import Op, inside
 from graphc.ir.types import INT, DType, Guard, TensorType, Type, as_dtype, float32
 
 
@@ -216,7 +216,8 @@ class Graph:
         """In here, nodes are made by graphc and not by the user."""
         before, self.recording = self.recording, False
         try:
-            yield
+            with inside():
+                yield
         finally:
             self.recording = before
 

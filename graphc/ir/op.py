@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -137,6 +138,16 @@ def refused_by(caller: Callable[..., Any], error: BaseException) -> bool:
 
 
 _inside: ContextVar[bool] = ContextVar("graphc_inside", default=False)
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """In here, no call is the user's."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 def outermost(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -69,6 +69,8 @@ def promote(dtypes: Sequence[DType]) -> DType:
 
     bool < int < float: an int64 beside a float32 becomes float32, never float64.
     """
+    if len({*dtypes}) == 1:
+        return dtypes[0]
     kind = max(d.kind for d in dtypes)
     candidates = [d for d in dtypes if d.kind == kind]
     result = candidates[0]

@@ -35,11 +35,12 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     With `floating`, ints and bools become the graph's float dtype. Raises DTypeError for values
     that are no numbers.
     """
-    nodes = [value for value in values if isinstance(value, Node)]
-    if len(nodes) == len(values):
-        dtype = nodes[0].dtype
-        if len({node.dtype for node in nodes}) == 1 and (not floating or dtype.kind == FLOAT):
+    first = values[0]
+    if isinstance(first, Node) and (not floating or first.dtype.kind == FLOAT):
+        dtype = first.dtype
+        if all([isinstance(value, Node) and value.dtype is dtype for value in values]):  # noqa: C419
             return values
+    nodes = [value for value in values if isinstance(value, Node)]
     graph = nodes[0].graph if nodes else current_graph()
     raw = [value if isinstance(value, _LIFTED) else as_array(value) for value in values]
     kinds = [_kind(value) for value in raw] + [FLOAT] * floating
