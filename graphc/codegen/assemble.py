@@ -42,6 +42,8 @@ RESERVED = (
     *("count", "index"),  # methods of named tuples
     *("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept"),
 )
+# What a workspace has beside its named sizes.
+ATTRIBUTES = ("steps", "step", "resize", "set_params", "param_vector", "grad_vector")
 
 
 def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
@@ -96,7 +98,10 @@ def reserved(module: LoweredModule) -> Iterable[str]:
     """Names that no value of the model may take."""
     yield from RESERVED
     yield from (helper.__name__ for helper in needed_helpers(module, True))
+    if module.options["style"] == "workspace":
+        yield from ATTRIBUTES
     if module.optimizer is not None:
+        yield from (f"{slot}_vector" for slot in module.optimizer.slots)
         yield module.optimizer.kind
         yield from (h.name for h in module.optimizer.hyperparameters)
 
