@@ -41,7 +41,14 @@ class WorkspaceFunctions:
             if name in methods:
                 self.expose("train_step" if name == "step" else name, methods[name])
         if "backward" in methods:
-            self.backward = self.run_backward
+            _, *rest = inspect.signature(methods["backward"]).parameters.values()
+            residuals = inspect.Parameter("residuals", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+            def backward(residuals: Any, *bars: Any, **named: Any) -> dict[str, Any]:
+                return copied(residuals.backward(*bars, **named))
+
+            backward.__signature__ = inspect.Signature([residuals, *rest])  # type: ignore[attr-defined]
+            self.backward = backward
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.generated, name)
@@ -141,9 +148,6 @@ class WorkspaceFunctions:
         arguments = self.prepared(arguments)
         result = self.workspace.forward(**arguments)
         return (result, *self.new_state(), self.workspace)
-
-    def run_backward(self, residuals: Any, *bars: Any, **named: Any) -> dict[str, Any]:
-        return copied(residuals.backward(*bars, **named))
 
     def run_value_and_grad(self, arguments: dict[str, Any]) -> Any:
         arguments = self.prepared(arguments)

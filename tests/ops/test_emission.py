@@ -93,13 +93,15 @@ def written(node: Node, known: dict[Node, Any]) -> Array:
     assert isinstance(node.type, TensorType)
     emission = node.op.emission
     text = emission.out if isinstance(emission.out, str) else emission.out(node)  # type: ignore[misc]
-    operands = {name: f"operand_{name}" for name in node.op.operands}
+    spelled = [f"operand_{place}" for place, _ in enumerate(node.args)]
+    variadic = node.op.operands[0].startswith("*")
+    names = [", ".join(spelled)] if variadic else spelled
+    operands = dict(zip(node.op.operands, names, strict=True))
     statement = filled(text, node, operands, "buffer")
     buffer = np.full(node.shape, 77, node.dtype.numpy)
     scope: dict[str, Any] = {"np": np, "buffer": buffer}
     scope.update({helper.__name__: helper for helper in emission.helpers})
-    for name, arg in zip(node.op.operands, node.args, strict=True):
-        scope[f"operand_{name}"] = operand_value(arg, known)
+    scope |= {name: operand_value(arg, known) for name, arg in zip(spelled, node.args, strict=True)}
     exec(compile(statement, "<out>", "exec"), scope)
     return buffer
 
