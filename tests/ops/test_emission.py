@@ -78,6 +78,23 @@ def filled(template: str, node: Node, operands: dict[str, str], out: str) -> str
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @over(CASES)
+def test_workspaces_compute_nearly_the_same(case: Case, dtype: str) -> None:
+    """Sums of elements that lie in another order differ in the last bits."""
+    model = model_of(case, dtype)
+    tolerance = {"float32": 2e-6, "float64": 1e-13}[dtype]
+    for feeds in feeds_of(model):
+        with np.errstate(all="ignore"):
+            expected, found = model.run(feeds), model.run(feeds, "workspace")
+        for name, value in expected.items():
+            assert (found[name].dtype, found[name].shape) == (value.dtype, value.shape)
+            scale = np.max(np.abs(value[np.isfinite(value)]), initial=1.0)
+            np.testing.assert_allclose(
+                found[name], value, rtol=tolerance, atol=tolerance * scale, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@over(CASES)
 def test_the_out_form_writes_the_same_bits(case: Case, dtype: str) -> None:
     model = model_of(case, dtype)
     for feeds in feeds_of(model):
