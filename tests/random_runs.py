@@ -34,6 +34,7 @@ from graphc.passes.pipeline import table
 from tests.random_graphs import random_recipe
 from tests.random_ops import MARGINS
 from tests.random_recipes import Recipe, run_torch
+from tests.styles import functions
 
 Arrays: TypeAlias = Mapping[str, Any]
 CLOSEST = 1e-7  # to a kink; nearer, rounding decides on which side a value is
@@ -143,7 +144,7 @@ def by_program(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:
 
 def by_module(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:
     """The generated code, called as a user calls it."""
-    code = module.load()
+    code = functions(module)
     bars = cotangents(module.lowered.graph, recipe)
     result, residuals = call(code.forward, recipe, arrays)
     gradients = code.backward(residuals, *bars)

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 
 import graphc as gc
 from graphc.ir import dims
 
 STYLES = ("functional", "workspace")  # that fit every model; `scalar` takes scalars only
 RUBBISH = 0xA5
+in_every_style = pytest.mark.parametrize("style", STYLES)
 
 
 def functions(compiled: gc.Module) -> Any:
@@ -26,6 +28,34 @@ def functions(compiled: gc.Module) -> Any:
     if compiled.lowered.options["style"] == "workspace":
         return WorkspaceFunctions(compiled, module)
     return module
+
+
+def load(graph: gc.Graph, *, style: str, **options: Any) -> Any:
+    """The functions of a graph that is compiled in a style."""
+    return functions(gc.compile(graph, style=style, **options))
+
+
+def predicted(graph: gc.Graph, arguments: Mapping[str, Any], **options: Any) -> Any:
+    """What `predict` returns for inputs by name, of which it takes those that it reads.
+
+    That is the result of the functional style, after the others were compared with it.
+    """
+    options = {"inference": True, **options}
+    results = []
+    for style in STYLES:
+        module = gc.compile(graph, style=style, **options)
+        program = module.lowered.predict
+        assert program is not None
+        names = [node.params.name for node in program.arguments]
+        with np.errstate(all="ignore"):
+            results.append(functions(module).predict(*(arguments[name] for name in names)))
+    first, *others = [result if isinstance(result, tuple) else (result,) for result in results]
+    for other in others:
+        for a, b in zip(other, first, strict=True):
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            close = {"rtol": 1e-13} if a.dtype == np.float64 else {"rtol": 1e-5, "atol": 1e-6}
+            np.testing.assert_allclose(a, b, **close)
+    return results[0]
 
 
 class WorkspaceFunctions:
@@ -40,8 +70,16 @@ class WorkspaceFunctions:
         for name in ("predict", "evaluate", "forward", "value_and_grad", "step"):
             if name in methods:
                 self.expose("train_step" if name == "step" else name, methods[name])
+        self.init_optimizer = self.new_optimizer_state
         if "backward" in methods:
-            self.backward = self.run_backward
+            _, *rest = inspect.signature(methods["backward"]).parameters.values()
+            residuals = inspect.Parameter("residuals", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+            def backward(residuals: Any, *bars: Any, **named: Any) -> dict[str, Any]:
+                return copied(residuals.backward(*bars, **named))
+
+            backward.__signature__ = inspect.Signature([residuals, *rest])  # type: ignore[attr-defined]
+            self.backward = backward
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.generated, name)
@@ -50,9 +88,12 @@ class WorkspaceFunctions:
         """Make a method a function that takes parameters and state as arguments too."""
         _, *rest = inspect.signature(method).parameters.values()
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        before = ["params"] if self.lowered.parameters else []
-        before += ["state"] if self.lowered.graph.states else []
-        before += ["optimizer_state"] if name == "train_step" else []
+        program = getattr(self.lowered, name, None) or self.lowered.forward
+        read = {node.params.kind for node in program.arguments}
+        training = name not in ("predict", "evaluate")
+        before = ["params"] * ("parameter" in read or name == "train_step")
+        before += ["state"] * ("state" in read or (training and bool(self.lowered.updates)))
+        before += ["optimizer_state"] * (name == "train_step")
         signature = inspect.Signature([*(inspect.Parameter(n, kind) for n in before), *rest])
 
         def function(*args: Any, **options: Any) -> Any:
@@ -60,7 +101,6 @@ class WorkspaceFunctions:
             bound.apply_defaults()
             return getattr(self, f"run_{name}")(dict(bound.arguments))
 
-        program = getattr(self.lowered, name, None) or self.lowered.forward
         inputs = [n.params.name for n in program.arguments if n.params.kind == "input"]
         self.exact.update(zip([p.name for p in rest if p.kind is kind], inputs, strict=True))
 
@@ -101,13 +141,14 @@ class WorkspaceFunctions:
         given = {
             self.exact.get(name, name): value for group in groups for name, value in group.items()
         }
+        shown: dict[str, int] = {}
         for node in self.lowered.graph.declared():
             value = given.get(node.params.name)
             for axis, size in enumerate(node.shape if value is not None else ()):
                 name = dims.pure_name(size)
                 if name in spelled and np.ndim(value) > axis:
-                    found[spelled[name]] = np.shape(value)[axis]
-        return found
+                    shown.setdefault(spelled[name], np.shape(value)[axis])
+        return found | shown
 
     def declared_sizes(self) -> list[str]:
         """The names of sizes, in the order in which a workspace takes them."""
@@ -143,9 +184,6 @@ class WorkspaceFunctions:
         result = self.workspace.forward(**arguments)
         return (result, *self.new_state(), self.workspace)
 
-    def run_backward(self, residuals: Any, *bars: Any, **named: Any) -> dict[str, Any]:
-        return copied(residuals.backward(*bars, **named))
-
     def run_value_and_grad(self, arguments: dict[str, Any]) -> Any:
         arguments = self.prepared(arguments)
         loss, grads = self.workspace.value_and_grad(**arguments)
@@ -171,7 +209,7 @@ class WorkspaceFunctions:
             }
         return (copied(workspace.params), *self.new_state(), after, loss)
 
-    def init_optimizer(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def new_optimizer_state(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The state of the optimiser before the first step."""
         optimizer = self.lowered.optimizer
         assert optimizer is not None

@@ -6,7 +6,6 @@ All models of the catalogue are written to one folder, and each tool runs once o
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
 import re
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir.graph import is_cotangent
 from tests.codegen.nets import ALL, Net, leaves, net
 from tests.golden import run_standalone
 
@@ -136,19 +134,7 @@ def feeds(model: Net) -> dict[str, Any]:
         for key, value in found.items()
         if key.startswith("forward|") and hasattr(model.module, "value_and_grad")
     }
-    return found | {f"backward|{name}": value for name, value in bars(model).items()}
-
-
-def bars(model: Net) -> dict[str, Any]:
-    """A cotangent for each argument of backward that has no default."""
-    program = model.compiled.lowered.backward
-    if program is None:
-        return {}
-    rng = np.random.default_rng(3)
-    found = inspect.signature(model.module.backward).parameters
-    names = [name for name in found if name != "residuals"]
-    nodes = filter(is_cotangent, program.arguments)
-    return {name: model.draw(node, rng) for name, node in zip(names, nodes, strict=True)}
+    return found | {f"backward|{name}": value for name, value in model.bars().items()}
 
 
 def results(model: Net) -> dict[str, Any]:
@@ -159,7 +145,7 @@ def results(model: Net) -> dict[str, Any]:
             result = model.call(name)
             found |= dict(run_standalone.leaves(result, name))
             if name == "forward":
-                gradients = model.module.backward(result[-1], **bars(model))
+                gradients = model.module.backward(result[-1], **model.bars())
                 found |= dict(run_standalone.leaves(gradients, "backward"))
     return found
 
@@ -229,7 +215,7 @@ def test_outputs_and_gradients_have_the_declared_dtypes(name: str) -> None:
     if lowered.forward is None:
         return
     *_, residuals = model.call("forward")
-    gradients = model.module.backward(residuals, **bars(model))
+    gradients = model.module.backward(residuals, **model.bars())
     arguments = {**model.values["params"], **model.values["inputs"]}
     assert tuple(gradients) == lowered.gradients
     for key, value in gradients.items():

@@ -26,6 +26,7 @@ from tests.random_runs import (
     torch_gradients,
     torch_leaves,
 )
+from tests.styles import STYLES, load
 
 # torch.func compiles its decompositions with torch.jit, which torch itself deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -59,7 +60,7 @@ def largest(*tensors: Any) -> float:
     return max((float(t.detach().abs().max()) for t in tensors if t.numel()), default=0.0)
 
 
-def check_second_order(recipe: Recipe, seed: int) -> None:
+def check_second_order(recipe: Recipe, seed: int, style: str = "functional") -> None:
     """The gradient of loss + |gradient of the loss|², which only double backward has."""
     T = peer("torch")
     arrays = recipe.arrays(seed)
@@ -79,15 +80,15 @@ def check_second_order(recipe: Recipe, seed: int) -> None:
     terms = [gc.sum(gc.square(g)) for g in gradients]
     with graph:
         graph.loss(sum(terms, start=values[recipe.objective]))
-    module = gc.compile(graph, wrt=names, after_pass=lambda name, f: verify(f))
-    actual, grads = call(module.load().value_and_grad, recipe, arrays)
+    code = load(graph, style=style, wrt=names, after_pass=lambda name, f: verify(f))
+    actual, grads = call(code.value_and_grad, recipe, arrays)
     scale = largest(penalty, *expected)
     near(actual, penalty, scale, "penalty")
     for name, expected_gradient in zip(names, expected, strict=True):
         near(grads[name], expected_gradient, scale, f"gradient of {name}")
 
 
-def check_forward_mode(recipe: Recipe, seed: int) -> None:
+def check_forward_mode(recipe: Recipe, seed: int, style: str = "functional") -> None:
     """jvp against torch.func; hvp against double backward, as a Hessian is symmetric."""
     T = peer("torch")
     arrays = recipe.arrays(seed)
@@ -120,8 +121,8 @@ def check_forward_mode(recipe: Recipe, seed: int) -> None:
         graph.output(f"jvp_{name}", dot)
     for name, product in zip(names, gc.hvp(targets[0], nodes, given_dots), strict=True):
         graph.output(f"hvp_{name}", product)
-    module = gc.compile(graph, inference=True, after_pass=lambda name, f: verify(f))
-    found = listed(call(module.load().predict, recipe, arrays | tangents))
+    code = load(graph, style=style, inference=True, after_pass=lambda name, f: verify(f))
+    found = listed(call(code.predict, recipe, arrays | tangents))
     names_found = [*(f"jvp of {name}" for name in shown), *(f"hvp of {name}" for name in names)]
     for what, actual, value in zip(names_found, found, [*expected, *products], strict=True):
         near(actual, value, scale, what)
@@ -158,6 +159,20 @@ def test_forward_mode_and_hessian_products(recipe: Recipe, seed: int) -> None:
     check_forward_mode(recipe, seed)
 
 
+@pytest.mark.parametrize("style", STYLES[1:])
+@settings(FAST, max_examples=25)
+@given(losses, seeds)
+def test_gradients_of_gradients_in_other_styles(style: str, recipe: Recipe, seed: int) -> None:
+    check_second_order(recipe, seed, style)
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+@settings(FAST, max_examples=25)
+@given(losses, seeds)
+def test_forward_mode_in_other_styles(style: str, recipe: Recipe, seed: int) -> None:
+    check_forward_mode(recipe, seed, style)
+
+
 @FAST
 @given(losses, seeds)
 def test_reachability_is_what_pytorch_takes_it_for(recipe: Recipe, seed: int) -> None:
@@ -168,6 +183,7 @@ def test_reachability_is_what_pytorch_takes_it_for(recipe: Recipe, seed: int) ->
 @settings(LONG, max_examples=300)
 @given(losses, seeds)
 def test_more_gradients_of_gradients(recipe: Recipe, seed: int) -> None:
-    check_second_order(recipe, seed)
-    check_forward_mode(recipe, seed)
+    for style in STYLES:
+        check_second_order(recipe, seed, style)
+        check_forward_mode(recipe, seed, style)
     check_reachability(recipe, seed)

@@ -11,6 +11,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from tests.random_runs import (
     recipes,
     seeds,
 )
+from tests.styles import STYLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,6 +68,18 @@ def check_within_graphc(recipe: Recipe, seed: int) -> None:
         assert_same(by_module(module, recipe, arrays), expected, f"module, {stabilize=}")
 
 
+def check_style(recipe: Recipe, seed: int, style: str) -> None:
+    """Reference and generated code of a style; parameters of one dtype, as a workspace has them."""
+    declared = [replace(d, kind="input" if d.dtype != "float64" else d.kind)
+                for d in recipe.declared]  # fmt: skip
+    recipe = replace(recipe, declared=declared)
+    arrays = recipe.arrays(seed)
+    expected = by_reference(build(recipe), recipe, arrays)
+    for stabilize in (True, False):
+        module = compiled(build(recipe), recipe, stabilize=stabilize, style=style)
+        assert_same(by_module(module, recipe, arrays), expected, f"{style}, {stabilize=}")
+
+
 def check_against_torch(recipe: Recipe, seed: int) -> None:
     """The reference, which the other ways agree with, against PyTorch."""
     arrays = recipe.arrays(seed)
@@ -92,6 +106,20 @@ def test_programs_and_generated_code_compute_what_was_declared(recipe: Recipe, s
     check_within_graphc(recipe, seed)
 
 
+@pytest.mark.parametrize("style", STYLES[1:])
+@settings(FAST, max_examples=100)
+@given(recipes(), seeds)
+def test_other_styles_compute_what_was_declared(style: str, recipe: Recipe, seed: int) -> None:
+    check_style(recipe, seed, style)
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+@settings(FAST, max_examples=40)
+@given(recipes(empty=st.just(True)), seeds)
+def test_other_styles_take_arrays_without_elements(style: str, recipe: Recipe, seed: int) -> None:
+    check_style(recipe, seed, style)
+
+
 @FAST
 @given(recipes(), seeds)
 def test_values_and_gradients_are_those_of_pytorch(recipe: Recipe, seed: int) -> None:
@@ -109,6 +137,8 @@ def test_exact_rules_keep_all_bits(recipe: Recipe, seed: int) -> None:
 @given(recipes(steps=st.just(25)), seeds)
 def test_larger_graphs_agree_in_every_way(recipe: Recipe, seed: int) -> None:
     check_within_graphc(recipe, seed)
+    for style in STYLES[1:]:
+        check_style(recipe, seed, style)
     check_against_torch(recipe, seed)
     check_exact_rules(recipe, seed)
 

@@ -12,11 +12,12 @@ import graphc as gc
 from graphc.ir.function import topological
 from graphc.ir.types import float64
 from graphc.passes.precision import with_dtype
+from tests.styles import in_every_style, load, predicted
 
 
 def predict(graph: gc.Graph, *inputs: Any) -> Any:
     """What the compiled graph returns."""
-    return gc.compile(graph, inference=True).load().predict(*inputs)
+    return predicted(graph, dict(zip(graph.inputs, inputs, strict=True)))
 
 
 def test_tangents_of_two_inner_values_of_one_op_are_kept_apart() -> None:
@@ -48,7 +49,8 @@ def test_jvp_and_vjp_are_adjoint_where_one_wrt_depends_on_another() -> None:
     np.testing.assert_allclose(twice, 2 * (3 * x0**2).sum(), rtol=1e-14)
 
 
-def test_forward_mode_through_composites_ends() -> None:
+@in_every_style
+def test_forward_mode_through_composites_ends(style: str) -> None:
     """The work doubled with every layer once, so that 60 of them never came to an end."""
 
     def declare(g: gc.Graph) -> tuple[Any, Any]:
@@ -62,7 +64,7 @@ def test_forward_mode_through_composites_ends() -> None:
         x, h = declare(g)
         g.output("h", h)
         g.output("dh", gc.jvp(h, x, np.ones(3)))
-    net = gc.compile(g, inference=True).load()
+    net = load(g, inference=True, style=style)
     x0, step = np.array([0.3, -0.2, 0.5]), 1e-6
     slope = (net.predict(x0 + step).h - net.predict(x0 - step).h) / (2 * step)
     np.testing.assert_allclose(net.predict(x0).dh, slope, rtol=1e-7)
@@ -142,7 +144,8 @@ def test_factors_change_places_only_within_the_range(
     np.testing.assert_allclose(predict(g, value), expected, rtol=1e-5)
 
 
-def test_the_hash_sees_every_initial_value() -> None:
+@in_every_style
+def test_the_hash_sees_every_initial_value(style: str) -> None:
     def digest(changed: float, state: float) -> str:
         init = np.zeros(3000)
         init[1500] = changed
@@ -150,7 +153,7 @@ def test_the_hash_sees_every_initial_value() -> None:
             W = g.parameter("W", (3000,), init=init)
             s = g.state("s", init=state)
             g.output("y", W.sum() * s)
-        found: str = gc.compile(g).load().__graphc__["hash"]
+        found: str = load(g, style=style).__graphc__["hash"]
         return found
 
     assert len({digest(0, 0), digest(1, 0), digest(0, 1)}) == 3
@@ -162,11 +165,12 @@ def test_widening_a_graph_restores_the_decimals_that_were_typed() -> None:
     assert predict(with_dtype(g, float64), 3.0) == 3.0 * 0.1
 
 
-def test_a_condition_outlives_the_value_that_carried_it() -> None:
+@in_every_style
+def test_a_condition_outlives_the_value_that_carried_it(style: str) -> None:
     with gc.Graph("g") as g:
         x = g.input("x", ("n",))
         g.output("y", x.reshape(-1, 2).reshape(x.shape) * 2)
-    module = gc.compile(g, inference=True).load()
+    module = load(g, inference=True, style=style)
     np.testing.assert_array_equal(module.predict(np.ones(4)), np.full(4, 2.0))
     with pytest.raises(ValueError, match="divide by 2"):
         module.predict(np.ones(5))
@@ -198,11 +202,12 @@ def test_sixty_doublings_are_sixty_lines() -> None:
     assert sum(" = 2 * " in line or "(2.0) * " in line for line in forward.splitlines()) == 60
 
 
-def test_the_slope_of_the_deviation_of_equal_values_is_zero() -> None:
+@in_every_style
+def test_the_slope_of_the_deviation_of_equal_values_is_zero(style: str) -> None:
     with gc.Graph("g", dtype="float64") as g:
         x = g.input("x", (3,))
         g.output("y", gc.std(x))
-    _, grads = gc.compile(g).load().value_and_grad(np.full(3, 2.0))
+    _, grads = load(g, style=style).value_and_grad(np.full(3, 2.0))
     np.testing.assert_array_equal(grads["x"], np.zeros(3))
 
 

@@ -48,6 +48,8 @@ RESERVED = (
     *("path", "file", "named", "parts", "agrees", "checks", "vector"),
     *("count", "index"),  # methods of named tuples
 )
+# What a workspace has beside its named sizes.
+ATTRIBUTES = ("steps", "step", "resize", "set_params", "param_vector", "grad_vector")
 WORKSPACE_RESERVED = ("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept")
 
 
@@ -108,9 +110,11 @@ def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
 def reserved(module: LoweredModule, dialect: Dialect) -> Iterable[str]:
     """Names that no value of the model may take."""
     yield from (*RESERVED, *dialect.reserved)
-    yield from WORKSPACE_RESERVED if module.options["style"] == "workspace" else ()
+    if module.options["style"] == "workspace":
+        yield from (*WORKSPACE_RESERVED, *ATTRIBUTES)
     yield from (helper.__name__ for helper in needed_helpers(module, dialect, True))
     if module.optimizer is not None:
+        yield from (f"{slot}_vector" for slot in module.optimizer.slots)
         yield module.optimizer.kind
         yield from (h.name for h in module.optimizer.hyperparameters)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.codegen.functions import Context, indented, signature
@@ -69,6 +69,8 @@ def about(scope: Scope) -> Iterator[str]:
     yield ""
     yield "What methods return is the caller's to keep, except `grads`. One workspace serves one"
     yield "thread at a time; two share nothing. A copy has the same parameters and its own memory."
+    if any(node.op is ARGUMENT for node in scope.layout.kept_between()):
+        yield "Arguments of `forward` have to stay as they are until `backward` has read them."
 
 
 def memory(scope: Scope) -> Iterator[FunctionView]:
@@ -106,21 +108,47 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
     if module.parameters:
         nodes = [p.node for p in module.parameters]
         yield from body(views(scope, "self.params: Params = {", "param_vector", nodes))
+    if module.gradients and module.forward is not None and not resized_gradients(scope):
+        yield from gradients(scope, "self.grads: Grads = {")
+    if module.forward is not None:
+        yield from body("self._residuals: tuple[Any, ...] | None = None")
     if module.graph.states:
-        yield from body("self.state = init_state()")
+        states = [node for node, _ in module.graph.states.values()]
+        yield from body(bracketed("self.state = init_state(", sized(scope, states), ")", BODY))
     if module.optimizer is not None:
         for slot in module.optimizer.slots:
             yield from body(f"self.{slot}_vector = np.zeros_like(self.param_vector)")
         yield from body("self.steps = 0")
+        yield from update_buffers(scope, module.optimizer.program)
     if module.parameters:
-        shapes = {name for p in module.parameters for name in dims.all_names(p.node.shape)}
-        sized = [f"{n}={n}" for n in map(scope.names.of_size, plans.sizes()) if n in shapes]
-        first = ", ".join(["np.random.default_rng(0)", *sized])
+        given = sized(scope, [p.node for p in module.parameters])
+        first = ", ".join(["np.random.default_rng(0)", *given])
         source = f"init_params({first}) if params is None else params" if drawn else "params"
         yield from body(bracketed("self.set_params(", [source], ")", BODY))
     free = free_sizes(scope)
-    sized = [f"{name}={name}" for name in map(scope.names.of_size, free)]
-    yield from body(f"self.{'resize' if free else '_allocate'}({', '.join(sized)})")
+    chosen = [f"{name}={name}" for name in map(scope.names.of_size, free)]
+    yield from body(f"self.{'resize' if free else '_allocate'}({', '.join(chosen)})")
+
+
+def sized(scope: Scope, nodes: Sequence[Node]) -> list[str]:
+    """The named sizes of some values, as keyword arguments."""
+    found = {name for node in nodes for name in dims.all_names(node.shape)}
+    chosen = [scope.names.of_size(name) for name in scope.layout.sizes() if name in found]
+    return [f"{name}={name}" for name in chosen]
+
+
+def resized_gradients(scope: Scope) -> bool:
+    """Whether an array of `grads` changes its shape with the sizes of inputs."""
+    free, found = set(free_sizes(scope)), declared(scope)
+    shapes = [found[name].shape for name in scope.context.module.gradients]
+    return any(free & dims.all_names(shape) for shape in shapes)
+
+
+def gradients(scope: Scope, before: str) -> list[str]:
+    """The statement that makes the dict of gradients."""
+    found = declared(scope)
+    nodes = [found[name] for name in scope.context.module.gradients]
+    return body(views(scope, before, "grad_vector", nodes))
 
 
 def fixed_sizes(scope: Scope) -> list[str]:
@@ -135,18 +163,19 @@ def free_sizes(scope: Scope) -> list[str]:
 
 def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
     """A dict of views of a vector; what does not lie in it has memory of its own."""
-    inside = set(scope.layout.vector())
+    parts = {}
+    start: dims.Extent = 0
+    for node in scope.layout.vector():
+        end = start + dims.product(node.shape)
+        bounds = [scope.size(start) if start != 0 else "", scope.size(end)]
+        colon = " : " if " " in "".join(bounds) else ":"
+        parts[node] = f"self.{vector}[{colon.join(bounds).lstrip()}]"
+        start = end
     items = []
-    offset: dims.Extent = 0
     for node in nodes:
         sizes = list(map(scope.size, node.shape))
-        if node in inside:
-            end = offset + dims.product(node.shape)
-            start = scope.size(offset) if offset != 0 else ""
-            colon = " : " if " " in start + scope.size(end) else ":"
-            text = f"self.{vector}[{(start + colon).lstrip()}{scope.size(end)}]"
-            text += f".reshape({', '.join(sizes) or '()'})"
-            offset = end
+        if node in parts:
+            text = f"{parts[node]}.reshape({', '.join(sizes) or '()'})"
         else:
             shape = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
             text = f"np.zeros({shape}, {node.dtype.source})"
@@ -163,13 +192,13 @@ def set_params(scope: Scope) -> FunctionView:
         node = parameter.node
         key, name = quoted(node.params.name), names.of(node)
         arguments = [key, f"params[{key}]", node.dtype.source, *(map(scope.size, node.shape))]
-        checked.append(bracketed(f"{name} = checked(", arguments, ")", BODY))
+        checked.append(bracketed(f"{name} = checked(", arguments, ").copy()", BODY))
         copied.append(f"self.params[{key}][...] = {name}")
     sizes = {name for p in scope.context.module.parameters for name in dims.all_names(p.node.shape)}
     return method(
         "set_params", ["params: Params"], "None",
-        ["Copy parameters in; their shapes and dtypes are checked."],
-        [*size_lines(scope, sizes), *body(*checked, *copied)],
+        ["Copy parameters in, all or none; their shapes and dtypes are checked."],
+        [*size_lines(scope, sizes), *body(*checked), *forgotten(scope), *body(*copied)],
     )  # fmt: skip
 
 
@@ -180,8 +209,13 @@ def size_lines(scope: Scope, names: Iterable[str]) -> list[str]:
     return body(*(f"{name} = self.{name}" for name in spelled))
 
 
+def forgotten(scope: Scope) -> list[str]:
+    """The statement after which backward has nothing to go back from."""
+    return body("self._residuals = None") if scope.context.module.forward is not None else []
+
+
 def resize(scope: Scope) -> FunctionView:
-    """The buffers of all methods, in slots that they share."""
+    """The buffers of all methods, in slots that they share. They come into use all or none."""
     module, plans, names = scope.context.module, scope.layout, scope.names
     free = [names.of_size(name) for name in free_sizes(scope)]
     methods = [
@@ -202,17 +236,18 @@ def resize(scope: Scope) -> FunctionView:
     lines += [" " * BODY + line for guard in guards for line in guard.split("\n")]
     slots = plans.slots()
     if slots:
-        lines += slot_lines("slots", slots, scope.size)
-    if module.gradients and module.forward is not None:
-        found = declared(scope)
-        nodes = [found[name] for name in module.gradients]
-        lines += body(views(scope, "self.grads: Grads = {", "grad_vector", nodes))
+        spelled = [scope.size(slot.size) for slot in slots]
+        lines += body(bracketed("sizes = [", spelled, "]", BODY))
+        lines += body("slots = [np.empty(size, np.uint8) for size in sizes]")
+    used = []
+    if module.forward is not None and resized_gradients(scope):
+        lines += gradients(scope, "grads: Grads = {")
+        used.append("self.grads = grads")
     for name, program, plan in methods:
-        lines += bound(scope, name, program, plan, slots)
-    if module.optimizer is not None:
-        lines += update_buffers(scope, module.optimizer.program)
-    if module.forward is not None:
-        lines += body("self._residuals: tuple[Any, ...] | None = None")
+        if bound_values(scope, program, plan):
+            lines += bound(scope, name, program, plan, slots)
+            used.append(f"self._{name} = {name}")
+    lines += [*body(*used), *forgotten(scope)]
     if free:
         lines += body(*(f"self.{name} = {name}" for name in free))
         doc = ["Make room for arguments of other sizes; parameters and state stay."]
@@ -226,17 +261,12 @@ def declared(scope: Scope) -> dict[str, Node]:
     return module.graph.inputs | {p.node.params.name: p.node for p in module.parameters}
 
 
-def slot_lines(name: str, slots: Sequence[Slot], spell: Callable[[dims.Extent], str]) -> list[str]:
-    """The statements that allocate slots."""
-    sizes = bracketed("sizes = [", [spell(slot.size) for slot in slots], "]", BODY)
-    return body(sizes, f"{name} = [np.empty(size, np.uint8) for size in sizes]")
-
-
 def bound(
     scope: Scope, name: str, program: Program, plan: Memory, slots: Sequence[Slot]
 ) -> list[str]:
     """The statements that make the arrays of one method, as a tuple that it unpacks."""
     names = scope.names
+    grads = "grads" if resized_gradients(scope) else "self.grads"
     items = []
     lines: list[str] = []
     places = {slot: place for place, slot in enumerate(slots)}
@@ -244,7 +274,7 @@ def bound(
         if node.op is ARGUMENT:
             items.append(f"self.params[{quoted(node.params.name)}]")
         elif node in scope.layout.gradients:
-            items.append(f"self.grads[{quoted(scope.layout.gradients[node])}]")
+            items.append(f"{grads}[{quoted(scope.layout.gradients[node])}]")
         else:
             buffer = plan.buffers[node]
             items.append(names.of(node))
@@ -252,24 +282,23 @@ def bound(
             slot = f"slots[{places[buffer.slot]}]"
             before = f"{names.of(node)} = np.ndarray("
             lines += body(bracketed(before, [shape, node.dtype.source, slot], ")", BODY))
-    if not items:
-        return []
-    return [*lines, *body(packing(f"self._{name}", items))]
+    return [*lines, *body(packing(name, items))]
 
 
 def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
     """For each value that a method finds or makes in an array, what the array is called after.
 
-    That is the last value in it that has a name, of those that this method computes.
+    That is the last value in it that has a name, of those that this method computes; what another
+    method computed keeps its own name, so one array may have two.
     """
     arrays: dict[Buffer, list[Node]] = {}
-    for node in (*program.arguments, *program.order):
+    for node in program.order:
         if node in plan.buffers:
             arrays.setdefault(plan.buffers[node], []).append(node)
-    found = {}
+    found = {node: node for node in program.arguments if node in plan.buffers}
     for values in arrays.values():
         named = [node for node in values if node.graph.is_named(node)]
-        found.update(dict.fromkeys(values, (named or values)[-1]))
+        found |= dict.fromkeys(values, (named or values)[-1])
     return found | {node: node for node in program.order if node in scope.layout.gradients}
 
 
@@ -305,20 +334,16 @@ def unpacking(names: Sequence[str], source: str) -> list[str]:
 
 
 def update_buffers(scope: Scope, program: Program) -> list[str]:
-    """The memory of the update of the parameters."""
+    """The memory of the update of the parameters: all its arrays are like their vector."""
     plan = scope.layout.update
-    slots = plan.slots
-    count = "self.param_vector.size"
-    lines = slot_lines("slots", slots, lambda size: dims.text(size, lambda name: count))
-    items = []
-    for buffer in dict.fromkeys(plan.buffers.values()):
-        dtype = buffer.values[0].dtype.source
-        place = f"slots[{slots.index(buffer.slot)}]"
-        items.append(f"np.ndarray(self.param_vector.shape, {dtype}, {place})")
-    return [
-        *lines,
-        *body(bracketed("self._update = (", items, ",)" if len(items) == 1 else ")", BODY)),
-    ]
+    found = dict.fromkeys(variables(scope, program, plan).values())
+    assert all(node.type == program.arguments[0].type for node in found)
+    vector = "np.empty_like(self.param_vector)"
+    if len(found) == len(plan.slots):
+        return body(packing("self._update", [vector] * len(found)))
+    items = [f"slots[{plan.slots.index(plan.buffers[node].slot)}]" for node in found]
+    lines = [bracketed("slots = [", [vector] * len(plan.slots), "]", BODY)]
+    return body(*lines, packing("self._update", items))
 
 
 # --- copies --------------------------------------------------------------------------------------

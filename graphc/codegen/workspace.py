@@ -30,6 +30,7 @@ from graphc.codegen.memory import (
     Scope,
     body,
     copying,
+    forgotten,
     memory,
     method,
     size_lines,
@@ -103,15 +104,14 @@ def printed(scope: Scope, program: Program, plan: Memory) -> list[str]:
 
 def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[str]:
     """Everything in a method before its results: sizes, checks, arrays, statements."""
-    names = scope.names
     inputs = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "input"]
     states = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "state"]
-    shapes = [size for node in inputs for size in node.shape]
+    shapes = [size for node in (*states, *inputs) for size in node.shape]
     sizes = [*program.sizes, *(n for size in shapes for n in dims.names(size))]
     return [
         *size_lines(scope, sizes),
-        *checks(program, scope.context, inputs, scope.layout.sizes(), BODY),
-        *body(*(f"{names.of(n)} = self.state[{quoted(n.params.name)}]" for n in states)),
+        *body(*["state = self.state"] * bool(states)),
+        *checks(program, scope.context, [*states, *inputs], scope.layout.sizes(), BODY),
         *unpacked(scope, name, program, plan),
         *printed(scope, program, plan),
     ]
@@ -160,11 +160,6 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         )
 
 
-def forgotten(scope: Scope) -> list[str]:
-    """The statement after which backward has nothing to go back from: its buffers are reused."""
-    return body("self._residuals = None") if scope.context.module.forward is not None else []
-
-
 def training(scope: Scope) -> Iterator[FunctionView]:
     """forward, backward and value_and_grad."""
     module = scope.context.module
@@ -177,7 +172,7 @@ def training(scope: Scope) -> Iterator[FunctionView]:
         given = ", ".join(argument.passed for argument in arguments)
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
-            [f"Return {objective(module.loss)} and its gradients, in `grads`."],
+            [f"Return {objective(module.loss)} and `grads`, its gradients."],
             body(f"loss = self.forward({given})", "return loss, self.backward()"),
         )  # fmt: skip
 
@@ -213,13 +208,14 @@ def backward(scope: Scope, program: Program) -> FunctionView:
     """The backward pass, which writes into the arrays of `grads`."""
     module, names, plans = scope.context.module, scope.names, scope.layout
     kept = [names.of(node) for node in plans.kept_between()]
-    lines = body("residuals, self._residuals = self._residuals, None")
-    lines += body(
-        "if residuals is None:", '    raise RuntimeError("backward follows forward, once")'
-    )
-    lines += unpacking(kept, "residuals") if kept else []
+    told = "backward needs a forward pass of its own right before it"
+    if kept:
+        lines = body("residuals = self._residuals", "if residuals is None:")
+        lines += [*body(f'    raise RuntimeError("{told}")'), *unpacking(kept, "residuals")]
+    else:
+        lines = body("if self._residuals is None:", f'    raise RuntimeError("{told}")')
     lines += size_lines(scope, program.sizes)
-    lines += cotangent_lines(program, scope.context, BODY)
+    lines += [*cotangent_lines(program, scope.context, BODY), *forgotten(scope)]
     lines += unpacked(scope, "backward", program, plans.training)
     lines += printed(scope, program, plans.training)
     for name, node in zip(module.gradients, program.results, strict=True):
@@ -228,12 +224,12 @@ def backward(scope: Scope, program: Program) -> FunctionView:
             lines += body(f"self.grads[{quoted(name)}][...] = {text.removesuffix('.copy()')}")
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))
-        doc = f"Return the gradients of {objective(module.loss)}, times `{bar}`, in `grads`."
+        doc = [f"Return `grads`: the gradients of {objective(module.loss)}, times `{bar}`."]
     else:
-        many = "; None stands for zeros" if len(module.outputs) > 1 else ""
-        doc = f"Return the gradients for cotangents of the outputs, in `grads`{many}."
+        doc = ["Return `grads`: the gradients for cotangents of the outputs."]
+        doc += ["", "None stands for zeros."] * (len(module.outputs) > 1)
     return method(
-        "backward", cotangents(program, scope.context), "Grads", [doc],
+        "backward", cotangents(program, scope.context), "Grads", doc,
         [*lines, *body("return self.grads")],
     )  # fmt: skip
 
@@ -291,8 +287,9 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) 
     lines += [row.removeprefix(" " * BODY) for row in unpacking(found, "self._update")]
     lines += BufferPrinter(program, names, buffers, comments=False).statements()
     targets = [program.arguments[0], *program.arguments[2 : 2 + len(lowered.slots)]]
+    lines.append("self._residuals = None")
     for target, node in zip(targets, program.results, strict=True):
-        lines.append(f"np.copyto({names.of(target)}, {names.of(buffers[node])})")
+        lines.append(f"{names.of(target)}[...] = {names.of(buffers[node])}")
     return method(
         lowered.kind, hypers, "None",
         ["Change the parameters by one step along `grad_vector`."],

@@ -85,7 +85,9 @@ def layout(module: LoweredModule) -> Layout:
     result = Layout(module)
     if module.forward is not None and module.backward is not None:
         programs = (module.forward, module.backward)
-        fresh = module.forward.results[1 if module.loss else 0 :]
+        results = module.forward.results[1 if module.loss else 0 :]
+        kept = set(module.residuals)
+        fresh = [node for node in results if node not in kept]
         result.gradients = gradients_in_place(module, module.backward)
         result.training = plan(
             [node for program in programs for node in program.order],
@@ -137,9 +139,12 @@ def written_inside(*programs: Program) -> set[Node]:
 
 
 def gradients_in_place(module: LoweredModule, backward: Program) -> dict[Node, str]:
-    """The gradients whose last statement can write them where they belong."""
+    """The gradients whose last statement can write them where they belong.
+
+    What forward computes too, such as zeros, has memory of its own.
+    """
     found: dict[Node, str] = {}
-    computed = set(backward.order)
+    computed = set(backward.order).difference(module.forward.order if module.forward else ())
     for name, node in zip(module.gradients, backward.results, strict=True):
         if is_array(node) and node in computed:
             found.setdefault(node, name)

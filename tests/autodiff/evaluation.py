@@ -9,6 +9,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.ir.verify import verify
+from tests.styles import predicted
 
 Nodes: TypeAlias = dict[str, gc.Node]
 
@@ -20,10 +21,8 @@ def values(build: Callable[..., Nodes], dtype: str = "float64", **arrays: Any) -
         results = build(**nodes)
         for name, node in results.items():
             graph.output(name, node)
-    module = gc.compile(graph, inference=True, after_pass=lambda name, f: verify(f))
-    assert module.lowered.predict is not None
-    needed = [node.params.name for node in module.lowered.predict.arguments]
-    found = module.load().predict(**{name: np.asarray(arrays[name]) for name in needed})
+    given = {name: np.asarray(array) for name, array in arrays.items()}
+    found = predicted(graph, given, after_pass=lambda name, f: verify(f))
     return dict(zip(results, found if len(results) > 1 else [found], strict=True))
 
 

@@ -8,6 +8,7 @@ import pytest
 import graphc as gc
 from graphc.errors import DifferentiationError, ShapeError
 from tests.autodiff.evaluation import Nodes, near, values
+from tests.styles import in_every_style, load
 
 rng = np.random.default_rng(5)
 
@@ -39,13 +40,14 @@ def test_a_scalar_has_a_row_and_a_scalar_variable_a_column() -> None:
     near(values(lambda t: {"J": gc.jacobian(gc.stack([t, t * t]), t)}, t=2.0)["J"], [1.0, 4.0])
 
 
-def test_one_side_of_a_jacobian_may_be_a_named_size() -> None:
+@in_every_style
+def test_one_side_of_a_jacobian_may_be_a_named_size(style: str) -> None:
     with gc.Graph("named", dtype="float64") as g:
         x = g.input("x", ("n",))
         g.output("rows", gc.jacobian(gc.stack([gc.sum(x), gc.sum(x * x)]), x))
         t = g.input("t", (2,))
         g.output("columns", gc.jacobian(gc.sin(x * t[0]) + t[1], t))
-    found = gc.compile(g, inference=True).load().predict(np.arange(3.0), np.array([0.5, 2]))
+    found = load(g, inference=True, style=style).predict(np.arange(3.0), np.array([0.5, 2]))
     near(found.rows, [[1.0, 1, 1], [0, 2, 4]])
     near(found.columns, np.stack([np.arange(3) * np.cos(np.arange(3) / 2), np.ones(3)], 1))
 
@@ -130,14 +132,15 @@ def test_derivatives_nest() -> None:
     near(np.array(list(found.values())), np.array(expected))
 
 
-def test_a_gradient_inside_a_loss_is_differentiated_as_a_whole() -> None:
+@in_every_style
+def test_a_gradient_inside_a_loss_is_differentiated_as_a_whole(style: str) -> None:
     # loss = |d/dx sum(sin(w x))|² = sum (w cos(w x))²
     with gc.Graph("penalty", dtype="float64") as g:
         w, x = g.parameter("w", (4,)), g.input("x", (4,))
         slope = gc.grad(gc.sum(gc.sin(w * x)), x)
         g.loss(gc.sum(slope * slope))
     wv, xv = rng.normal(size=4), rng.normal(size=4)
-    loss, grads = gc.compile(g).load().value_and_grad({"w": wv}, xv)
+    loss, grads = load(g, style=style).value_and_grad({"w": wv}, xv)
     near(loss, np.sum((wv * np.cos(wv * xv)) ** 2))
     c, s = np.cos(wv * xv), np.sin(wv * xv)
     near(grads["w"], 2 * wv * c * (c - wv * xv * s))

@@ -11,6 +11,7 @@ import graphc as gc
 from graphc.autodiff.pullback import pullback
 from graphc.errors import DifferentiationError
 from tests.autodiff.evaluation import Nodes, near, values
+from tests.styles import in_every_style, load
 
 rng = np.random.default_rng(3)
 X, Z = 0.8, -0.3
@@ -178,13 +179,14 @@ def test_allow_unused_makes_it_zeros(which: int) -> None:
     assert (found["dx"] != 0).any()
 
 
-def test_the_loss_of_a_graph_has_to_reach_every_parameter() -> None:
+@in_every_style
+def test_the_loss_of_a_graph_has_to_reach_every_parameter(style: str) -> None:
     with gc.Graph("m") as g:
         g.parameter("unused", (2,))
         g.loss(gc.sum(g.parameter("w", (2,))))
     with pytest.raises(DifferentiationError, match="unused"):
         gc.compile(g)
-    grads = gc.compile(g, allow_unused=True).load().value_and_grad(
+    grads = load(g, allow_unused=True, style=style).value_and_grad(
         {"w": np.ones(2, np.float32), "unused": np.ones(2, np.float32)})[1]  # fmt: skip
     np.testing.assert_array_equal(grads["unused"], np.zeros(2, np.float32))
 

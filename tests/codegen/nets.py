@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,10 +13,12 @@ import numpy as np
 import graphc as gc
 from graphc.frontends.builder import default_dtype
 from graphc.ir import dims
+from graphc.ir.graph import is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, INT
 from tests.golden.models import MODELS
 from tests.golden.varied import VARIED
+from tests.styles import functions
 
 Array: TypeAlias = np.ndarray[Any, Any]
 ALL = MODELS | VARIED
@@ -39,9 +40,9 @@ class Net:
         return gc.compile(self.graph, **self.options)
 
     @cached_property
-    def module(self) -> ModuleType:
-        """The generated module, executed."""
-        return self.compiled.load()
+    def module(self) -> Any:
+        """The generated module, executed, as functions whatever its style is."""
+        return functions(self.compiled)
 
     @cached_property
     def values(self) -> dict[str, dict[str, Array]]:
@@ -94,21 +95,36 @@ class Net:
             if node.params.kind == "input":
                 yield node.params.name
 
+    def bars(self) -> dict[str, Array]:
+        """A cotangent for each argument of backward that has no default."""
+        program = self.compiled.lowered.backward
+        if program is None:
+            return {}
+        rng = np.random.default_rng(3)
+        names = [name for name in backward_arguments(self.module) if name != "residuals"]
+        nodes = filter(is_cotangent, program.arguments)
+        return {name: self.draw(node, rng) for name, node in zip(names, nodes, strict=True)}
+
     def call(self, function: str, values: Mapping[str, Any] | None = None, **more: Any) -> Any:
         """The result of a function."""
         return getattr(self.module, function)(**self.arguments(function, values), **more)
 
 
-def net(model: str, **options: Any) -> Net:
-    """A model of the catalogue, with its own options unless others are given."""
+def backward_arguments(module: Any) -> list[str]:
+    """The names of the arguments of backward."""
+    return list(inspect.signature(module.backward).parameters)
+
+
+def net(model: str, style: str = "functional", **options: Any) -> Net:
+    """A model of the catalogue in a style, with its own options unless others are given."""
     make, own = ALL[model]
-    return Net(make(), options or own)
+    return Net(make(), {**(options or own), "style": style})
 
 
-def net64(model: str) -> Net:
+def net64(model: str, style: str = "functional") -> Net:
     """A model in float64, unless it asks for another dtype."""
     with default_dtype("float64"):
-        return net(model)
+        return net(model, style)
 
 
 def built(

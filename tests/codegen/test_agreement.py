@@ -14,6 +14,7 @@ from graphc.ir.graph import is_cotangent
 from graphc.ir.types import FLOAT
 from tests.codegen.nets import ALL, Net, built, net
 from tests.peers import peer
+from tests.styles import in_every_style
 
 WITH_LOSS = [name for name in ALL if hasattr(net(name).module, "value_and_grad")]
 WITH_BACKWARD = [name for name in ALL if hasattr(net(name).module, "backward")]
@@ -41,8 +42,9 @@ def objective(made: Net, values: dict[str, Any], weights: list[Any]) -> float:
 
 
 @pytest.mark.parametrize("name", WITH_BACKWARD)
-def test_gradients_are_those_of_central_differences(name: str) -> None:
-    made = net(name)
+@in_every_style
+def test_gradients_are_those_of_central_differences(name: str, style: str) -> None:
+    made = net(name, style)
     lowered = made.compiled.lowered
     assert lowered.backward is not None
     rng = np.random.default_rng(1)
@@ -67,8 +69,9 @@ def test_gradients_are_those_of_central_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_LOSS)
-def test_value_and_grad_is_forward_then_backward(name: str) -> None:
-    made = net(name)
+@in_every_style
+def test_value_and_grad_is_forward_then_backward(name: str, style: str) -> None:
+    made = net(name, style)
     loss, *state, residuals = made.call("forward")
     gradients = made.module.backward(residuals)
     value, *new_state, both = made.call("value_and_grad")
@@ -80,17 +83,19 @@ def test_value_and_grad_is_forward_then_backward(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_LOSS)
-def test_backward_is_linear_in_the_cotangent(name: str) -> None:
-    made = net(name)
-    *_, residuals = made.call("forward")
-    once, twice = made.module.backward(residuals), made.module.backward(residuals, 2.0)
+@in_every_style
+def test_backward_is_linear_in_the_cotangent(name: str, style: str) -> None:
+    made = net(name, style)
+    once = made.module.backward(made.call("forward")[-1])
+    twice = made.module.backward(made.call("forward")[-1], 2.0)
     for key, gradient in once.items():
         np.testing.assert_allclose(twice[key], 2 * gradient, rtol=1e-2 if name == "half" else 1e-5)
 
 
 @pytest.mark.parametrize("name", [n for n in WITH_LOSS if hasattr(net(n).module, "evaluate")])
-def test_evaluate_is_the_loss_where_modes_do_not_differ(name: str) -> None:
-    made = net(name)
+@in_every_style
+def test_evaluate_is_the_loss_where_modes_do_not_differ(name: str, style: str) -> None:
+    made = net(name, style)
     evaluated, trained = made.call("evaluate"), made.call("forward")[0]
     if name in ("running_mean", "batch_norm", "dropout_mlp"):
         assert abs(evaluated - trained) > 0.01
@@ -98,8 +103,9 @@ def test_evaluate_is_the_loss_where_modes_do_not_differ(name: str) -> None:
         np.testing.assert_allclose(evaluated, trained, rtol=1e-2 if name == "half" else 1e-6)
 
 
-def test_evaluate_takes_the_mode_of_inference() -> None:
-    made = net("running_mean")
+@in_every_style
+def test_evaluate_takes_the_mode_of_inference(style: str) -> None:
+    made = net("running_mean", style)
     values = made.values
     x, scale = values["inputs"]["x"], values["params"]["scale"]
     running, origin = values["state"]["running"], values["state"]["origin"]
@@ -142,9 +148,10 @@ def test_a_linear_model_keeps_its_inputs_only() -> None:
 
 
 @pytest.mark.conformance
-def test_gradients_agree_with_pytorch() -> None:
+@in_every_style
+def test_gradients_agree_with_pytorch(style: str) -> None:
     torch = peer("torch")
-    made = net("attention")
+    made = net("attention", style)
     tensors = {
         key: torch.tensor(value, dtype=torch.float64, requires_grad=key in made.values["params"])
         for key, value in (made.values["params"] | made.values["inputs"]).items()
@@ -152,7 +159,7 @@ def test_gradients_agree_with_pytorch() -> None:
     x, target = tensors["x"], tensors["target"]
     batch, time = x.shape[:2]
 
-    def heads(name: str) -> Any:
+    def heads(name: str, style: str) -> Any:
         return (x @ tensors[name]).reshape(batch, time, 2, 4).permute(0, 2, 1, 3)
 
     scores = heads("W_q") @ heads("W_k").transpose(2, 3) / 2
@@ -171,9 +178,10 @@ def test_gradients_agree_with_pytorch() -> None:
 
 
 @pytest.mark.conformance
-def test_the_mlp_agrees_with_pytorch() -> None:
+@in_every_style
+def test_the_mlp_agrees_with_pytorch(style: str) -> None:
     torch = peer("torch")
-    made = net("mlp")
+    made = net("mlp", style)
     tensors = {
         key: torch.tensor(value.astype(np.float64), requires_grad=True)
         for key, value in made.values["params"].items()
@@ -189,8 +197,9 @@ def test_the_mlp_agrees_with_pytorch() -> None:
         np.testing.assert_allclose(gradient, theirs, rtol=1e-3, atol=1e-5, err_msg=key)
 
 
-def test_float_inputs_are_what_declared_dtypes_say() -> None:
-    made = net("mlp")
+@in_every_style
+def test_float_inputs_are_what_declared_dtypes_say(style: str) -> None:
+    made = net("mlp", style)
     values = copy.deepcopy(made.values)
     values["inputs"]["x"] = values["inputs"]["x"].astype(np.float64)
     values["params"] = {k: v.astype(np.float64) for k, v in values["params"].items()}

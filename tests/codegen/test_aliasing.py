@@ -16,6 +16,7 @@ import pytest
 import graphc as gc
 from graphc.ir.graph import is_cotangent
 from tests.codegen.nets import ALL, Net, built, leaves, net
+from tests.styles import in_every_style
 
 FUNCTIONS = ("predict", "evaluate", "value_and_grad", "train_step")
 DECLARATIONS: list[Callable[[gc.Graph], None]] = []
@@ -137,9 +138,9 @@ def updates_are_arguments(g: gc.Graph) -> None:
     g.loss((x * w + last + before + kept).sum())
 
 
-def model(declare: Callable[[gc.Graph], None]) -> Net:
+def model(declare: Callable[[gc.Graph], None], style: str = "functional") -> Net:
     """The model, with an optimiser where it can have one."""
-    options = {"allow_unused": True}
+    options = {"allow_unused": True, "style": style}
     made = built(declare, options)
     if made.graph.parameters and made.graph.objective is not None:
         return Net(made.graph, {**options, "optimizer": gc.sgd(momentum=0.9)})
@@ -185,18 +186,21 @@ def check_functions(made: Net) -> None:
     check(made.module.backward(residuals, *bars), residuals, bars, arguments)
 
 
+@in_every_style
 @pytest.mark.parametrize("declare", DECLARATIONS, ids=lambda f: f.__name__)
-def test_nothing_is_shared(declare: Callable[[gc.Graph], None]) -> None:
-    check_functions(model(declare))
+def test_nothing_is_shared(declare: Callable[[gc.Graph], None], style: str) -> None:
+    check_functions(model(declare, style))
 
 
+@in_every_style
 @pytest.mark.parametrize("name", [name for name in ALL if name != "constants"])
-def test_nothing_is_shared_in_the_catalogue(name: str) -> None:
-    check_functions(net(name))
+def test_nothing_is_shared_in_the_catalogue(name: str, style: str) -> None:
+    check_functions(net(name, style))
 
 
-def test_writing_to_a_constant_that_was_returned_changes_nothing() -> None:
-    made = model(returns_a_constant)
+@in_every_style
+def test_writing_to_a_constant_that_was_returned_changes_nothing(style: str) -> None:
+    made = model(returns_a_constant, style)
     first = made.call("predict")
     for value in first:
         value[...] = -1

@@ -16,6 +16,7 @@ import pytest
 import graphc as gc
 from graphc.errors import DTypeError
 from graphc.frontends.builder import default_dtype
+from tests.styles import in_every_style, load
 
 DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32", "float64")
 KIND = {"b": 0, "i": 1, "u": 1, "f": 2}
@@ -30,14 +31,15 @@ def expected(left: str, right: str) -> str:
 
 
 @pytest.mark.parametrize(("left", "right"), list(itertools.product(DTYPES, DTYPES)))
-def test_two_declared_dtypes(left: str, right: str) -> None:
+@in_every_style
+def test_two_declared_dtypes(left: str, right: str, style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", (3,), dtype=left)
         y = g.input("y", (3,), dtype=right)
         z = x * y
         g.output("z", z)
     assert z.dtype.name == expected(left, right)
-    result = gc.compile(g, inference=True).load().predict(np.ones(3, left), np.ones(3, right))
+    result = load(g, inference=True, style=style).predict(np.ones(3, left), np.ones(3, right))
     assert result.dtype.name == expected(left, right)
 
 
@@ -68,13 +70,16 @@ def test_two_declared_dtypes(left: str, right: str) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("swap", [False, True])
-def test_a_plain_value_beside_a_node(dtype: str, value: Any, result: str, swap: bool) -> None:
+@in_every_style
+def test_a_plain_value_beside_a_node(
+    dtype: str, value: Any, result: str, swap: bool, style: str
+) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", (3,), dtype=dtype)
         z = value * x if swap else x * value
         g.output("z", z)
     assert z.dtype.name == result
-    found = gc.compile(g, inference=True).load().predict(np.ones(3, dtype))
+    found = load(g, inference=True, style=style).predict(np.ones(3, dtype))
     assert found.dtype.name == result
     np.testing.assert_array_equal(found, np.ones(3, result) * np.asarray(value, dtype=result))
 
@@ -146,12 +151,13 @@ CONSTANTS = {
 
 
 @pytest.mark.parametrize("name", CONSTANTS)
-def test_a_constant_keeps_its_bits(name: str) -> None:
+@in_every_style
+def test_a_constant_keeps_its_bits(name: str, style: str) -> None:
     value = np.asarray(CONSTANTS[name])
     with gc.Graph("m") as g:
         g.input("x")
         g.output("y", g.constant(value, value.dtype.newbyteorder("=")))
-    module = gc.compile(g, inference=True).load()
+    module = load(g, inference=True, style=style)
     result = np.asarray(module.predict())
     native = value.astype(value.dtype.newbyteorder("="))
     assert (result.dtype, result.shape) == (native.dtype, native.shape)
@@ -167,11 +173,12 @@ def test_constants_are_told_apart_by_their_bits() -> None:
         assert g.constant([1.0]) is not g.constant(1.0)
 
 
-def test_a_constant_is_a_copy() -> None:
+@in_every_style
+def test_a_constant_is_a_copy(style: str) -> None:
     value = np.ones(3, np.float32)
     with gc.Graph("m") as g:
         node = g.constant(value)
         value[0] = 7
         g.output("y", node + g.input("x", (3,)))
-    result = gc.compile(g, inference=True).load().predict(np.zeros(3, np.float32))
+    result = load(g, inference=True, style=style).predict(np.zeros(3, np.float32))
     np.testing.assert_array_equal(result, np.ones(3))

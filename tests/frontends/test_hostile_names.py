@@ -18,6 +18,7 @@ import pytest
 
 import graphc as gc
 from graphc.errors import DeclarationError
+from tests.styles import in_every_style, load
 
 NAMES = [
     *("it's", 'say "hi"', "'\"", '"""', "'''", '"""; raise SystemExit', "\\", "\\n", "ends in \\"),
@@ -123,7 +124,8 @@ def check_identifiers(tree: ast.AST) -> None:
     assert stored.isdisjoint({*called, "np", "Any", "Array", "Path", "print"})
 
 
-def test_names_that_become_one_identifier() -> None:
+@in_every_style
+def test_names_that_become_one_identifier(style: str) -> None:
     """`a b`, `a-b` and `a_b` are three inputs and three keys."""
     names = ["a b", "a-b", "a_b", "a.b", "a_b_2", " a b ", "á b"]
     with gc.Graph("m") as g:
@@ -133,7 +135,7 @@ def test_names_that_become_one_identifier() -> None:
         g.output("y y", total)
         g.output("y-y", total * 2)
         g.output("y_y", total * 3)
-    net = gc.compile(g).load()
+    net = load(g, style=style)
     params = net.init_params(np.random.default_rng(0))
     assert list(params) == [f"{name}!" for name in names]
     given = [np.float32(10**k) for k in range(7)]
@@ -143,13 +145,14 @@ def test_names_that_become_one_identifier() -> None:
     assert outputs._fields == ("y_y", "y_y_2", "y_y_3")
 
 
-def test_parameters_survive_saving_under_any_name(tmp_path: Path) -> None:
+@in_every_style
+def test_parameters_survive_saving_under_any_name(tmp_path: Path, style: str) -> None:
     with gc.Graph("m") as g:
         total = g.input("x")
         for k, name in enumerate(NAMES):
             total = total + g.parameter(name if name != "x" else "X", (2,), init=k).sum()
         g.loss(total)
-    net = gc.compile(g).load()
+    net = load(g, style=style)
     params = net.init_params(np.random.default_rng(0))
     net.save_params(tmp_path / "saved.npz", params)
     loaded = net.load_params(tmp_path / "saved.npz")
@@ -158,21 +161,23 @@ def test_parameters_survive_saving_under_any_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, [k, k])
 
 
-def test_a_parameter_called_like_the_slot_of_another() -> None:
+@in_every_style
+def test_a_parameter_called_like_the_slot_of_another(style: str) -> None:
     with gc.Graph("m") as g:
         W, other = g.parameter("W", init=2), g.parameter("W_velocity", init=3)
         g.loss(W * W + 5 * other)
-    net = gc.compile(g, optimizer=gc.sgd(0.1, momentum=0.9)).load()
+    net = load(g, optimizer=gc.sgd(0.1, momentum=0.9), style=style)
     params = net.init_params(np.random.default_rng(0))
     params, state, _ = net.train_step(params, net.init_optimizer(params))
     assert state["velocity"] == {"W": 4, "W_velocity": 5}
 
 
-def test_a_parameter_called_like_the_file_of_another(tmp_path: Path) -> None:
+@in_every_style
+def test_a_parameter_called_like_the_file_of_another(tmp_path: Path, style: str) -> None:
     with gc.Graph("m") as g:
         W, other = g.parameter("W", init=1), g.parameter("W.npy", init=2)
         g.loss(g.input("x") * W * other)
-    net = gc.compile(g).load()
+    net = load(g, style=style)
     net.save_params(tmp_path / "saved.npz", net.init_params(np.random.default_rng(0)))
     assert net.load_params(tmp_path / "saved.npz") == {"W": 1, "W.npy": 2}
 

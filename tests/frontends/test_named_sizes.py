@@ -11,6 +11,7 @@ import pytest
 import graphc as gc
 from graphc.errors import ShapeError
 from graphc.ir import dims
+from tests.styles import in_every_style, load
 
 RNG = np.random.default_rng(11)
 
@@ -19,7 +20,8 @@ def random(*shape: int) -> Any:
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def test_one_module_serves_every_size() -> None:
+@in_every_style
+def test_one_module_serves_every_size(style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", ("batch", 3))
         t = g.input("t", ("batch",), dtype="int64")
@@ -27,7 +29,7 @@ def test_one_module_serves_every_size() -> None:
         logits = x @ W
         g.output("logits", logits)
         g.loss(gc.cross_entropy(logits, t))
-    net = gc.compile(g, optimizer="sgd").load()
+    net = load(g, optimizer="sgd", style=style)
     params = net.init_params(np.random.default_rng(0))
     W = params["W"].astype(np.float64)
     for batch in (1, 2, 7):
@@ -42,12 +44,13 @@ def test_one_module_serves_every_size() -> None:
     assert net.predict(params, random(0, 3)).shape == (0, 4)
 
 
-def test_a_sum_over_no_examples_has_the_gradient_zero() -> None:
+@in_every_style
+def test_a_sum_over_no_examples_has_the_gradient_zero(style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", ("n", 3))
         W = g.parameter("W", (3, 2), init="ones")
         g.loss(gc.tanh(x @ W).sum())
-    net = gc.compile(g).load()
+    net = load(g, style=style)
     params = net.init_params(np.random.default_rng(0))
     loss, grads = net.value_and_grad(params, np.zeros((0, 3), np.float32))
     assert loss == 0
@@ -82,7 +85,8 @@ def test_equal_sizes_made_in_different_ways_are_one() -> None:
         assert x.reshape(n, 2, m).shape == (n, 2, m)
 
 
-def test_reshape_finds_the_missing_size() -> None:
+@in_every_style
+def test_reshape_finds_the_missing_size(style: str) -> None:
     with gc.Graph("m") as g:
         n = g.dim("n")
         x = g.input("x", ("n", 4, 6))
@@ -94,17 +98,18 @@ def test_reshape_finds_the_missing_size() -> None:
         with pytest.raises(ShapeError, match="is not determined"):
             x.reshape(-1, -1)
         g.output("y", x.reshape(-1, 8) * 2)
-    predict = gc.compile(g, inference=True).load().predict
+    predict = load(g, inference=True, style=style).predict
     for size in (0, 1, 5):
         x = random(size, 4, 6)
         np.testing.assert_array_equal(predict(x), 2 * x.reshape(3 * size, 8))
 
 
-def test_a_reshape_that_divides_only_sometimes_is_guarded() -> None:
+@in_every_style
+def test_a_reshape_that_divides_only_sometimes_is_guarded(style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", ("n",))
         g.output("y", x.reshape(-1, 3) * 2)
-    predict = gc.compile(g, inference=True).load().predict
+    predict = load(g, inference=True, style=style).predict
     np.testing.assert_array_equal(predict(np.arange(6.0, dtype="f4")), [[0, 2, 4], [6, 8, 10]])
     for size in (1, 4, 5):
         with pytest.raises(ValueError, match="n elements have to divide by 3"):
@@ -128,13 +133,16 @@ def test_a_reshape_that_divides_only_sometimes_is_guarded() -> None:
     ],
     ids=str,
 )
-def test_what_a_slice_needs_is_checked_when_the_module_runs(key: Any, smallest: int) -> None:
+@in_every_style
+def test_what_a_slice_needs_is_checked_when_the_module_runs(
+    key: Any, smallest: int, style: str
+) -> None:
     """NumPy would shorten the slice without a word; then nothing that was declared would hold."""
     with gc.Graph("m") as g:
         x = g.input("x", ("n", 2))
         g.output("y", x[key] * 2)
         g.loss((x[key] ** 2).sum())
-    net = gc.compile(g, wrt="x").load()
+    net = load(g, wrt="x", style=style)
     for size in range(7):
         x = random(size, 2)
         if size < smallest:
@@ -150,7 +158,8 @@ def test_what_a_slice_needs_is_checked_when_the_module_runs(key: Any, smallest: 
         np.testing.assert_array_equal(grads["x"], expected)
 
 
-def test_sizes_computed_from_names() -> None:
+@in_every_style
+def test_sizes_computed_from_names(style: str) -> None:
     with gc.Graph("m") as g:
         n = g.dim("n")
         x = g.input("x", (2 * n, 3))
@@ -159,7 +168,7 @@ def test_sizes_computed_from_names() -> None:
         total = gc.concat([x, y]) * 2
         g.output("total", total)
         g.loss(total.sum() + W.sum())
-    net = gc.compile(g).load()
+    net = load(g, style=style)
     params = net.init_params(np.random.default_rng(0), n=4)
     assert params["W"].shape == (9,)
     x, y = random(8, 3), random(4, 3)
@@ -169,14 +178,15 @@ def test_sizes_computed_from_names() -> None:
         net.predict(x, random(5, 3))
 
 
-def test_a_size_that_stands_only_in_a_sum_cannot_be_read_off() -> None:
+@in_every_style
+def test_a_size_that_stands_only_in_a_sum_cannot_be_read_off(style: str) -> None:
     """Nothing says what n is, so arguments are taken as they come or refused, never misread."""
     with gc.Graph("m") as g:
         n = g.dim("n")
         x = g.input("x", (2 * n,))
         g.output("y", x.reshape(n, 2).sum(axis=0))
     try:
-        predict = gc.compile(g, inference=True).load().predict
+        predict = load(g, inference=True, style=style).predict
     except gc.GraphcError as error:
         assert "n" in str(error)  # noqa: PT017
         return
@@ -185,11 +195,12 @@ def test_a_size_that_stands_only_in_a_sum_cannot_be_read_off() -> None:
         predict(np.arange(5, dtype="f4"))
 
 
-def test_a_size_as_a_value() -> None:
+@in_every_style
+def test_a_size_as_a_value(style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", ("n", 3))
         g.output("y", x.sum(axis=0) / x.shape[0] + (x.shape[0] - 1))
-    predict = gc.compile(g, inference=True).load().predict
+    predict = load(g, inference=True, style=style).predict
     x = random(5, 3)
     result = predict(x)
     assert result.dtype == np.float32
@@ -212,7 +223,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: name[:20])
-def test_a_size_may_be_called_like_anything_else(name: str) -> None:
+@in_every_style
+def test_a_size_may_be_called_like_anything_else(name: str, style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", (name, 3))
         u = g.input("u", (name, "other"))
@@ -220,7 +232,7 @@ def test_a_size_may_be_called_like_anything_else(name: str) -> None:
         y = gc.tanh(x @ W) + u
         g.output("y", y)
         g.loss((y.sum(axis=1) / x.shape[0]).mean())
-    net = gc.compile(g, optimizer=gc.sgd(momentum=0.5)).load()
+    net = load(g, optimizer=gc.sgd(momentum=0.5), style=style)
     params = net.init_params(np.random.default_rng(0), other=2)
     x, u = random(5, 3), random(5, 2)
     expected = np.tanh(x @ params["W"]) + u

@@ -5,7 +5,6 @@ Each expression is traced, compiled and run, and compared with NumPy on the arra
 
 from __future__ import annotations
 
-import inspect
 import math
 import operator
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 
 import graphc as gc
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
+from tests.styles import predicted
 
 Array = Any
 RNG = np.random.default_rng(7)
@@ -82,9 +82,7 @@ def test_an_expression_means_what_it_means_for_arrays(name: str) -> None:
     function = EXPRESSIONS[name]
     expected = np.asarray(function(X, Y))
     graph = gc.trace(function, name="expression", x=(4, 3), y=(4, 3))
-    predict = gc.compile(graph, inference=True).load().predict
-    given = {"x": X, "y": Y}
-    result = np.asarray(predict(*(given[name] for name in inspect.signature(predict).parameters)))
+    result = np.asarray(predicted(graph, {"x": X, "y": Y}))
     if expected.dtype == bool:
         assert result.dtype == bool
         np.testing.assert_array_equal(result, expected)

@@ -10,6 +10,7 @@ import pytest
 import graphc as gc
 from graphc.errors import UsageError
 from tests.peers import peer
+from tests.styles import in_every_style, load
 
 STEPS = 50
 KINDS: dict[str, dict[str, Any]] = {
@@ -35,9 +36,11 @@ def model() -> Any:
     return g
 
 
-def trained(options: dict[str, Any], **keywords: float) -> tuple[list[Any], list[float]]:
+def trained(
+    options: dict[str, Any], style: str, **keywords: float
+) -> tuple[list[Any], list[float]]:
     """Parameters and losses of each step of the generated training step."""
-    net = gc.compile(model(), optimizer=gc.sgd(**options)).load()
+    net = load(model(), style=style, optimizer=gc.sgd(**options))
     params = net.init_params(np.random.default_rng(1))
     state = net.init_optimizer(params)
     history, losses = [params], []
@@ -53,10 +56,11 @@ def trained(options: dict[str, Any], **keywords: float) -> tuple[list[Any], list
     return history, losses
 
 
+@in_every_style
 @pytest.mark.parametrize("kind", KINDS)
-def test_by_hand(kind: str) -> None:
+def test_by_hand(kind: str, style: str) -> None:
     options = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0, **KINDS[kind]}
-    history, losses = trained(KINDS[kind])
+    history, losses = trained(KINDS[kind], style)
     p = {name: value.copy() for name, value in history[0].items()}
     v = {name: np.zeros_like(value) for name, value in p.items()}
     for step in range(STEPS):
@@ -75,10 +79,11 @@ def test_by_hand(kind: str) -> None:
     np.testing.assert_array_equal(history[-1]["unused"], np.ones(2))
 
 
+@in_every_style
 @pytest.mark.parametrize("kind", KINDS)
-def test_as_torch_has_it(kind: str) -> None:
+def test_as_torch_has_it(kind: str, style: str) -> None:
     torch = peer("torch")
-    history, losses = trained(KINDS[kind])
+    history, losses = trained(KINDS[kind], style)
     W = torch.tensor(history[0]["W"], requires_grad=True)
     b = torch.tensor(history[0]["b"], requires_grad=True)
     optimizer = torch.optim.SGD([W, b], **KINDS[kind])
@@ -94,20 +99,22 @@ def test_as_torch_has_it(kind: str) -> None:
             np.testing.assert_allclose(found, value.detach().numpy(), rtol=1e-9, atol=1e-13)
 
 
-def test_numbers_may_change_from_step_to_step() -> None:
-    slower, _ = trained({"lr": 0.1, "momentum": 0.9}, lr=0.02, momentum=0.5)
-    fixed, _ = trained({"lr": 0.02, "momentum": 0.5})
+@in_every_style
+def test_numbers_may_change_from_step_to_step(style: str) -> None:
+    slower, _ = trained({"lr": 0.1, "momentum": 0.9}, style, lr=0.02, momentum=0.5)
+    fixed, _ = trained({"lr": 0.02, "momentum": 0.5}, style)
     np.testing.assert_array_equal(slower[-1]["W"], fixed[-1]["W"])
-    faster, _ = trained({"lr": 0.1, "momentum": 0.9})
+    faster, _ = trained({"lr": 0.1, "momentum": 0.9}, style)
     assert not np.allclose(slower[-1]["W"], faster[-1]["W"])
 
 
-def test_float32_stays_float32() -> None:
+@in_every_style
+def test_float32_stays_float32(style: str) -> None:
     with gc.Graph("m") as g:
         W = g.parameter("W", (3,), init="ones")
         s = g.parameter("s", init=2)
         g.loss((W * W).sum() * s)
-    net = gc.compile(g, optimizer=gc.sgd(momentum=0.9, nesterov=True, weight_decay=0.1)).load()
+    net = load(g, optimizer=gc.sgd(momentum=0.9, nesterov=True, weight_decay=0.1), style=style)
     params = net.init_params(np.random.default_rng(0))
     state = net.init_optimizer(params)
     for lr in (0.1, np.float64(0.1), 1):
@@ -117,8 +124,9 @@ def test_float32_stays_float32() -> None:
         assert params["s"].shape == ()
 
 
-def test_frozen_parameters_have_no_slot() -> None:
-    net = gc.compile(model(), optimizer=gc.sgd(momentum=0.9), freeze=["b"]).load()
+@in_every_style
+def test_frozen_parameters_have_no_slot(style: str) -> None:
+    net = load(model(), optimizer=gc.sgd(momentum=0.9), freeze=["b"], style=style)
     params = net.init_params(np.random.default_rng(1))
     state = net.init_optimizer(params)
     assert list(state["velocity"]) == ["W"]

@@ -9,6 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.errors import DeclarationError, DTypeError, ShapeError, UnsupportedError
+from tests.styles import in_every_style, load, predicted
 
 RNG = np.random.default_rng(2)
 
@@ -26,10 +27,11 @@ def network(x: Any, W: Any, b: Any) -> Any:
 
 
 def run(graph: gc.Graph, *arguments: Any) -> Any:
-    return gc.compile(graph, inference=True).load().predict(*arguments)
+    return predicted(graph, dict(zip(graph.inputs, arguments, strict=True)))
 
 
-def test_a_numpy_function_becomes_a_model() -> None:
+@in_every_style
+def test_a_numpy_function_becomes_a_model(style: str) -> None:
     graph = gc.trace(
         network,
         x=("batch", 3),
@@ -42,7 +44,7 @@ def test_a_numpy_function_becomes_a_model() -> None:
         "W": (True, "he_normal"),
         "b": (False, "zeros"),
     }
-    net = gc.compile(graph).load()
+    net = load(graph, style=style)
     params = net.init_params(np.random.default_rng(0))
     x = RNG.normal(size=(5, 3)).astype("f4")
     expected = network(x, params["W"], params["b"])
@@ -101,9 +103,10 @@ def test_shapes_and_dtypes_of_arguments() -> None:
     assert graph.outputs["output"].dtype.name == "float64"
 
 
-def test_a_scalar_result_is_the_loss() -> None:
+@in_every_style
+def test_a_scalar_result_is_the_loss(style: str) -> None:
     graph = gc.trace(lambda w, x: ((w * x).sum() - 1) ** 2, name="m", w=gc.param((3,)), x=(3,))
-    net = gc.compile(graph, optimizer="sgd").load()
+    net = load(graph, optimizer="sgd", style=style)
     params = {"w": np.array([1, 2, 3], "f4")}
     loss, grads = net.value_and_grad(params, np.ones(3, "f4"))
     assert loss == 25

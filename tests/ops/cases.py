@@ -10,7 +10,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ import graphc as gc
 from graphc.ir.node import Node
 from graphc.ir.op import FUNCTIONS, OPS, Op
 from graphc.ir.types import FLOAT
+from tests.styles import functions
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Convert: TypeAlias = Callable[[Array], Array]
@@ -101,17 +102,38 @@ class Model:
     @cached_property
     def module(self) -> gc.Module:
         """The compiled module, forward pass only: derivatives here are outputs like others."""
-        return gc.compile(self.graph, inference=True)
+        return self.modules["functional"]
 
     @cached_property
-    def predict(self) -> Callable[..., Any]:
-        """The generated function."""
-        predict: Callable[..., Any] = self.module.load().predict
-        return predict
+    def modules(self) -> Mapping[str, gc.Module]:
+        """The compiled module in each style, made when it is asked for."""
+        return Made(lambda style: gc.compile(self.graph, inference=True, style=style))
 
-    def run(self, feeds: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    @cached_property
+    def predicts(self) -> Mapping[str, Callable[..., Any]]:
+        """The generated function in each style."""
+        return Made(lambda style: functions(self.modules[style]).predict)
+
+    def run(
+        self, feeds: Mapping[str, Array] | None = None, style: str = "functional"
+    ) -> dict[str, Array]:
         """The outputs by name, for the values that the model holds or others."""
-        return call(self.predict, tuple(self.graph.outputs), self.feeds if feeds is None else feeds)
+        outputs = tuple(self.graph.outputs)
+        return call(self.predicts[style], outputs, self.feeds if feeds is None else feeds)
+
+    def in_style(self, style: str) -> Callable[..., dict[str, Array]]:
+        """The function from feeds to outputs by name."""
+        return partial(self.run, style=style)
+
+
+class Made(dict[str, Any]):
+    """A dict that makes what it is asked for."""
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self.make = make
+
+    def __missing__(self, key: str) -> Any:
+        return self.setdefault(key, self.make(key))
 
 
 def call(

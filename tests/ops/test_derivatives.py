@@ -31,6 +31,7 @@ from tests.ops.cases import (
     takes_floats,
     values,
 )
+from tests.styles import in_every_style, load
 
 STEP = 1e-5
 
@@ -64,35 +65,38 @@ def names(model: Model) -> tuple[list[str], list[str], list[str]]:
     return floats, keys[own : own + results], keys[own + results :]
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_every_element_of_the_vjp_is_a_difference(case: Case) -> None:
+def test_every_element_of_the_vjp_is_a_difference(case: Case, style: str) -> None:
     model = first_order(case)
     floats, cotangents, _ = names(model)
     weights = [model.feeds[name] for name in cotangents]
-    for name, bar in zip(floats, listed(model.run(), "bar"), strict=True):
+    for name, bar in zip(floats, listed(model.run(style=style), "bar"), strict=True):
         expected = np.zeros_like(bar)
         for place in np.ndindex(bar.shape):
             unit = np.zeros_like(model.feeds[name])
             unit[place] = 1.0
-            dots = slopes(values(case).run, values(case).feeds, {name: unit}, "y")
+            dots = slopes(values(case).in_style(style), values(case).feeds, {name: unit}, "y")
             expected[place] = sum(np.sum(w * d) for w, d in zip(weights, dots, strict=True))
         near(bar, expected, case)
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_the_jvp_is_the_difference_along_its_direction(case: Case) -> None:
+def test_the_jvp_is_the_difference_along_its_direction(case: Case, style: str) -> None:
     model = first_order(case)
     floats, _, tangents = names(model)
     directions = {x: model.feeds[v] for x, v in zip(floats, tangents, strict=True)}
-    expected = slopes(values(case).run, values(case).feeds, directions, "y")
-    for dot, difference in zip(listed(model.run(), "dot"), expected, strict=True):
+    expected = slopes(values(case).in_style(style), values(case).feeds, directions, "y")
+    for dot, difference in zip(listed(model.run(style=style), "dot"), expected, strict=True):
         near(dot, difference, case)
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_vjp_and_jvp_are_adjoint(case: Case) -> None:
+def test_vjp_and_jvp_are_adjoint(case: Case, style: str) -> None:
     model = first_order(case)
-    results = model.run()
+    results = model.run(style=style)
     _, cotangents, tangents = names(model)
     left = [model.feeds[w] * d for w, d in zip(cotangents, listed(results, "dot"), strict=True)]
     right = [b * model.feeds[v] for b, v in zip(listed(results, "bar"), tangents, strict=True)]
@@ -102,8 +106,9 @@ def test_vjp_and_jvp_are_adjoint(case: Case) -> None:
     assert abs(forward - reverse) <= 1e-10 * scale
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_each_operand_by_itself_adds_up(case: Case) -> None:
+def test_each_operand_by_itself_adds_up(case: Case, style: str) -> None:
     """The JVP by all operands is the sum of those by one, in which the others do not move."""
     model = declare(case)
     with model.graph:
@@ -111,7 +116,7 @@ def test_each_operand_by_itself_adds_up(case: Case) -> None:
         for i, (x, tangent) in enumerate(zip(model.floats, v, strict=True)):
             model.outputs(f"dot{i}_", gc.jvp(model.targets, [x], [tangent]))
             model.outputs(f"bar{i}_", gc.vjp(model.targets, [x], w, allow_unused=True))
-    results, whole = model.run(), first_order(case).run()
+    results, whole = model.run(style=style), first_order(case).run(style=style)
     alone = [listed(results, f"dot{i}_") for i in range(len(v))]
     totals = listed(whole, "dot")
     for y, dots, total in zip(model.targets, zip(*alone, strict=True), totals, strict=True):
@@ -121,16 +126,17 @@ def test_each_operand_by_itself_adds_up(case: Case) -> None:
         np.testing.assert_allclose(results[f"bar{i}_0"], bar, rtol=1e-12, atol=1e-13)
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_the_backward_function_of_a_module_is_the_vjp(case: Case) -> None:
+def test_the_backward_function_of_a_module_is_the_vjp(case: Case, style: str) -> None:
     model = declare(case)
     with model.graph:
         w, _ = directions_of(model, case)
-    module = gc.compile(model.graph, wrt=[x.params.name for x in model.floats]).load()
+    module = load(model.graph, style=style, wrt=[x.params.name for x in model.floats])
     own = {node.params.name: model.feeds[node.params.name] for node in model.inputs}
     _, residuals = call(module.forward, ["results", "residuals"], own).values()
     grads = module.backward(residuals, *(model.feeds[node.params.name] for node in w))
-    bars = listed(first_order(case).run(), "bar")
+    bars = listed(first_order(case).run(style=style), "bar")
     assert list(grads) == [x.params.name for x in model.floats]
     for grad, bar in zip(grads.values(), bars, strict=True):
         np.testing.assert_allclose(grad, bar, rtol=1e-13, atol=1e-14)
@@ -160,19 +166,21 @@ def second_order(case: Case) -> Model:
     return model
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_second_order_against_differences_of_the_first(case: Case) -> None:
+def test_second_order_against_differences_of_the_first(case: Case, style: str) -> None:
     model = second_order(case)
     floats, _, tangents = names(model)
     directions = {x: model.feeds[v] for x, v in zip(floats, tangents, strict=True)}
-    expected = slopes(first_order(case).run, first_order(case).feeds, directions, "bar")
-    for value, difference in zip(listed(model.run(), "rr"), expected, strict=True):
+    expected = slopes(first_order(case).in_style(style), first_order(case).feeds, directions, "bar")
+    for value, difference in zip(listed(model.run(style=style), "rr"), expected, strict=True):
         near(value, difference, case)
 
 
+@in_every_style
 @over(DIFFERENTIABLE)
-def test_three_ways_to_the_second_order_agree(case: Case) -> None:
-    results = second_order(case).run()
+def test_three_ways_to_the_second_order_agree(case: Case, style: str) -> None:
+    results = second_order(case).run(style=style)
     for one, other in (("rr", "fr"), ("rr", "rf"), ("dot", "back")):
         for left, right in zip(listed(results, one), listed(results, other), strict=True):
             scale = np.abs(left).max(initial=1.0)

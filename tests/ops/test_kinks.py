@@ -15,6 +15,7 @@ import pytest
 import graphc as gc
 from graphc.errors import UsageError
 from graphc.ir.op import FUNCTIONS, KINKS, OPS
+from tests.styles import in_every_style, load
 
 
 class Row(NamedTuple):
@@ -62,7 +63,7 @@ TABLE = [
 ]  # fmt: skip
 
 
-def compiled(row: Row, kinks: str, forward: bool) -> list[np.ndarray[Any, Any]]:
+def compiled(row: Row, kinks: str, forward: bool, style: str) -> list[np.ndarray[Any, Any]]:
     """The cotangents for a cotangent of ones, or the sums of tangents along each operand."""
     feeds = {f"x{i}": np.array(value, "float64") for i, value in enumerate(row.operands)}
     with gc.Graph("kink", dtype="float64") as g:
@@ -77,7 +78,7 @@ def compiled(row: Row, kinks: str, forward: bool) -> list[np.ndarray[Any, Any]]:
             ]
         for i, bar in enumerate(bars):
             g.output(f"bar{i}", bar)
-    module = gc.compile(g, kinks=kinks, inference=True).load()
+    module = load(g, style=style, kinks=kinks, inference=True)
     wanted = inspect.signature(module.predict).parameters  # none where the derivative is constant
     result = module.predict(**{name: feed for name, feed in feeds.items() if name in wanted})
     return list(result) if len(bars) > 1 else [result]
@@ -89,21 +90,24 @@ def units(shape: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
     return [row.reshape(shape) for row in np.eye(size)]
 
 
+@in_every_style
 @pytest.mark.parametrize("forward", [False, True], ids=["vjp", "jvp"])
 @pytest.mark.parametrize("kinks", KINKS)
 @pytest.mark.parametrize("row", TABLE, ids=str)
-def test_the_derivative_at_a_kink(row: Row, kinks: str, forward: bool) -> None:
-    for bar, expected in zip(compiled(row, kinks, forward), getattr(row, kinks), strict=True):
+def test_the_derivative_at_a_kink(row: Row, kinks: str, forward: bool, style: str) -> None:
+    bars = compiled(row, kinks, forward, style)
+    for bar, expected in zip(bars, getattr(row, kinks), strict=True):
         assert bar.shape == np.shape(expected)
         np.testing.assert_allclose(bar, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("kinks", KINKS)
-def test_one_option_holds_for_backward_too(kinks: str) -> None:
+@in_every_style
+def test_one_option_holds_for_backward_too(kinks: str, style: str) -> None:
     with gc.Graph("kink", dtype="float64") as g:
         x = g.input("x", (2,))
         g.loss(gc.relu(x).sum() + gc.abs(x).sum())
-    module = gc.compile(g, kinks=kinks).load()
+    module = load(g, kinks=kinks, style=style)
     _, residuals = module.forward(np.zeros(2))
     slope = {"torch": 0.0, "jax": 1.0, "textbook": 1.0}[kinks]
     np.testing.assert_array_equal(module.backward(residuals)["x"], [slope, slope])

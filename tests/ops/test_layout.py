@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.ops.cases import CASES, DIFFERENTIABLE, Array, Case, first_order, over, values
+from tests.styles import in_every_style
 
 
 def fortran(value: Array) -> Array:
@@ -41,16 +42,17 @@ def read_only(value: Array) -> Array:
 LAYOUTS: list[Callable[[Array], Array]] = [fortran, spread, reversed_, read_only]
 
 
+@in_every_style
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__.strip("_"))
 @over(CASES)
 def test_the_layout_of_arguments_changes_nothing(
-    case: Case, layout: Callable[[Array], Array]
+    case: Case, layout: Callable[[Array], Array], style: str
 ) -> None:
     model = first_order(case) if case in set(DIFFERENTIABLE) else values(case)
     feeds = {name: layout(value) for name, value in model.feeds.items()}
     for name, value in model.feeds.items():
         np.testing.assert_array_equal(feeds[name], value)
     expected = model.run()
-    for name, value in model.run(feeds).items():
+    for name, value in model.run(feeds, style).items():
         # Sums and products of another order of elements differ in the last bits.
         np.testing.assert_allclose(value, expected[name], rtol=1e-13, atol=1e-14, err_msg=name)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
+from tests.styles import in_every_style
 
 
 def shifted_exp(x: Array, axes: Any) -> Array:
@@ -86,14 +87,15 @@ def reference(case: Case) -> Callable[..., Any] | None:
     return FORMULAS.get(case.op.name) or getattr(np, case.op.name, None)
 
 
+@in_every_style
 @over([case for case in CASES if reference(case) is not None])
-def test_value_is_the_reference(case: Case) -> None:
+def test_value_is_the_reference(case: Case, style: str) -> None:
     arguments, options = case.draw()
     formula = reference(case)
     assert formula is not None
     expected = formula(*arguments, **options)
     several = expected if isinstance(expected, list) else [expected]
-    for value, other in zip(values(case).run().values(), several, strict=True):
+    for value, other in zip(values(case).run(style=style).values(), several, strict=True):
         assert np.shape(value) == np.shape(other)
         np.testing.assert_allclose(value, np.asarray(other, value.dtype), rtol=1e-13, atol=1e-14)
 

@@ -21,6 +21,7 @@ from graphc.lower.program import lower
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 from tests.passes.stable_cases import STABLE_CASES
+from tests.styles import functions
 
 RULES = {rule.name: rule for rule in (*EXACT_RULES, *REASSOCIATE_RULES, *STABILIZE_RULES)}
 TABLE = np.array([0.5, -0.0, 3.0])
@@ -205,6 +206,8 @@ def both_ways(case: Case, arrays: list[np.ndarray[Any, Any]]) -> tuple[Any, Any]
     with np.errstate(all="ignore"):
         naive = as_written(declared(case, arrays), arrays)
         actual = module.load().predict(**needed(module, arrays))
+        again = gc.compile(declared(case, arrays), inference=True, style="workspace")
+        np.testing.assert_allclose(functions(again).predict(**needed(again, arrays)), actual, 1e-13)
     assert (actual.shape, actual.dtype) == (naive.shape, naive.dtype)
     return naive, actual
 

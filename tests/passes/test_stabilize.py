@@ -11,6 +11,7 @@ import pytest
 import graphc as gc
 from graphc.ir.verify import verify
 from tests.passes.stable_cases import STABLE_CASES, Stable
+from tests.styles import functions, in_every_style
 
 WEIGHTS = np.array([1.0, -0.5, 2.0, 0.25])
 RUNS = [
@@ -32,7 +33,7 @@ def compiled(case: Stable, **options: Any) -> gc.Module:
 
 def run(module: gc.Module, case: Stable) -> tuple[Any, Any]:
     """Value and gradient."""
-    code = module.load()
+    code = functions(module)
     with np.errstate(all="ignore"):
         _, grads = code.value_and_grad(np.array(case.x))
         return code.predict(np.array(case.x)), grads["x"]
@@ -52,9 +53,10 @@ def test_the_formula_fails_as_written(rule: str, case: Stable) -> None:
     assert not (np.isfinite(value).all() and np.isfinite(gradient).all())
 
 
+@in_every_style
 @pytest.mark.parametrize(("rule", "case"), RUNS)
-def test_value_and_gradient_are_right(rule: str, case: Stable) -> None:
-    value, gradient = run(compiled(case), case)
+def test_value_and_gradient_are_right(rule: str, case: Stable, style: str) -> None:
+    value, gradient = run(compiled(case, style=style), case)
     with mp.workdps(60):
         point = [mp.mpf(v) for v in case.x]
         exact = [float(v) for v in case.exact(point)]
