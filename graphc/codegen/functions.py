@@ -6,8 +6,9 @@ Arguments come in the groups `params, state, inputs…`; a group that is not nee
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from graphc.codegen.dialect import Dialect
@@ -158,9 +159,15 @@ def cotangent_lines(program: Program, context: Context, indent: int = 4) -> list
 
 
 def returned(
-    program: Program, nodes: Sequence[Node], context: Context, buffers: Iterable[Node] = ()
+    program: Program,
+    nodes: Sequence[Node],
+    context: Context,
+    buffers: Mapping[Node, Node] = MappingProxyType({}),
 ) -> list[str]:
-    """Expressions for results that share no memory with arguments, buffers or each other."""
+    """Expressions for results that share no memory with arguments, buffers or each other.
+
+    buffers  for each value in one, the value that it is called after
+    """
     names, dialect = context.names, context.dialect
     texts = []
     seen = {*program.arguments, *buffers}
@@ -172,7 +179,7 @@ def returned(
         if is_literal(node):
             text = dialect.constant(node, names.of_size)
         else:
-            text = names.of(node)
+            text = names.of(buffers.get(node, node))
         shared = base in seen or (base.op is CONSTANT and not is_literal(node)) or repeats
         texts.append(dialect.copied(text) if shared else text)
         seen.add(base)

@@ -122,7 +122,8 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
     module, plans = scope.context.module, scope.layout
     if module.predict is not None:
         program = module.predict
-        texts = returned(program, program.results, scope.context, plans.predict.buffers)
+        arrays = variables(scope, program, plans.predict)
+        texts = returned(program, program.results, scope.context, arrays)
         results = [
             f"{name}: {ARRAYS.described(node)}"
             for name, node in zip(field_names(module.outputs, ARRAYS), program.results, strict=True)
@@ -143,7 +144,8 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         )
     if module.evaluate is not None:
         program = module.evaluate
-        (text,) = returned(program, program.results, scope.context, plans.evaluate.buffers)
+        arrays = variables(scope, program, plans.evaluate)
+        (text,) = returned(program, program.results, scope.context, arrays)
         lines = computed(scope, "evaluate", program, plans.evaluate)
         yield method(
             "evaluate",
@@ -180,7 +182,8 @@ def training(scope: Scope) -> Iterator[FunctionView]:
 def forward(scope: Scope, program: Program) -> FunctionView:
     """The forward pass; what backward reads of it stays in the buffers."""
     module, names = scope.context.module, scope.names
-    results = returned(program, program.results, scope.context, scope.layout.training.buffers)
+    arrays = variables(scope, program, scope.layout.training)
+    results = returned(program, program.results, scope.context, arrays)
     count = 1 if module.loss else len(module.outputs)
     lines = [*forgotten(scope), *computed(scope, "forward", program, scope.layout.training)]
     kept = [names.of(node) for node in scope.layout.kept_between()]
@@ -218,9 +221,10 @@ def backward(scope: Scope, program: Program) -> FunctionView:
     lines += [*cotangent_lines(program, scope.context, BODY), *forgotten(scope)]
     lines += unpacked(scope, "backward", program, plans.training)
     lines += printed(scope, program, plans.training)
+    arrays = variables(scope, program, plans.training)
     for name, node in zip(module.gradients, program.results, strict=True):
         if plans.gradients.get(node) != name:
-            (text,) = returned(program, [node], scope.context)
+            (text,) = returned(program, [node], scope.context, arrays)
             lines += body(f"self.grads[{quoted(name)}][...] = {text.removesuffix('.copy()')}")
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))

@@ -21,6 +21,7 @@ class Case:
     dtype    of the whole graph; recipes are float64
     options  those of `gc.compile`, beside the style
     seed     of the arguments
+    drawing  with dropout on its float arguments, and a state that follows their mean
     """
 
     recipe: Recipe
@@ -28,6 +29,7 @@ class Case:
     dtype: str = "float64"
     options: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    drawing: bool = False
 
 
 def random_case(rng: random.Random) -> Case:
@@ -37,7 +39,9 @@ def random_case(rng: random.Random) -> Case:
     steps = rng.choice([3, 8, 14, 30])
     recipe = random_recipe(rng, steps=steps, shapes=SCALAR if scalars else None)
     dtype = "float32" if rng.random() < 0.2 else "float64"
-    return Case(recipe, style, dtype, random_options(rng, recipe), rng.randrange(2**31))
+    options = random_options(rng, recipe)
+    drawing = rng.random() < 0.15 and "inference" not in options
+    return Case(recipe, style, dtype, options, rng.randrange(2**31), drawing)
 
 
 def random_options(rng: random.Random, recipe: Recipe) -> dict[str, Any]:

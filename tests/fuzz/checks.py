@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
 from graphc.passes.precision import with_dtype
 from tests.fuzz.cases import Case
-from tests.random_recipes import Recipe, build
+from tests.random_recipes import Recipe, apply, build, declare
 from tests.random_runs import (
     Results,
     assert_near,
@@ -44,6 +45,9 @@ def check(case: Case) -> None:
     if recipe.loss is None and "optimizer" in case.options:
         raise RejectedError  # while shrinking
     arrays = recipe.arrays(case.seed)
+    if case.drawing:
+        check_drawing(case, {name: adopted(value, case.dtype) for name, value in arrays.items()})
+        return
     try:
         expected = by_reference(build(recipe), recipe, arrays)
     except UnsatisfiedAssumption:
@@ -68,7 +72,7 @@ def check(case: Case) -> None:
 
 def compiled(case: Case) -> gc.Module:
     """The module. Rejects what the style refuses."""
-    graph = build(case.recipe)
+    graph = drawing(case.recipe) if case.drawing else build(case.recipe)
     if case.dtype != "float64":
         graph = with_dtype(graph, as_dtype(case.dtype))
     try:
@@ -82,6 +86,53 @@ def compiled(case: Case) -> gc.Module:
         if any(reason in str(error) for reason in REFUSED):
             raise RejectedError from None
         raise
+
+
+def drawing(recipe: Recipe) -> gc.Graph:
+    """The recipe with dropout on its float arguments, and a state that follows their mean."""
+    with gc.Graph("drawing", dtype="float64") as graph:
+        values = {d.name: declare(graph, d) for d in recipe.declared}
+        followed = graph.state("followed", (), dtype="float64")
+        for name in recipe.variables:
+            values[name] = gc.dropout(values[name], 0.3)
+            mean = gc.sum(values[name]).astype("float64") / 10
+            followed = gc.stop_gradient(0.9 * followed + 0.1 * mean)
+        graph.update(graph.states["followed"][0], followed)
+        for step in recipe.steps:
+            apply(step, values)
+        for name in recipe.outputs:
+            graph.output(f"out_{name}", values[name])
+        if recipe.loss is not None:
+            graph.loss(values[recipe.loss])
+    return graph
+
+
+def check_drawing(case: Case, arrays: dict[str, Any]) -> None:
+    """Equal draws, values, gradients and states as in the functional style, for one seed."""
+    found = []
+    for style in (case.style, "functional"):
+        module = compiled(replace(case, style=style))
+        code = functions(module)
+        rng = np.random.default_rng(case.seed)
+        given = {**arrays, "state": {"followed": np.full((), 0.25, case.dtype)}, "rng": rng}
+        params = {d.name: arrays[d.name] for d in case.recipe.declared if d.kind == "parameter"}
+        names = inspect.signature(code.forward).parameters
+        result, state, residuals = code.forward(
+            **{name: params if name == "params" else given[name] for name in names}
+        )
+        gradients = code.backward(residuals, *cotangents(module.lowered.graph, case.recipe))
+        drawn = rng.bit_generator.state if "rng" in names else None
+        found.append(([*listed(result), state["followed"], *gradients.values()], drawn))
+    (values, drawn), (expected, draws) = found
+    assert drawn == draws
+    loose = {"rtol": LOOSE, "atol": LOOSE} if narrow(case) else {"rtol": 1e-9, "atol": 1e-9}
+    for value, other in zip(values, expected, strict=True):
+        np.testing.assert_allclose(value, other, **loose)
+
+
+def narrow(case: Case) -> bool:
+    """Whether something is computed in float32."""
+    return "float32" in (case.dtype, *(d.dtype for d in case.recipe.declared))
 
 
 def adopted(value: Any, dtype: str) -> Any:
@@ -117,12 +168,11 @@ def compare(found: Results, expected: Results, case: Case, way: str) -> None:
     if case.style != "scalar" and case.dtype == "float64":
         assert_same(found, expected, way)
         return
-    narrow = "float32" in (case.dtype, *(d.dtype for d in case.recipe.declared))
     pairs = [*zip(found.values, expected.values, strict=True)]
     pairs += [(found.gradients[name], value) for name, value in expected.gradients.items()]
     for actual, value in pairs:
         assert np.shape(actual) == np.shape(value), way
-        allowed = LOOSE if narrow else 1e-10
+        allowed = LOOSE if narrow(case) else 1e-10
         scale = max(1.0, float(np.max(np.abs(value), initial=0.0)))
         worst = float(np.max(np.abs(np.asarray(actual, np.float64) - value), initial=0.0))
         assert worst <= allowed * scale, f"{way}: off by {worst}, scale {scale}"

@@ -36,6 +36,8 @@ def smaller(case: Case) -> Iterator[Case]:
         if name not in ("wrt", "allow_unused"):
             rest = {n: value for n, value in case.options.items() if n != name}
             yield replace(case, options={"wrt": recipe.variables, "allow_unused": True} | rest)
+    if case.drawing:
+        yield replace(case, drawing=False)
     if case.dtype != "float64":
         yield replace(case, dtype="float64")
     for step in recipe.steps:
