@@ -219,7 +219,11 @@ class Graph(arena.Graph):
         """Note the user's line for a node."""
         frame = caller_frame()
         if frame is not None:
-            self.sites.setdefault(node, []).append(Place(frame.f_code, frame.f_lasti))
+            place = Place(frame.f_code, frame.f_lasti)
+            if node in self.sites:
+                self.sites[node].append(place)
+            else:
+                self.sites[node] = [place]
 
     def assigned(self, node: Node) -> None:
         """Label a node with the variable that the user's call is assigned to."""

@@ -160,12 +160,13 @@ class Graph:
     def constant(self, value: object, dtype: object = None) -> Node:
         """A constant: the value is copied, and kept bit for bit in the given dtype."""
         # Rules write the same few numbers again and again. Zeros of both signs would be one key.
-        plain = (type(value), value, dtype) if type(value) in (int, float) and value else None
+        target = None if dtype is None else as_dtype(dtype)
+        plain = (type(value), value, target) if type(value) in (int, float) and value else None
         if plain in self._plain:
             node = self._plain[plain]
             return self.intern(node.op, (), node.params)
         array = plain_array(value)
-        target = as_dtype(array.dtype if dtype is None else dtype)
+        target = target or as_dtype(array.dtype)
         if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
             as_dtype(array.dtype)
         with np.errstate(over="ignore"):

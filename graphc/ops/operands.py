@@ -37,8 +37,8 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     """
     first = values[0]
     if isinstance(first, Node) and (not floating or first.dtype.kind == FLOAT):
-        dtype = first.dtype
-        if all([isinstance(value, Node) and value.dtype is dtype for value in values]):  # noqa: C419
+        alike = [isinstance(value, Node) and value.dtype is first.dtype for value in values]
+        if all(alike):
             return values
     nodes = [value for value in values if isinstance(value, Node)]
     graph = nodes[0].graph if nodes else current_graph()
