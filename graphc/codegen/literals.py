@@ -24,13 +24,20 @@ def quoted(text: str) -> str:
     """A string literal in double quotes, or single ones where that saves backslashes."""
     if text.isascii() and text.isprintable() and not ('"' in text or "\\" in text):
         return f'"{text}"'
+    if is_plain(text):
+        return f'"{text}"'
     quote = "'" if text.count('"') > text.count("'") else '"'
     return quote + "".join(f"\\{c}" if c == quote else spelled(c) for c in text) + quote
 
 
 def escaped(text: str) -> str:
     """Text of the user's in a docstring or comment: one line, and nothing that ends the string."""
-    return "".join("'" if c == '"' else spelled(c) for c in text)
+    return text if is_plain(text) else "".join("'" if c == '"' else spelled(c) for c in text)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text means itself in a literal and in a docstring."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
 
 
 def clipped(text: str, columns: int) -> str:

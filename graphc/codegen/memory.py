@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphc.codegen.functions import Context, indented, signature
 from graphc.codegen.literals import LINE, bracketed, quoted
@@ -22,10 +22,14 @@ DEF, BODY = 4, 8  # the indentation of methods, and of what they are made of
 
 @dataclass(slots=True)
 class Scope:
-    """What the methods of one workspace share."""
+    """What the methods of one workspace share.
+
+    arrays  by the name of a program, what its arrays are called after; see `variables`
+    """
 
     context: Context
     layout: Layout
+    arrays: dict[str, dict[Node, Node]] = field(default_factory=dict)
 
     @property
     def names(self) -> Names:
@@ -291,15 +295,18 @@ def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
     That is the last value in it that has a name, of those that this method computes; what another
     method computed keeps its own name, so one array may have two.
     """
-    arrays: dict[Buffer, list[Node]] = {}
+    if program.name in scope.arrays:
+        return scope.arrays[program.name]
+    chains: dict[Buffer, list[Node]] = {}
     for node in program.order:
         if node in plan.buffers:
-            arrays.setdefault(plan.buffers[node], []).append(node)
+            chains.setdefault(plan.buffers[node], []).append(node)
     found = {node: node for node in program.arguments if node in plan.buffers}
-    for values in arrays.values():
+    for values in chains.values():
         named = [node for node in values if node.graph.is_named(node)]
-        found |= dict.fromkeys(values, (named or values)[-1])
-    return found | {node: node for node in program.order if node in scope.layout.gradients}
+        found.update(dict.fromkeys(values, (named or values)[-1]))
+    found.update({node: node for node in program.order if node in scope.layout.gradients})
+    return scope.arrays.setdefault(program.name, found)
 
 
 def bound_values(scope: Scope, program: Program, plan: Memory) -> list[Node]:

@@ -17,9 +17,8 @@ from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
 from graphc.ir.types import TensorType, TupleType, shape_text
 from graphc.lower.naming import Names
-from graphc.lower.program import Program, is_literal, promotes_itself
+from graphc.lower.program import MAX_DEPTH, Program, is_literal, promotes_itself
 
-MAX_DEPTH = 3
 INDENT = 4
 
 
@@ -107,28 +106,31 @@ class Printer:
     def expression(self, node: Node) -> Written:
         """A value written in terms of its operands."""
         template = self.template(node)
-        depth = 0
-        for name in template.repeated():  # computed once: under a name
+        for name in template.repeated:  # computed once: under a name
             arg = node.args[node.op.operands.index(name)]
             if arg in self.inlined:
                 self.assign(arg, self.inlined[arg])
-        if template.is_operand():
+        if template.bare:
             return self.operand(node, node.args[0])
-
-        def operand(name: str, strength: int) -> str:
-            nonlocal depth
-            written = self.slot(node, name)
-            depth = max(depth, written.depth)
-            return f"({written.text})" if written.strength < strength else written.text
-
-        def operands(name: str) -> str:
-            nonlocal depth
-            listed = [self.operand(node, arg) for arg in node.args]
-            depth = max([depth, *(written.depth for written in listed)])
-            return ", ".join(written.text for written in listed)
-
-        text = template.fill(operand, operands, self.names.of_size)
-        return Written(text, template.binding, depth + 1)
+        texts: list[str] = []
+        depth = 0
+        for piece in template.pieces:
+            if isinstance(piece, str):
+                texts.append(piece)
+                continue
+            kind, name, binding = piece
+            if kind == "size":
+                texts.append(self.names.of_size(name))
+            elif kind == "operand":
+                written = self.slot(node, name)
+                depth = max(depth, written.depth)
+                closed = f"({written.text})" if written.strength < binding else written.text
+                texts.append(closed)
+            else:
+                listed = [self.operand(node, arg) for arg in node.args]
+                depth = max(depth, *(written.depth for written in listed))
+                texts.append(", ".join([written.text for written in listed]))
+        return Written("".join(texts), template.binding, depth + 1)
 
     def slot(self, node: Node, name: str) -> Written:
         """What stands in a placeholder of the form of a value."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,13 +83,16 @@ class Template:
 
     `pieces` alternates text with slots; a slot is (kind, name, binding) where kind is `operand`,
     `operands` or `size`, and `binding` the least strength that needs no parentheses there. `sizes`
-    are the names of sizes that the text mentions.
+    are the names of sizes that the text mentions, `repeated` the operands that stand in more than
+    one place; `bare` texts are one operand as it stands.
     """
 
     text: str
     pieces: tuple[str | tuple[str, str, int], ...]
     binding: int
     sizes: tuple[str, ...]
+    repeated: tuple[str, ...]
+    bare: bool
 
     def fill(
         self,
@@ -114,15 +118,6 @@ class Template:
     ) -> Callable[..., Any]:
         """The text as a function of operands in order, of sizes by `size_n=`, and of `rng`."""
         return _function(self.text, operands, self.sizes, helpers)
-
-    def is_operand(self) -> bool:
-        """Whether the text is an operand as it stands."""
-        return len(self.pieces) == 1 and self.pieces[0][0] == "operand"
-
-    def repeated(self) -> list[str]:
-        """The names of the operands that stand in more than one place."""
-        names = [p[1] for p in self.pieces if not isinstance(p, str) and p[0] == "operand"]
-        return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 _PLACEHOLDER = re.compile(r"\{(\*|:|)([^\s{}]+)\}")  # identifiers have more than \w
@@ -166,9 +161,13 @@ def parse(text: str) -> Template:
         kind = _KINDS[match[1]]
         pieces += [text[end : match.start()], (kind, match[2], bindings[f"{kind}_{match[2]}"])]
         end = match.end()
-    pieces.append(text[end:])
-    sizes = (p[1] for p in pieces if not isinstance(p, str) and p[0] == "size")
-    return Template(text, tuple(p for p in pieces if p), _strength(root), tuple(sizes))
+    pieces = [piece for piece in (*pieces, text[end:]) if piece]
+    slots = [piece for piece in pieces if not isinstance(piece, str)]
+    sizes = tuple(name for kind, name, _ in slots if kind == "size")
+    operands = Counter(name for kind, name, _ in slots if kind == "operand")
+    repeated = tuple(name for name, count in operands.items() if count > 1)
+    bare = len(pieces) == 1 and bool(operands)
+    return Template(text, tuple(pieces), _strength(root), sizes, repeated, bare)
 
 
 @lru_cache(maxsize=65536)

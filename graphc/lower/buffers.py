@@ -113,8 +113,8 @@ def plan(
     """
     memory = Memory(slots=list(slots))
     free = FreeSlots(memory.slots)
-    last = last_uses(order, inline, kept)
     read = memory_read(order, inline)
+    last = last_uses(order, read, kept)
     others = {*elsewhere, *inline}
     ending: dict[int, list[Node]] = {}
     for node, place in last.items():

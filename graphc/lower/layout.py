@@ -11,7 +11,7 @@ from graphc.ir.node import Node
 from graphc.lower.buffers import Memory, Slot, is_array, plan
 from graphc.lower.liveness import memory_read
 from graphc.lower.module import LoweredModule
-from graphc.lower.program import Program, promotes_itself
+from graphc.lower.program import MAX_DEPTH, Program, promotes_itself
 
 FIXED = ("parameter", "state")
 
@@ -129,13 +129,15 @@ def check_dtypes(plans: Layout) -> None:
 
 def written_inside(*programs: Program) -> set[Node]:
     """The values that need no statement: scalars, views, and masks that count as numbers."""
-    return {
-        node
-        for program in programs
-        for user in program.order
-        for node in user.args
-        if node in program.inline and (not is_array(node) or promotes_itself(node, user))
-    }
+    depths: dict[Node, int] = {}
+    for program in programs:
+        for user in program.order:
+            for node in user.args:
+                if node in program.inline and (not is_array(node) or promotes_itself(node, user)):
+                    depth = 1 + max((depths.get(arg, 0) for arg in node.args), default=0)
+                    if depth <= MAX_DEPTH:
+                        depths[node] = depth
+    return set(depths)
 
 
 def gradients_in_place(module: LoweredModule, backward: Program) -> dict[Node, str]:

@@ -6,35 +6,37 @@ user is to read what that is made of: neither has memory of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from graphc.ir.node import Node
 
 
 def last_uses(
-    order: Sequence[Node], inline: Collection[Node] = (), kept: Iterable[Node] = ()
+    order: Sequence[Node], read: Mapping[Node, Sequence[Node]], kept: Iterable[Node] = ()
 ) -> dict[Node, int]:
     """For each value with memory, the place of the last statement that reads it.
 
     What is never read lives for its own statement only; what is `kept` lives beyond the end.
     """
     last: dict[Node, int] = {}
-    read = memory_read(order, inline)
     for place, node in enumerate(order):
         for value in (node, *node.args):
-            last.update(dict.fromkeys(read.get(value, (value,)), place))
+            for shown in read.get(value, (value,)):
+                last[shown] = place
     for node in kept:
         last.update(dict.fromkeys(read.get(node, (node,)), len(order)))
     return last
 
 
-def memory_read(order: Sequence[Node], inline: Collection[Node]) -> dict[Node, tuple[Node, ...]]:
+def memory_read(
+    order: Sequence[Node], inline: Collection[Node] = ()
+) -> dict[Node, tuple[Node, ...]]:
     """For each value, the values whose memory is read wherever it is written down."""
     read: dict[Node, tuple[Node, ...]] = {}
     for node in order:
         if node.op.emission.view or node in inline:
-            shown = (value for arg in node.args for value in read.get(arg, (arg,)))
-            read[node] = tuple(dict.fromkeys(shown))
+            shown = [value for arg in node.args for value in read.get(arg, (arg,))]
+            read[node] = tuple(dict.fromkeys(shown)) if len(shown) > 1 else tuple(shown)
         else:
             read[node] = (node,)
     return read

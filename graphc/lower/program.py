@@ -14,6 +14,8 @@ from graphc.ir.node import Node
 from graphc.ir.types import BOOL, Guard, TensorType
 from graphc.lower.schedule import schedule
 
+MAX_DEPTH = 3  # of operations in one expression
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

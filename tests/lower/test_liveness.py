@@ -111,7 +111,7 @@ def test_the_last_use_is_the_last_statement_that_reads(
 ) -> None:
     with gc.Graph("m") as g:
         order, inline, kept = make(g.input("x", (4, 4)))
-    last = last_uses(order, set(inline), kept)
+    last = last_uses(order, memory_read(order, set(inline)), kept)
     assert {i: last[node] for i, node in enumerate(order) if node in last} == expected
 
 
@@ -120,7 +120,7 @@ def test_arguments_are_read_too() -> None:
         x = g.input("x", (4, 4))
         order = [gc.exp(x), gc.sin(x), gc.cos(x).T]
         order = [*order[:2], order[2].args[0], order[2]]
-    assert last_uses(order)[x] == 2
+    assert last_uses(order, memory_read(order))[x] == 2
 
 
 def test_a_view_reads_what_it_shows_and_an_inlined_value_what_it_is_made_of() -> None:
