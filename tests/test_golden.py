@@ -19,7 +19,7 @@ import pytest
 
 import graphc as gc
 from tests.codegen.nets import ALL
-from tests.golden.models import MODELS
+from tests.golden.models import GOLDEN
 
 FOLDER = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent
@@ -31,8 +31,10 @@ DIGESTS = """
 import hashlib, json, sys
 import graphc as gc
 from tests.codegen.nets import ALL
-names = list(ALL) if sys.argv[1:] == [] else list(ALL)[::-1]
-sources = {name: gc.compile(ALL[name][0](), **ALL[name][1]) for name in names}
+from tests.golden.models import GOLDEN
+models = ALL | GOLDEN
+names = list(models) if sys.argv[1:] == [] else list(models)[::-1]
+sources = {name: gc.compile(models[name][0](), **models[name][1]) for name in names}
 print(json.dumps({name: hashlib.sha256(module.source.encode() + module.companion).hexdigest()
                   for name, module in sources.items()}))
 """
@@ -40,7 +42,7 @@ print(json.dumps({name: hashlib.sha256(module.source.encode() + module.companion
 
 def source_of(name: str) -> str:
     """The generated module of a golden model."""
-    make, options = MODELS[name]
+    make, options = GOLDEN[name]
     return gc.compile(make(), **options).source
 
 
@@ -59,14 +61,15 @@ def digests(folder: Path = ROOT, *arguments: str, **variables: str) -> dict[str,
 @pytest.fixture(scope="module")
 def expected() -> dict[str, str]:
     """The digests that this process finds."""
-    modules = {name: gc.compile(make(), **options) for name, (make, options) in ALL.items()}
+    models = ALL | GOLDEN
+    modules = {name: gc.compile(make(), **options) for name, (make, options) in models.items()}
     return {
         name: hashlib.sha256(module.source.encode() + module.companion).hexdigest()
         for name, module in modules.items()
     }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", GOLDEN)
 def test_the_generated_module_is_the_golden_one(name: str, request: pytest.FixtureRequest) -> None:
     source = source_of(name)
     path = FOLDER / f"{name}{SUFFIX}"
@@ -81,7 +84,7 @@ def test_the_generated_module_is_the_golden_one(name: str, request: pytest.Fixtu
 
 
 def test_there_is_no_golden_file_without_a_model() -> None:
-    assert {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")} == set(MODELS)
+    assert {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")} == set(GOLDEN)
 
 
 def test_nothing_of_this_machine_is_in_a_golden_file() -> None:
@@ -104,7 +107,7 @@ def test_line_numbers_change_nothing(tmp_path: Path) -> None:
     moved.write_text("# moved\n" * 100 + text, encoding="utf-8")
     scope: dict[str, object] = {"__name__": "elsewhere"}
     exec(compile(moved.read_text(encoding="utf-8"), str(moved), "exec"), scope)
-    models = scope["MODELS"]
+    models = scope["GOLDEN"]
     assert isinstance(models, dict)
     for name, (make, options) in models.items():
         assert gc.compile(make(), **options).source == source_of(name)

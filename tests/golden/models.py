@@ -100,3 +100,9 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "gradient_penalty": (second_derivative, {}),
     "mlp_inference": (mlp, {"inference": True}),
 }
+
+# In another style: the kept files, beside those of the models above.
+GOLDEN = MODELS | {
+    "mlp_workspace": (mlp, {"optimizer": "sgd", "style": "workspace"}),
+    "two_heads_workspace": (several_outputs, {"style": "workspace"}),
+}
