@@ -320,7 +320,9 @@ def test_the_self_test_notices_a_wrong_gradient_line(
         pytest.skip("no backward pass, or one that needs its companion file")
     assert passes(source)
     change = sabotaged_workspace if "class Workspace" in source else sabotaged
-    unnoticed = [line for line, changed in change(source).items() if passes(changed)]
+    wrong = list(change(source).items())
+    wrong = wrong[:: 1 + len(wrong) // 60]  # of a long backward pass, some lines
+    unnoticed = [line for line, changed in wrong if passes(changed)]
     assert len(unnoticed) == INSENSITIVE.get(name, 0), unnoticed
 
 

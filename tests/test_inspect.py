@@ -51,6 +51,7 @@ def test_the_report_names_everything_with_shapes_and_equations() -> None:
     assert sections == [
         "graph good", "inputs", "parameters", "forward", "results",
         next(s for s in sections if s.startswith("backward, from ")), "gradients of loss",
+        "memory, in bytes at batch = 128", "residuals",
     ]  # fmt: skip
     assert "results\n  y  =  y  float32 (batch, 2)\n  loss  =  loss  float32 ()\n" in text
     assert text.endswith(
