@@ -31,8 +31,10 @@ DIGESTS = """
 import hashlib, json, sys
 import graphc as gc
 from tests.codegen.nets import ALL
-names = list(ALL) if sys.argv[1:] == [] else list(ALL)[::-1]
-sources = {name: gc.compile(ALL[name][0](), **ALL[name][1]) for name in names}
+from tests.golden.models import GOLDEN
+models = ALL | GOLDEN
+names = list(models) if sys.argv[1:] == [] else list(models)[::-1]
+sources = {name: gc.compile(models[name][0](), **models[name][1]) for name in names}
 print(json.dumps({name: hashlib.sha256(module.source.encode() + module.companion).hexdigest()
                   for name, module in sources.items()}))
 """
@@ -59,7 +61,8 @@ def digests(folder: Path = ROOT, *arguments: str, **variables: str) -> dict[str,
 @pytest.fixture(scope="module")
 def expected() -> dict[str, str]:
     """The digests that this process finds."""
-    modules = {name: gc.compile(make(), **options) for name, (make, options) in ALL.items()}
+    models = ALL | GOLDEN
+    modules = {name: gc.compile(make(), **options) for name, (make, options) in models.items()}
     return {
         name: hashlib.sha256(module.source.encode() + module.companion).hexdigest()
         for name, module in modules.items()

@@ -54,10 +54,11 @@ def test_the_report_names_everything_with_shapes_and_equations() -> None:
         "memory, in bytes at batch = 128", "residuals",
     ]  # fmt: skip
     assert "results\n  y  =  y  float32 (batch, 2)\n  loss  =  loss  float32 ()\n" in text
-    assert (
-        "gradients of loss\n  ∂loss/∂W = W_bar  float32 (3, 2)\n  ∂loss/∂b = b_bar  float32 (2,)\n"
-        in text
+    gradients = (
+        "gradients of loss\n  ∂loss/∂W = W_bar  float32 (3, 2)\n  ∂loss/∂b = b_bar  float32 (2,)"
     )
+    assert f"{gradients}\n\nmemory" in text
+    assert "y_minus_t  float32 (batch, 2)  8 * batch bytes  read by h_bar" in text
     assert run("inspect", "model.py", "--format", "text") == result
 
 

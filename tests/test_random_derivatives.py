@@ -160,14 +160,14 @@ def test_forward_mode_and_hessian_products(recipe: Recipe, seed: int) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES[1:])
-@settings(FAST, max_examples=25)
+@settings(FAST, max_examples=15)
 @given(losses, seeds)
 def test_gradients_of_gradients_in_other_styles(style: str, recipe: Recipe, seed: int) -> None:
     check_second_order(recipe, seed, style)
 
 
 @pytest.mark.parametrize("style", STYLES[1:])
-@settings(FAST, max_examples=25)
+@settings(FAST, max_examples=15)
 @given(losses, seeds)
 def test_forward_mode_in_other_styles(style: str, recipe: Recipe, seed: int) -> None:
     check_forward_mode(recipe, seed, style)

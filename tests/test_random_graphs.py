@@ -107,14 +107,14 @@ def test_programs_and_generated_code_compute_what_was_declared(recipe: Recipe, s
 
 
 @pytest.mark.parametrize("style", STYLES[1:])
-@settings(FAST, max_examples=100)
+@settings(FAST, max_examples=60)
 @given(recipes(), seeds)
 def test_other_styles_compute_what_was_declared(style: str, recipe: Recipe, seed: int) -> None:
     check_style(recipe, seed, style)
 
 
 @pytest.mark.parametrize("style", STYLES[1:])
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=25)
 @given(recipes(empty=st.just(True)), seeds)
 def test_other_styles_take_arrays_without_elements(style: str, recipe: Recipe, seed: int) -> None:
     check_style(recipe, seed, style)

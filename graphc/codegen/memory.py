@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from graphc.codegen.functions import Context, indented, signature
-from graphc.codegen.literals import LINE, bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, quoted, width
 from graphc.codegen.printer import guard_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -172,19 +172,26 @@ def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
     for node in scope.layout.vector():
         end = start + dims.product(node.shape)
         bounds = [scope.size(start) if start != 0 else "", scope.size(end)]
-        colon = " : " if " " in "".join(bounds) else ":"
-        parts[node] = f"self.{vector}[{colon.join(bounds).lstrip()}]"
+        parts[node] = (" : " if " " in "".join(bounds) else ":").join(bounds).lstrip()
         start = end
     items = []
     for node in nodes:
-        sizes = list(map(scope.size, node.shape))
-        if node in parts:
-            text = f"{parts[node]}.reshape({', '.join(sizes) or '()'})"
-        else:
+        key, sizes = quoted(node.params.name), list(map(scope.size, node.shape))
+        if node not in parts:
             shape = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
-            text = f"np.zeros({shape}, {node.dtype.source})"
-        items.append(f"{quoted(node.params.name)}: {text}")
+            items.append(f"{key}: np.zeros({shape}, {node.dtype.source})")
+            continue
+        shape = ", ".join(sizes) or "()"
+        items.append(f"{key}: self.{vector}[{parts[node]}].reshape({shape})")
     return bracketed(before, items, "}", BODY)
+
+
+def assigned(target: str, text: str) -> list[str]:
+    """The statement that copies a value into an array."""
+    line = f"{target}[...] = {text}"
+    if width(line) + BODY <= LINE:
+        return body(line)
+    return body(f"{target}[...] = (", f"    {text}", ")")
 
 
 def set_params(scope: Scope) -> FunctionView:
@@ -197,12 +204,12 @@ def set_params(scope: Scope) -> FunctionView:
         key, name = quoted(node.params.name), names.of(node)
         arguments = [key, f"params[{key}]", node.dtype.source, *(map(scope.size, node.shape))]
         checked.append(bracketed(f"{name} = checked(", arguments, ").copy()", BODY))
-        copied.append(f"self.params[{key}][...] = {name}")
+        copied += assigned(f"self.params[{key}]", name)
     sizes = {name for p in scope.context.module.parameters for name in dims.all_names(p.node.shape)}
     return method(
         "set_params", ["params: Params"], "None",
         ["Copy parameters in, all or none; their shapes and dtypes are checked."],
-        [*size_lines(scope, sizes), *body(*checked), *forgotten(scope), *body(*copied)],
+        [*size_lines(scope, sizes), *body(*checked), *forgotten(scope), *copied],
     )  # fmt: skip
 
 
@@ -292,8 +299,8 @@ def bound(
 def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
     """For each value that a method finds or makes in an array, what the array is called after.
 
-    That is the last value in it that has a name, of those that this method computes; what another
-    method computed keeps its own name, so one array may have two.
+    That is the next value in it that has a name, or the last one; what another method computed
+    keeps its own name. So one array may have several.
     """
     if program.name in scope.arrays:
         return scope.arrays[program.name]
@@ -303,8 +310,10 @@ def variables(scope: Scope, program: Program, plan: Memory) -> dict[Node, Node]:
             chains.setdefault(plan.buffers[node], []).append(node)
     found = {node: node for node in program.arguments if node in plan.buffers}
     for values in chains.values():
-        named = [node for node in values if node.graph.is_named(node)]
-        found.update(dict.fromkeys(values, (named or values)[-1]))
+        last = values[-1]
+        for node in reversed(values):
+            last = node if node.graph.is_named(node) else last
+            found[node] = last
     found.update({node: node for node in program.order if node in scope.layout.gradients})
     return scope.arrays.setdefault(program.name, found)
 

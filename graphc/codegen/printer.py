@@ -156,12 +156,28 @@ class Printer:
 
 
 def spread(text: str, binding: int, indent: int) -> str:
-    """An expression of long names over three lines, split where the formatter splits it."""
+    """An expression of long names over several lines, split where the formatter splits it."""
     before, after, inner = "(", ")", text
+    margin = "\n" + " " * (indent + 4)
     if binding == PRIMARY and text.endswith(")"):
         head, _, arguments = text.partition("(")
         before, inner = f"{head}(", arguments[:-1]
-    return f"{before}\n{' ' * (indent + 4)}{inner}\n{' ' * indent}{after}"
+        if len(inner) + indent + 4 > LINE:
+            inner = f",{margin}".join(listed_arguments(inner)) + ","
+    return f"{before}{margin}{inner}\n{' ' * indent}{after}"
+
+
+def listed_arguments(text: str) -> list[str]:
+    """The arguments of a call, cut at the commas between them."""
+    found = [""]
+    depth = 0
+    for character in text:
+        depth += {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}.get(character, 0)
+        if character == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += character
+    return [argument.strip() for argument in found]
 
 
 def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:

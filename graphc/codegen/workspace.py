@@ -28,6 +28,7 @@ from graphc.codegen.literals import LINE, bracketed, quoted
 from graphc.codegen.memory import (
     BODY,
     Scope,
+    assigned,
     body,
     copying,
     forgotten,
@@ -225,7 +226,7 @@ def backward(scope: Scope, program: Program) -> FunctionView:
     for name, node in zip(module.gradients, program.results, strict=True):
         if plans.gradients.get(node) != name:
             (text,) = returned(program, [node], scope.context, arrays)
-            lines += body(f"self.grads[{quoted(name)}][...] = {text.removesuffix('.copy()')}")
+            lines += assigned(f"self.grads[{quoted(name)}]", text.removesuffix(".copy()"))
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))
         doc = [f"Return `grads`: the gradients of {objective(module.loss)}, times `{bar}`."]

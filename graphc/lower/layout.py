@@ -128,12 +128,17 @@ def check_dtypes(plans: Layout) -> None:
 
 
 def written_inside(*programs: Program) -> set[Node]:
-    """The values that need no statement: scalars, views, and masks that count as numbers."""
+    """The values that need no statement: scalars, views, and masks that count as numbers.
+
+    An op that cannot write into a buffer makes an array of its own; its only user may as well read
+    that one, instead of a copy.
+    """
     depths: dict[Node, int] = {}
     for program in programs:
         for user in program.order:
             for node in user.args:
-                if node in program.inline and (not is_array(node) or promotes_itself(node, user)):
+                free = not is_array(node) or node.op.emission.out is None
+                if node in program.inline and (free or promotes_itself(node, user)):
                     depth = 1 + max((depths.get(arg, 0) for arg in node.args), default=0)
                     if depth <= MAX_DEPTH:
                         depths[node] = depth

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from graphc.codegen import arrays
 from graphc.codegen.functions import field_names
 from graphc.codegen.literals import LINE, array, bracketed, escaped, number, quoted
 
@@ -236,7 +237,7 @@ def test_the_formatter_leaves_nested_brackets_alone(tmp_path: Path) -> None:
 
 def test_fields_of_outputs_are_identifiers() -> None:
     names = ["a b", "a_b", "count", "index", "class", "1", "", "_x", "é", "a b"]
-    fields = field_names(names)
+    fields = field_names(names, arrays.ARRAYS)
     assert len(set(fields)) == len(names)
     assert all(f.isidentifier() and not f.startswith("_") for f in fields)
     assert fields[:3] == ["a_b", "a_b_2", "count_2"]

@@ -117,4 +117,9 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mlp_inference": (mlp, {"inference": True}),
 }
 
-GOLDEN = MODELS | {"quiz_scalar": (expression, {"style": "scalar"})}
+# In another style: the kept files, beside those of the models above.
+GOLDEN = MODELS | {
+    "quiz_scalar": (expression, {"style": "scalar"}),
+    "mlp_workspace": (mlp, {"optimizer": "sgd", "style": "workspace"}),
+    "two_heads_workspace": (several_outputs, {"style": "workspace"}),
+}

@@ -59,6 +59,28 @@ def arguments(archive, function):
     return found
 
 
+def run_workspace(module, archive):
+    """The results of the methods of a workspace, each called on a new one."""
+    results = {}
+    sizes = {key.split("|")[1]: int(archive[key]) for key in archive.files if "sizes|" in key}
+    for name in ("predict", "evaluate", "forward", "value_and_grad", "step"):
+        if not hasattr(module.Workspace, name):
+            continue
+        key = "train_step" if name == "step" else name
+        given = arguments(archive, key)
+        params = [given.pop("params")] if "params" in given else []
+        state = given.pop("state", None)
+        workspace = module.Workspace(*params, **sizes)
+        if state is not None:
+            workspace.state = state
+        result = getattr(workspace, name)(**given)
+        if name == "forward":
+            bars = arguments(archive, "backward")
+            results.update(leaves(workspace.backward(**bars), "backward"))
+        results.update(leaves((workspace.params, result) if name == "step" else result, key))
+    return results
+
+
 def run(path, np):
     """Self-test and functions of one module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -66,6 +88,8 @@ def run(path, np):
     spec.loader.exec_module(module)
     results = {}
     with np.load(path.with_suffix(".feeds.npz")) as archive:
+        if hasattr(module, "Workspace"):
+            results = run_workspace(module, archive)
         for name in ("predict", "evaluate", "forward", "value_and_grad", "train_step"):
             function = getattr(module, name, None)
             given = arguments(archive, name)

@@ -24,7 +24,8 @@ def main(folder: Path) -> None:
     results = {}
     for path in sorted(folder.glob("*.py")):
         try:
-            predict = importlib.import_module(path.stem).predict
+            module = importlib.import_module(path.stem)
+            predict = getattr(module, "predict", None) or module.Workspace().predict
             wanted = inspect.signature(predict).parameters
             values = {k: v for k, v in feeds.get(path.stem, {}).items() if k in wanted}
             if "rng" in wanted:

@@ -27,21 +27,24 @@ from tests.ops.cases import (
     values,
 )
 from tests.ops.kinds import KINDS, of_kind
+from tests.styles import STYLES
 
 # NumPy's own functions differ in the last bits from release to release.
 TOLERANCE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-13}
 
 
-def models(case: Case) -> Iterator[tuple[str, Model]]:
+def models(case: Case) -> Iterator[tuple[str, Model, str]]:
     """The modules of a case: in both float dtypes, with derivatives, and in every other kind."""
     for dtype in FLOATS:
         make = first_order if case in set(DIFFERENTIABLE) else values
-        yield f"{case.op.name}_{case.sample}_{dtype}", make(case, dtype)
+        for style in STYLES:
+            yield f"{case.op.name}_{case.sample}_{dtype}_{style}", make(case, dtype), style
     for kind in KINDS:
         try:
-            yield f"{case.op.name}_{case.sample}_{kind.replace('/', '_')}", of_kind(case, kind)
+            model = of_kind(case, kind)
         except DTypeError:
             continue
+        yield f"{case.op.name}_{case.sample}_{kind.replace('/', '_')}", model, "functional"
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +55,8 @@ def old_results(
     folder = tmp_path_factory.mktemp("modules")
     feeds: dict[str, Array] = {}
     for case in CASES:
-        for name, model in models(case):
-            (folder / f"{name}.py").write_text(model.module.source, encoding="utf-8")
+        for name, model, style in models(case):
+            (folder / f"{name}.py").write_text(model.modules[style].source, encoding="utf-8")
             feeds.update({f"{name}/{key}": value for key, value in model.feeds.items()})
     np.savez(folder / "feeds.npz", **feeds)  # type: ignore[arg-type]
     command = [str(old_numpy_python), run_modules.__file__, str(folder)]
@@ -65,10 +68,10 @@ def old_results(
 
 @over(CASES)
 def test_the_old_numpy_computes_the_same(case: Case, old_results: dict[str, Array]) -> None:
-    for name, model in models(case):
+    for name, model, style in models(case):
         assert f"{name}/error" not in old_results, old_results[f"{name}/error"]
         with np.errstate(all="ignore"):
-            results = model.run()
+            results = model.run(style=style)
         for i, (key, value) in enumerate(results.items()):
             old, declared = old_results[f"{name}/{i}"], model.graph.outputs[key]
             assert (old.dtype, old.shape) == (declared.dtype.numpy, declared.shape), (name, key)
