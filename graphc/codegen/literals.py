@@ -140,6 +140,8 @@ def laid(text: str, indent: int, after: str = ",") -> str:
     From the left, each pair of brackets stays closed if all up to the next pair fits on the line.
     `after` is what follows on the last line.
     """
+    if indent + width(text + after) <= LINE:
+        return text
     pairs = [(start, end) for start, end in brackets(text) if end > start + 1]
     for place, (start, end) in enumerate(pairs, 1):
         reached = text[: pairs[place][0] + 1] if place < len(pairs) else text + after

@@ -46,7 +46,6 @@ from graphc.ir.emission import ATOM, Template, parse
 from graphc.ir.graph import ARGUMENT, is_cotangent
 from graphc.ir.node import Node
 from graphc.lower.buffers import Memory
-from graphc.lower.layout import written_inside
 from graphc.lower.module import LoweredOptimizer
 from graphc.lower.naming import Names
 from graphc.lower.program import Program
@@ -58,9 +57,15 @@ class BufferPrinter(Printer):
     indent = BODY
 
     def __init__(
-        self, program: Program, names: Names, buffers: dict[Node, Node], *, comments: bool = True
+        self,
+        program: Program,
+        plan: Memory,
+        names: Names,
+        buffers: dict[Node, Node],
+        *,
+        comments: bool = True,
     ) -> None:
-        program = replace(program, inline=frozenset(written_inside(program)))
+        program = replace(program, inline=frozenset(plan.inline))
         super().__init__(program, names, ARRAYS, comments=comments)
         self.buffers = buffers  # for each value that is written into one, what that is called after
 
@@ -99,7 +104,7 @@ def workspace(scope: Scope) -> dict[str, tuple[FunctionView, ...]]:
 
 def printed(scope: Scope, program: Program, plan: Memory) -> list[str]:
     """The statements of a program."""
-    printer = BufferPrinter(program, scope.names, variables(scope, program, plan))
+    printer = BufferPrinter(program, plan, scope.names, variables(scope, program, plan))
     return body(*printer.statements())
 
 
@@ -287,10 +292,11 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) 
             lines.append(f"{name} = parameter.dtype.type({node.params.name})")
         else:
             lines.append(f"{name}: Array = self.{VECTORS.get(name, f'{name}_vector')}")
-    buffers = variables(scope, program, scope.layout.update)
+    plan = scope.layout.update
+    buffers = variables(scope, program, plan)
     found = [names.of(node) for node in dict.fromkeys(buffers.values())]
     lines += [row.removeprefix(" " * BODY) for row in unpacking(found, "self._update")]
-    lines += BufferPrinter(program, names, buffers, comments=False).statements()
+    lines += BufferPrinter(program, plan, names, buffers, comments=False).statements()
     targets = [program.arguments[0], *program.arguments[2 : 2 + len(lowered.slots)]]
     lines.append("self._residuals = None")
     for target, node in zip(targets, program.results, strict=True):

@@ -15,6 +15,7 @@ from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
+from graphc.ir.types import TensorType
 from graphc.lower.liveness import last_uses, memory_read
 
 TYPICAL = 64  # the size that stands for a named one where slots are put in order
@@ -76,11 +77,13 @@ class Memory:
     buffers  of each value that is written into one
     slots    of all buffers; planned together with other sequences, these share them
     live     the places from which on, and up to which, each buffer is needed
+    inline   values that are written inside their users
     """
 
     buffers: dict[Node, Buffer] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     live: dict[Buffer, tuple[int, int]] = field(default_factory=dict)
+    inline: Collection[Node] = ()
 
     def largest_live_set(self, sizes: Mapping[str, int]) -> int:
         """The bytes that no plan could do without: the most that are needed at one time."""
@@ -111,7 +114,7 @@ def plan(
     elsewhere  values that get memory from somewhere else: results, gradients
     slots      memory that is there already and free at the start
     """
-    memory = Memory(slots=list(slots))
+    memory = Memory(slots=list(slots), inline=inline)
     free = FreeSlots(memory.slots)
     read = memory_read(order, inline)
     last = last_uses(order, read, kept)
@@ -142,7 +145,7 @@ def plan(
 def is_array(node: Node) -> bool:
     """Whether a value needs memory: a view has that of another, a scalar is a Python object."""
     return (
-        len(node.types) == 1
+        isinstance(node.type, TensorType)
         and bool(node.shape)
         and not node.op.emission.view
         and node.op is not CONSTANT
