@@ -81,9 +81,14 @@ def build(recipe: Recipe) -> gc.Graph:
     return graph
 
 
-def fill(graph: gc.Graph, recipe: Recipe) -> dict[str, gc.Node]:
-    """Declare everything in an open graph; the values by their names in the recipe."""
-    values: dict[str, gc.Node] = {d.name: declare(graph, d) for d in recipe.declared}
+def fill(
+    graph: gc.Graph, recipe: Recipe, arguments: dict[str, gc.Node] | None = None
+) -> dict[str, gc.Node]:
+    """Declare everything in an open graph; the values by their names in the recipe.
+
+    `arguments` are used in place of those that are declared.
+    """
+    values = arguments or {d.name: declare(graph, d) for d in recipe.declared}
     for step in recipe.steps:
         apply(step, values)
     for name in recipe.outputs:

@@ -15,10 +15,11 @@ import numpy as np
 from graphc.codegen import blocks, literals
 from graphc.codegen import parameters as parameter_blocks
 from graphc.codegen.arrays import ARRAYS
+from graphc.codegen.bindings import Scope
 from graphc.codegen.dialect import Dialect, Helper
 from graphc.codegen.functions import Context, field_names
 from graphc.codegen.literals import LINE, bracketed, clipped, escaped, quoted, width
-from graphc.codegen.memory import Scope, about
+from graphc.codegen.memory import about
 from graphc.codegen.scalars import SCALARS, fit
 from graphc.codegen.self_test import self_test
 from graphc.codegen.view import VIEW_VERSION, FunctionView, ModuleView, TypeView

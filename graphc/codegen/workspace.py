@@ -10,6 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from graphc.codegen.arrays import ARRAYS
+from graphc.codegen.bindings import (
+    BODY,
+    Scope,
+    body,
+    method,
+    size_lines,
+    unpacked,
+    unpacking,
+    variables,
+)
 from graphc.codegen.blocks import cotangents, documented, objective, outputs_type
 from graphc.codegen.functions import (
     Argument,
@@ -25,20 +35,7 @@ from graphc.codegen.functions import (
     returning,
 )
 from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.memory import (
-    BODY,
-    Scope,
-    assigned,
-    body,
-    copying,
-    forgotten,
-    memory,
-    method,
-    size_lines,
-    unpacked,
-    unpacking,
-    variables,
-)
+from graphc.codegen.memory import assigned, copying, forgotten, memory
 from graphc.codegen.printer import Printer, Written
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims

@@ -16,7 +16,7 @@ from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
 from graphc.passes.precision import with_dtype
 from tests.fuzz.cases import Case
-from tests.random_recipes import Recipe, apply, build, declare
+from tests.random_recipes import Recipe, build, declare, fill
 from tests.random_runs import (
     Results,
     assert_near,
@@ -98,12 +98,7 @@ def drawing(recipe: Recipe) -> gc.Graph:
             mean = gc.sum(values[name]).astype("float64") / 10
             followed = gc.stop_gradient(0.9 * followed + 0.1 * mean)
         graph.update(graph.states["followed"][0], followed)
-        for step in recipe.steps:
-            apply(step, values)
-        for name in recipe.outputs:
-            graph.output(f"out_{name}", values[name])
-        if recipe.loss is not None:
-            graph.loss(values[recipe.loss])
+        fill(graph, recipe, values)
     return graph
 
 
