@@ -62,7 +62,7 @@ class BufferPrinter(Printer):
         *,
         comments: bool = True,
     ) -> None:
-        program = replace(program, inline=frozenset(plan.inline))
+        program = replace(program, inline=program.inline.intersection(plan.inline))
         super().__init__(program, names, ARRAYS, comments=comments)
         self.buffers = buffers  # for each value that is written into one, what that is called after
 
