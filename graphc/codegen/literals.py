@@ -181,6 +181,14 @@ def split(text: str) -> list[str]:
     return [text[a:b].strip() for a, b in zip(starts, [*cuts, len(text)], strict=True)]
 
 
+def terms(text: str) -> list[str]:
+    """The terms of a sum, each but the first with its sign, as the formatter breaks it."""
+    inside = [range(start, end) for start, end in brackets(text)]
+    signs = [m.start() + 1 for m in re.finditer(" [+-] ", text)]
+    cuts = [cut for cut in signs if not any(cut in pair for pair in inside)]
+    return [text[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
 def array(value: np.ndarray[Any, Any]) -> str | None:
     """An expression for an array: a literal, base64, or None where it has to go into a file."""
     dtype = as_dtype(value.dtype).source

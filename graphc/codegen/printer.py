@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
-from graphc.codegen.literals import LINE, bracketed, escaped, quoted, width
+from graphc.codegen.literals import LINE, bracketed, escaped, quoted, split, terms, width
 from graphc.ir import dims
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import ITEM
@@ -67,11 +67,15 @@ class Printer:
         before = self.before(node)
         text = written.text
         while len(before) + len(text) + self.indent > LINE:
-            operands = [arg for arg in node.args if arg in self.inlined]
+            operands = {arg: self.inlined[arg] for arg in node.args if arg in self.inlined}
+            if not operands:  # sizes can be long: those that have no name yet
+                sizes = [arg for arg in node.args if arg.op.name == "dimension"]
+                operands = {a: self.expression(a) for a in sizes if a not in self.named}
             if not operands:
                 break
-            longest = max(operands, key=lambda arg: len(self.inlined[arg].text))
-            self.assign(longest, self.inlined[longest])
+            longest = max(operands, key=lambda arg: len(operands[arg].text))
+            self.named[longest] = Written(self.name(longest), ATOM, 0)
+            self.assign(longest, operands[longest])
             text = self.expression(node).text
         self.inlined.pop(node, None)
         if len(before) + len(text) + self.indent > LINE:
@@ -160,24 +164,13 @@ def spread(text: str, binding: int, indent: int) -> str:
     before, after, inner = "(", ")", text
     margin = "\n" + " " * (indent + 4)
     if binding == PRIMARY and text.endswith(")"):
-        head, _, arguments = text.partition("(")
-        before, inner = f"{head}(", arguments[:-1]
+        head, _, inner = text[:-1].partition("(")
+        before = f"{head}("
         if len(inner) + indent + 4 > LINE:
-            inner = f",{margin}".join(listed_arguments(inner)) + ","
+            arguments = split(inner)
+            several = len(arguments) > 1
+            inner = f",{margin}".join(arguments) + "," if several else margin.join(terms(inner))
     return f"{before}{margin}{inner}\n{' ' * indent}{after}"
-
-
-def listed_arguments(text: str) -> list[str]:
-    """The arguments of a call, cut at the commas between them."""
-    found = [""]
-    depth = 0
-    for character in text:
-        depth += {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}.get(character, 0)
-        if character == "," and not depth:
-            found.append("")
-        else:
-            found[-1] += character
-    return [argument.strip() for argument in found]
 
 
 def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:
