@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def code(heading: str) -> list[str]:
 
 def test_the_model_compiles_to_the_lines_that_are_shown() -> None:
     """The statements of README's `forward` and `backward` are those of the generated file."""
-    model, shown = code("What you write, what you get")
+    model, shown, _ = code("What you write, what you get")
     scope: dict[str, object] = {}
     exec(model.replace('module.save("digits_net.py")', ""), scope)
     module = scope["module"]
@@ -34,6 +35,19 @@ def test_the_model_compiles_to_the_lines_that_are_shown() -> None:
     lines = [line.strip() for line in shown.splitlines() if line.strip()]
     assert len(lines) > 15
     assert [line for line in lines if line not in generated] == []
+
+
+def test_the_loop_of_a_workspace_runs() -> None:
+    """The statements about `Workspace`, after the model; a second step has a smaller loss."""
+    model, _, loop = code("What you write, what you get")
+    rng = np.random.default_rng(0)
+    scope: dict[str, Any] = {"x": rng.normal(size=(128, 64)), "t": rng.integers(0, 10, 128)}
+    declared = model.split("\nmodule = ")[0]
+    until_resized, after = loop.split("ws.resize")
+    exec(declared + "\n" + until_resized, scope)
+    assert scope["ws"].step(scope["x"], scope["t"], lr=0.1) < scope["loss"]
+    exec(f"ws.resize{after}", scope)
+    assert scope["ws"].predict(scope["x"][:32]).shape == (32, 10)
 
 
 def test_the_traced_function_of_readme_runs() -> None:

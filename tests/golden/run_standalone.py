@@ -59,7 +59,7 @@ def arguments(archive, function):
     return found
 
 
-def run_workspace(module, archive):
+def run_workspace(module, archive, np):
     """The results of the methods of a workspace, each called on a new one."""
     results = {}
     sizes = {key.split("|")[1]: int(archive[key]) for key in archive.files if "sizes|" in key}
@@ -73,7 +73,10 @@ def run_workspace(module, archive):
         workspace = module.Workspace(*params, **sizes)
         if state is not None:
             workspace.state = state
-        result = getattr(workspace, name)(**given)
+        method = getattr(workspace, name)
+        if "rng" in inspect.signature(method).parameters:
+            given["rng"] = np.random.default_rng(0)
+        result = method(**given)
         if name == "forward":
             bars = arguments(archive, "backward")
             results.update(leaves(workspace.backward(**bars), "backward"))
@@ -89,7 +92,7 @@ def run(path, np):
     results = {}
     with np.load(path.with_suffix(".feeds.npz")) as archive:
         if hasattr(module, "Workspace"):
-            results = run_workspace(module, archive)
+            results = run_workspace(module, archive, np)
         for name in ("predict", "evaluate", "forward", "value_and_grad", "train_step"):
             function = getattr(module, name, None)
             given = arguments(archive, name)
