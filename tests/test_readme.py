@@ -41,10 +41,11 @@ def test_the_loop_of_a_workspace_runs() -> None:
     """The statements about `Workspace`, after the model; a second step has a smaller loss."""
     model, _, loop = code("What you write, what you get")
     rng = np.random.default_rng(0)
-    scope: dict[str, Any] = {"x": rng.normal(size=(128, 64)), "t": rng.integers(0, 10, 128)}
-    declared = model.split("\nmodule = ")[0]
+    scope: dict[str, Any] = {}
+    exec(model.split("\nmodule = ")[0], scope)
+    scope |= {"x": rng.normal(size=(128, 64)), "t": rng.integers(0, 10, 128)}
     until_resized, after = loop.split("ws.resize")
-    exec(declared + "\n" + until_resized, scope)
+    exec(until_resized, scope)
     assert scope["ws"].step(scope["x"], scope["t"], lr=0.1) < scope["loss"]
     exec(f"ws.resize{after}", scope)
     assert scope["ws"].predict(scope["x"][:32]).shape == (32, 10)
