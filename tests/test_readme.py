@@ -38,7 +38,7 @@ def test_the_model_compiles_to_the_lines_that_are_shown() -> None:
 
 
 def test_the_loop_of_a_workspace_runs() -> None:
-    """The statements about `Workspace`, after the model; a second step has a smaller loss."""
+    """The statements about `Workspace`, after the model; each step makes the loss smaller."""
     model, _, loop = code("What you write, what you get")
     rng = np.random.default_rng(0)
     scope: dict[str, Any] = {}
@@ -46,7 +46,8 @@ def test_the_loop_of_a_workspace_runs() -> None:
     scope |= {"x": rng.normal(size=(128, 64)), "t": rng.integers(0, 10, 128)}
     until_resized, after = loop.split("ws.resize")
     exec(until_resized, scope)
-    assert scope["ws"].step(scope["x"], scope["t"], lr=0.1) < scope["loss"]
+    given = scope["x"], scope["t"]
+    assert scope["ws"].step(*given, lr=0.1) == scope["loss"] > scope["ws"].evaluate(*given)
     exec(f"ws.resize{after}", scope)
     assert scope["ws"].predict(scope["x"][:32]).shape == (32, 10)
 
