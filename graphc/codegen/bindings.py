@@ -24,11 +24,13 @@ class Scope:
     """What the methods of one workspace share.
 
     arrays  by the name of a program, what its arrays are called after; see `variables`
+    shapes  what has been written of shapes: a model has few
     """
 
     context: Context
     layout: Layout
     arrays: dict[str, dict[Node, Node]] = field(default_factory=dict)
+    shapes: dict[dims.Shape, str] = field(default_factory=dict)
 
     @property
     def names(self) -> Names:
@@ -38,6 +40,13 @@ class Scope:
     def size(self, size: dims.Extent) -> str:
         """A size as an expression of named ones."""
         return dims.text(size, self.names.of_size)
+
+    def shape(self, shape: dims.Shape) -> str:
+        """A shape as a tuple of such expressions."""
+        if shape not in self.shapes:
+            sizes = ", ".join(map(self.size, shape))
+            self.shapes[shape] = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+        return self.shapes[shape]
 
 
 def method(
@@ -100,7 +109,7 @@ def bound(
         else:
             buffer = plan.buffers[node]
             items.append(names.of(node))
-            shape = f"({', '.join(map(scope.size, node.shape))}{',' * (node.ndim == 1)})"
+            shape = scope.shape(node.shape)
             slot = f"slots[{places[buffer.slot]}]"
             before = f"{names.of(node)} = np.ndarray("
             lines += body(bracketed(before, [shape, node.dtype.source, slot], ")", BODY))

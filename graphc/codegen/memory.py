@@ -132,8 +132,7 @@ def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
     for node in nodes:
         key, sizes = quoted(node.params.name), list(map(scope.size, node.shape))
         if node not in parts:
-            shape = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
-            items.append(f"{key}: np.zeros({shape}, {node.dtype.source})")
+            items.append(f"{key}: np.zeros({scope.shape(node.shape)}, {node.dtype.source})")
             continue
         shape = ", ".join(sizes) or "()"
         items.append(f"{key}: self.{vector}[{parts[node]}].reshape({shape})")

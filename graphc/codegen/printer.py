@@ -7,11 +7,13 @@ never wraps: a subexpression that would make it too long gets a name and a line 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
 from graphc.codegen.literals import LINE, bracketed, escaped, quoted, split, terms, width
 from graphc.ir import dims
+from graphc.ir.dims import Shape
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
@@ -83,7 +85,7 @@ class Printer:
             return
         line = before + text
         commented = self.comments and isinstance(node.type, TensorType) and node.ndim > 0
-        comment = f"  # {escaped(shape_text(node.shape))}" if commented else ""
+        comment = shape_comment(node.shape) if commented else ""
         fits = width(line + comment) + self.indent <= LINE
         self.lines.append(line + comment if fits else line)
 
@@ -157,6 +159,12 @@ class Printer:
         """A scalar constant or size."""
         text = self.dialect.literal(user, node, self.names.of_size)
         return Written(text, strength(text), 0)
+
+
+@cache
+def shape_comment(shape: Shape) -> str:
+    """What stands behind the statement for an array; a model has few shapes."""
+    return f"  # {escaped(shape_text(shape))}"
 
 
 def spread(text: str, binding: int, indent: int) -> str:
