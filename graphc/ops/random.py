@@ -87,12 +87,12 @@ def draw(op: Op, graph: Graph, shape: Shape, dtype: DType) -> Node:
 
 standard_normal = _source(
     "standard_normal", "draws from the standard normal distribution (gc.random.normal)",
-    _normal_text, "rng.standard_normal()", "noise",
+    _normal_text, "float(rng.standard_normal())", "noise",
 )  # fmt: skip
 standard_uniform = _source(
     "standard_uniform",
     "draws from [0, 1) (gc.random.uniform, gc.random.bernoulli, gc.dropout)",
-    _uniform_text, "rng.random()", "uniform",
+    _uniform_text, "float(rng.random())", "uniform",
 )  # fmt: skip
 
 # --- distributions -----------------------------------------------------------------------------
