@@ -1,0 +1,88 @@
+"""Which tests are run on a mutant, and in which order: the likeliest to notice it first."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from tests.mutation.mutants import Mutant
+from tests.mutation.recording import FastTest, Map
+
+GOLDEN = "tests/test_golden.py"  # looks at every byte of many modules: quick to notice
+PER_FUNCTION = 2  # of the cases of one test function, at first
+SECONDS = 20.0  # of a first look
+
+
+def stages(mutant: Mutant, known: Map, *, thorough: bool = True) -> Iterator[list[FastTest]]:
+    """Groups of tests: near the mutated file, through the mutated lines, and all that is left.
+
+    What a test makes may be kept for later ones, so that only the first was seen to reach a line:
+    tests of the same case count as reaching it too.
+    """
+    tests = [test for test in known.tests if test.passed]
+    passed = {test.id for test in tests}
+    reaching = [test for test in known.reaching(mutant.file, mutant.lines) if test.id in passed]
+    subjects = {(test.folder, test.case) for test in reaching if test.case}
+    if reaching:
+        related = [test for test in tests if (test.folder, test.case) in subjects]
+    else:  # what only runs when the module is imported
+        words = subjects_of(mutant)
+        related = [test for test in tests if test.case in words or is_near(test, mutant)]
+    through = list(dict.fromkeys([*reaching, *related]))
+    done: set[str] = set()
+    named = [test for test in through if is_mirror(test, mutant)]
+    near = [test for test in through if is_near(test, mutant)]
+    calm = [test for test in through if not test.spawns]
+    first_looks = (named, near, calm, calm if reaching else tests)
+    groups = [fastest(group) for group in first_looks]
+    groups += [calm, *([through, tests] if thorough else [])]
+    for group in groups:
+        chosen = [test for test in group if test.id not in done]
+        done.update(test.id for test in chosen)
+        if chosen:
+            yield in_order(chosen)
+
+
+def is_mirror(test: FastTest, mutant: Mutant) -> bool:
+    """Whether a test stands in the file that mirrors the mutated one."""
+    path = PurePosixPath(mutant.file)
+    return test.file == f"tests/{path.parent.name}/test_{path.name}"
+
+
+def is_near(test: FastTest, mutant: Mutant) -> bool:
+    """Whether a test stands in the folder that mirrors the mutated one, or looks at everything."""
+    return test.file == GOLDEN or test.folder == f"tests/{PurePosixPath(mutant.file).parent.name}"
+
+
+def subjects_of(mutant: Mutant) -> set[str]:
+    """The texts in the statement of the module that is mutated; one may be the name of an op."""
+    for statement in ast.parse(mutant.source).body:
+        assert statement.end_lineno is not None
+        if statement.lineno <= mutant.lines[0] <= statement.end_lineno:
+            constants = (n.value for n in ast.walk(statement) if isinstance(n, ast.Constant))
+            return {value for value in constants if isinstance(value, str)}
+    return set()
+
+
+def fastest(tests: Iterable[FastTest]) -> list[FastTest]:
+    """Of each test function the fastest cases, the fastest functions first, for a while."""
+    chosen: list[FastTest] = []
+    counts: dict[str, int] = {}
+    total = 0.0
+    for test in sorted(tests, key=lambda test: test.seconds):
+        counts[test.function] = counts.get(test.function, 0) + 1
+        total += test.seconds
+        if counts[test.function] <= PER_FUNCTION and not test.spawns and total < SECONDS:
+            chosen.append(test)
+        elif counts[test.function] > PER_FUNCTION:
+            total -= test.seconds
+    return chosen
+
+
+def in_order(tests: list[FastTest]) -> list[FastTest]:
+    """Golden files first, then the files that take little time; inside a file as they stand."""
+    cost: dict[str, float] = {}
+    for test in tests:
+        cost[test.file] = cost.get(test.file, 0.0) + test.seconds
+    return sorted(tests, key=lambda test: (test.file != GOLDEN, cost[test.file], test.file))
