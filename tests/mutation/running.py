@@ -23,11 +23,12 @@ from tests.mutation.recording import FastTest
 # What takes long to import and is no part of graphc; what is not there is not needed.
 PRELOADED = ("numpy", "sympy", "hypothesis", "jinja2", "mpmath", "torch", "xml.etree.ElementTree")
 IGNORED = (".git", ".hypothesis", "*_cache", "build", "dist", ".venv*", "*.egg-info", "__pycache__")
-PASSED, CAUGHT, HUNG, BROKEN = "passed", "caught", "hung", "broken"
+PASSED, CAUGHT, HUNG, BROKEN, FAILED = "passed", "caught", "hung", "broken", "failed"
 MEMORY = 8 << 30  # more than the tests take: what never stops growing ends here
 OPTIONS = (
     *("-q", "--tb=no", "--hypothesis-seed=0"),
     *("-p", "no:cacheprovider", "-p", "no:faulthandler"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is preloaded
 )
 
 
@@ -101,7 +102,11 @@ class Copy:
             except Exception as error:  # whatever a mutant does when it is imported
                 return Outcome(BROKEN, f"{type(error).__name__}: {error}")
             code = pytest.main([*OPTIONS, "-x", *files], plugins=[chosen])
-            return Outcome(PASSED) if code == 0 else Outcome(CAUGHT, chosen.failed or str(code))
+            if code == pytest.ExitCode.USAGE_ERROR:
+                raise RuntimeError("pytest refuses its arguments")
+            if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                return Outcome(PASSED)
+            return Outcome(CAUGHT, chosen.failed or str(code))
 
         return self.forked(session, timeout)
 
@@ -115,23 +120,25 @@ class Copy:
                 outcome = in_child(work, self.path, timeout)
                 os.write(writing, f"{outcome.state}\n{outcome.test}".encode()[:4096])
             except BaseException:
-                traceback.print_exc(file=sys.__stderr__)
+                os.write(writing, f"{FAILED}\n{traceback.format_exc()}".encode()[:4096])
             finally:
                 os._exit(0)
         os.close(writing)
         deadline = time.monotonic() + 8 * timeout  # other work may share the processor
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
             if time.monotonic() > deadline:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+                ended = os.waitpid(child, 0)
                 break
             time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # whatever it left behind
         with os.fdopen(reading, "rb") as pipe:
             state, _, test = pipe.read().decode().partition("\n")
-        return Outcome(state, test) if state else Outcome(HUNG)
+        if state == FAILED:
+            raise RuntimeError(f"the tests could not be run: {test}")
+        return Outcome(state, test) if state else Outcome(HUNG, f"status {ended[1]}")
 
 
 def in_child(work: Callable[[], Outcome], path: Path, timeout: float) -> Outcome:

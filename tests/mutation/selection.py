@@ -36,7 +36,7 @@ def stages(mutant: Mutant, known: Map, *, thorough: bool = True) -> Iterator[lis
     calm = [test for test in through if not test.spawns]
     first_looks = (named, near, calm, calm if reaching else tests)
     groups = [fastest(group) for group in first_looks]
-    groups += [calm, *([through, tests] if thorough else [])]
+    groups += [calm, through, tests] if thorough else []
     for group in groups:
         chosen = [test for test in group if test.id not in done]
         done.update(test.id for test in chosen)
