@@ -130,6 +130,26 @@ def test_the_cotangent_of_a_long_name_ends_in_bar() -> None:
     assert "_bar = checked(" in source(declare)
 
 
+def test_a_tangent_is_called_after_its_value() -> None:
+    def declare(g: gc.Graph) -> None:
+        x, dx = g.input("x", (3,)), g.input("dx", (3,))
+        hidden = np.tanh(x)
+        g.output("slope", gc.jvp(hidden * np.exp(hidden), x, dx))
+
+    assert "    hidden_dot = " in source(declare, inference=True)
+
+
+@pytest.mark.parametrize(("name", "phrase"), [("n" * 7, True), ("n" * 8, False)])
+def test_a_phrase_has_20_characters_at_most(name: str, phrase: bool) -> None:
+    def declare(g: gc.Graph) -> None:
+        x, z = g.input(name, (3,)), g.input("m" * 6, (3,))
+        g.output("y", np.sin(x * z) + x * z)
+
+    text = source(declare, inference=True)
+    assert (f"    {name}_times_mmmmmm = " in text) is phrase
+    assert ("    product = " in text) is not phrase
+
+
 def test_what_runs_graphc_does_not_change_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
     def declare(g: gc.Graph) -> None:
         x = g.input("x", (3,))

@@ -87,3 +87,17 @@ def test_a_value_is_computed_right_before_its_first_use() -> None:
         "early", "square", "late", "square",
     ]  # fmt: skip
     assert all(node.op is ARGUMENT for node in program.arguments)
+
+
+def test_masks_that_meet_only_each_other_are_numbers_first() -> None:
+    # Beside an array NumPy takes a mask for numbers; of two masks it would make a mask.
+    with gc.Graph("masks") as g:
+        x, y = g.input("x", (4,)), g.input("y", (4,))
+        g.output("both", (x > 0).astype("float32") + (y > 0).astype("float32"))
+        g.output("one", (x > 0).astype("float32") + y)
+    found = gc.compile(g, inference=True).load().predict(
+        np.array([1, 1, -1, -1], np.float32), np.array([1, -1, 1, -1], np.float32)
+    )  # fmt: skip
+    assert found.both.dtype == found.one.dtype == np.float32
+    assert found.both.tolist() == [2, 1, 1, 0]
+    assert found.one.tolist() == [2, 0, 1, -1]

@@ -66,17 +66,18 @@ def subjects_of(mutant: Mutant) -> set[str]:
 
 
 def fastest(tests: Iterable[FastTest]) -> list[FastTest]:
-    """Of each test function the fastest cases, the fastest functions first, for a while."""
+    """All tests if they take little time; else of each test function the fastest cases."""
+    quiet = [test for test in tests if not test.spawns]
+    if sum(test.seconds for test in quiet) <= SECONDS / 2:
+        return quiet
     chosen: list[FastTest] = []
     counts: dict[str, int] = {}
     total = 0.0
-    for test in sorted(tests, key=lambda test: test.seconds):
+    for test in sorted(quiet, key=lambda test: test.seconds):
         counts[test.function] = counts.get(test.function, 0) + 1
-        total += test.seconds
-        if counts[test.function] <= PER_FUNCTION and not test.spawns and total < SECONDS:
+        if counts[test.function] <= PER_FUNCTION and total + test.seconds <= SECONDS:
+            total += test.seconds
             chosen.append(test)
-        elif counts[test.function] > PER_FUNCTION:
-            total -= test.seconds
     return chosen
 
 
