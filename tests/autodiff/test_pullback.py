@@ -256,6 +256,14 @@ def test_nothing_is_derived_by_what_was_not_asked_for() -> None:
     assert len(g.nodes) == before + 1
 
 
+def test_nothing_is_derived_inside_a_composite_by_what_was_not_asked_for() -> None:
+    g = gc.Graph("m", dtype="float64")
+    x, u, bar = g.input("x", (3,)), g.input("u", (3,)), g.input("bar")
+    (found,) = pullback([gc.mse(x, u)], [bar], [x])
+    assert found is not None and found.type == x.type
+    assert not any(node.op is gc.negative for node in g.nodes)  # the way to u
+
+
 def test_a_cotangent_returns_in_the_dtype_of_its_node() -> None:
     # s: float32 -> float64 and back. The sum of 1 + 2**-30 in float32 would lose the small part.
     def build(x: gc.Node, w: gc.Node) -> Nodes:

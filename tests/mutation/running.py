@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import resource
 import shutil
@@ -11,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +50,16 @@ class Outcome:
 
 
 class Chosen:
-    """A plugin of pytest that keeps the chosen tests, in the order of the files as given."""
+    """A plugin of pytest that keeps the chosen tests, and those that the map does not know yet."""
 
-    def __init__(self, ids: Sequence[str]) -> None:
+    def __init__(self, ids: Sequence[str], known: Collection[str]) -> None:
         self.ids = set(ids)
+        self.known = known
         self.failed = ""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if item.nodeid in self.ids]
+        wanted = (item.nodeid in self.ids or item.nodeid not in self.known for item in items)
+        items[:] = itertools.compress(items, list(wanted))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.failed:
@@ -72,6 +75,7 @@ class Copy:
 
     def __init__(self, root: Path, target: Path) -> None:
         self.path = target
+        self.known: Collection[str] = ()
         shutil.copytree(root, target, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True)
 
     @contextlib.contextmanager
@@ -95,7 +99,7 @@ class Copy:
         """Run tests until one fails. They hang if they take more seconds of the processor."""
 
         def session() -> Outcome:
-            chosen = Chosen([test.id for test in tests])
+            chosen = Chosen([test.id for test in tests], self.known)
             files = list(dict.fromkeys(test.file for test in tests))
             try:
                 importlib.import_module("graphc")
