@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], help="files or folders to mutate")
     parser.add_argument("--exclude", action="append", default=[], help="files to leave alone")
     parser.add_argument("--list", action="store_true", help="show the mutants, run nothing")
-    parser.add_argument("--timeout", type=float, default=30, help="seconds for a stage of tests")
+    parser.add_argument("--timeout", type=float, default=15, help="seconds for a stage of tests")
     parser.add_argument("--results", type=Path, help="JSON lines to append to and to resume from")
     parser.add_argument("--again", action="store_true", help="run what survived before once more")
     parser.add_argument("--map", type=Path, help="where to keep what the tests reach")
@@ -150,7 +150,7 @@ def tried(options: argparse.Namespace, mutant: Mutant, copy: Copy, known: record
     with copy.mutated(mutant):
         for tests in stages(mutant, known, thorough=not options.quick):
             seconds = sum(test.seconds for test in tests)
-            outcome = copy.run(tests, options.timeout + 4 * seconds)
+            outcome = copy.run(tests, options.timeout + 2 * seconds)
             if outcome.state != PASSED:
                 return outcome
     return Outcome(PASSED)

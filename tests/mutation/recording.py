@@ -43,9 +43,13 @@ class FastTest:
         return self.id.partition("[")[0]
 
     @property
+    def parameters(self) -> str:
+        return self.id.partition("[")[2].rstrip("]")
+
+    @property
     def case(self) -> str:
         """The first word of the parameters: for tests of ops, the op."""
-        return self.id.partition("[")[2].rstrip("]").partition("-")[0]
+        return self.parameters.partition("-")[0]
 
 
 @dataclass
