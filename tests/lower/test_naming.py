@@ -139,6 +139,16 @@ def test_a_tangent_is_called_after_its_value() -> None:
     assert "    hidden_dot = " in source(declare, inference=True)
 
 
+def test_a_cotangent_on_the_way_to_an_inner_value_is_called_after_its_value() -> None:
+    def declare(g: gc.Graph) -> None:
+        x = g.input("x", (3,))
+        h = np.sin(x)
+        s = np.exp(h) * x
+        g.output("slope", gc.grad(gc.sum(np.tanh(s) * s), h))
+
+    assert "    s_bar = " in source(declare, inference=True)
+
+
 @pytest.mark.parametrize(("name", "phrase"), [("n" * 7, True), ("n" * 8, False)])
 def test_a_phrase_has_20_characters_at_most(name: str, phrase: bool) -> None:
     def declare(g: gc.Graph) -> None:
