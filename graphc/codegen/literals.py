@@ -93,10 +93,19 @@ def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) ->
 
 
 def entry(key: str, call: str, indent: int) -> str:
-    """`key: call` of a dict; the first parentheses of the call span lines if they have to."""
-    if width(f"{key}: {call},") + indent <= LINE:
+    """`key: call` of a dict; parentheses of the call span lines if they have to.
+
+    Of a chain of calls these are the last ones, if what stands before them fits, else the first.
+    """
+    if width(f"{key}: {call},") + indent <= LINE or call.endswith("()"):
         return f"{key}: {call}"
-    start = call.index("(") + 1
+    opened = [
+        at
+        for at, character in enumerate(call)
+        if character == "(" and call.count("(", 0, at) == call.count(")", 0, at)
+    ]
+    fits = width(f"{key}: {call[: opened[-1] + 1]}") + indent <= LINE
+    start = (opened[-1] if fits else opened[0]) + 1
     end, depth = start, 1
     while depth:
         depth += {"(": 1, ")": -1}.get(call[end], 0)

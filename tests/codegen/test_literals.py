@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphc.codegen.functions import escaped, field_names
-from graphc.codegen.literals import LINE, array, bracketed, number, quoted
+from graphc.codegen.literals import LINE, array, bracketed, entry, number, quoted
 
 INTS = {"float16": np.uint16, "float32": np.uint32, "float64": np.uint64}
 SPECIAL = [
@@ -231,6 +231,22 @@ def test_the_formatter_leaves_nested_brackets_alone(tmp_path: Path) -> None:
         return "    " + bracketed("checks = [", inner, "]", 4)
 
     source = "def f():\n" + "".join(f"{statement()}\n" for _ in range(300))
+    assert formatted(tmp_path, source) == source
+
+
+def test_the_formatter_leaves_entries_alone(tmp_path: Path) -> None:
+    calls = [
+        "np.zeros((3, 4), np.float32)",
+        "W_INITIAL.copy()",
+        "sample_values(np.float32, 0, 3, 4)",
+        "rng.normal(0.0, np.sqrt(2 / 3), (3, 4)).astype(np.float32)",
+        "rng.normal(0.0, np.sqrt(2 / (a * b)), (a, b, 3, 3)).astype(np.float16)",
+        "(rng.uniform(-1.0, 1.0, (3, 4)) * np.sqrt(6 / (3 + 4))).astype(np.float32)",
+    ]
+    source = "x = {\n"
+    for call in calls:
+        source += "".join(f"    {entry(quoted('k' * n), call, 4)},\n" for n in range(1, 86))
+    source += "}\n"
     assert formatted(tmp_path, source) == source
 
 

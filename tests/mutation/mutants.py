@@ -58,10 +58,12 @@ class Mutant:
         return range(first, first + self.source.count(b"\n", self.start, self.end) + 1)
 
     def diff(self) -> tuple[str, str]:
-        """The changed lines before and after, without the space around them."""
+        """The changed lines before and after, with as many before them as make them unique."""
         low = self.source.rfind(b"\n", 0, self.start) + 1
         high = self.source.find(b"\n", self.end)
         high = len(self.source) if high < 0 else high
+        while low and self.source.count(self.source[low:high]) > 1:
+            low = self.source.rfind(b"\n", 0, low - 1) + 1
         before = self.source[low:high].decode()
         start, end = self.source[low : self.start].decode(), self.source[self.end : high].decode()
         return flat(before), flat(start + self.new + end)

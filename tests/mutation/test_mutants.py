@@ -82,6 +82,13 @@ def test_a_mutant_tells_its_lines() -> None:
     assert (list(mutant.lines), mutant.diff()) == ([3], ("a <", "a <="))
 
 
+def test_lines_that_occur_twice_are_told_apart() -> None:
+    source = b"a = b\nf(c)\nx = y\nf(c)\n"
+    first, second = mutants("graphc/ir/example.py", source)
+    assert first.diff() == ("a = b f(c)", "a = b pass")
+    assert second.diff() == ("x = y f(c)", "x = y pass")
+
+
 def test_near_tests_come_first_and_each_once() -> None:
     (mutant,) = mutants("graphc/ir/example.py", b"x = 1\ny = a < b\n")[2:]
     tests = [
