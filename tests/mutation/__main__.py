@@ -138,6 +138,8 @@ def mapped(options: argparse.Namespace, copy: Copy) -> recording.Map:
         copy.forked(session, 3600)
     known = recording.Map.load(path)
     copy.known = frozenset(test.id for test in known.tests)
+    now = recording.digests(copy.path)
+    copy.changed = [file for file, digest in now.items() if known.files.get(file) != digest]
     failing = [test.id for test in known.tests if not test.passed]
     if failing:
         print(f"{len(failing)} tests fail without any mutant and are left out:", *failing[:20],
@@ -148,9 +150,10 @@ def mapped(options: argparse.Namespace, copy: Copy) -> recording.Map:
 def tried(options: argparse.Namespace, mutant: Mutant, copy: Copy, known: recording.Map) -> Outcome:
     """What becomes of one mutant."""
     with copy.mutated(mutant):
-        for tests in stages(mutant, known, thorough=not options.quick):
+        groups = stages(mutant, known, thorough=not options.quick)
+        for number, tests in enumerate(groups):
             seconds = sum(test.seconds for test in tests)
-            outcome = copy.run(tests, options.timeout + 2 * seconds)
+            outcome = copy.run(tests, options.timeout + 2 * seconds, fresh=number == 0)
             if outcome.state != PASSED:
                 return outcome
     return Outcome(PASSED)

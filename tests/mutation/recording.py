@@ -5,6 +5,7 @@ The lines need coverage.py; without it a map has none, and files are ordered by 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -54,10 +55,16 @@ class FastTest:
 
 @dataclass
 class Map:
-    """All fast tests in their order, and for each line of each file the tests that reach it."""
+    """What was known when the map was made.
+
+    tests  all fast tests in their order
+    lines  for each line of each file the tests that reach it: bits are places in `tests`
+    files  a digest of each file of tests
+    """
 
     tests: list[FastTest]
-    lines: dict[str, dict[int, int]] = field(default_factory=dict)  # bits are places in `tests`
+    lines: dict[str, dict[int, int]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def reaching(self, path: str, lines: Iterable[int]) -> list[FastTest]:
         """The tests that reach one of the lines of a file after it has been imported."""
@@ -74,7 +81,8 @@ class Map:
             for file, known in self.lines.items()
         }
         tests = [vars(test) for test in self.tests]
-        stored = {"tests": tests, "lines": lines, "masks": [f"{mask:x}" for mask in masks]}
+        texts = [f"{mask:x}" for mask in masks]
+        stored = {"tests": tests, "lines": lines, "masks": texts, "files": self.files}
         path.write_text(json.dumps(stored), encoding="utf-8")
 
     @staticmethod
@@ -85,7 +93,7 @@ class Map:
             file: {int(line): masks[place] for line, place in known.items()}
             for file, known in stored["lines"].items()
         }
-        return Map([FastTest(**test) for test in stored["tests"]], lines)
+        return Map([FastTest(**test) for test in stored["tests"]], lines, stored["files"])
 
 
 class Recorder:
@@ -124,7 +132,7 @@ class Recorder:
             self.tests[report.nodeid].passed = False
 
     def result(self) -> Map:
-        found = Map(list(self.tests.values()))
+        found = Map(list(self.tests.values()), files=digests(self.root))
         if self.coverage is not None:
             self.coverage.stop()
             data = self.coverage.get_data()
@@ -135,6 +143,14 @@ class Recorder:
                     if places:
                         known[line] = sum(1 << place for place in set(places))
         return found
+
+
+def digests(root: Path) -> dict[str, str]:
+    """A digest of each file of tests."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((root / "tests").rglob("test_*.py"))
+    }
 
 
 def record(root: Path, target: Path, arguments: list[str]) -> None:

@@ -52,13 +52,16 @@ class Outcome:
 class Chosen:
     """A plugin of pytest that keeps the chosen tests, and those that the map does not know yet."""
 
-    def __init__(self, ids: Sequence[str], known: Collection[str]) -> None:
+    def __init__(self, ids: Sequence[str], known: Collection[str] | None) -> None:
         self.ids = set(ids)
-        self.known = known
+        self.known = known  # None: no others
         self.failed = ""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        wanted = (item.nodeid in self.ids or item.nodeid not in self.known for item in items)
+        wanted = (
+            item.nodeid in self.ids or (self.known is not None and item.nodeid not in self.known)
+            for item in items
+        )
         items[:] = itertools.compress(items, list(wanted))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -75,7 +78,8 @@ class Copy:
 
     def __init__(self, root: Path, target: Path) -> None:
         self.path = target
-        self.known: Collection[str] = ()
+        self.known: Collection[str] = ()  # the tests of the map
+        self.changed: Collection[str] = ()  # the files that may have others
         shutil.copytree(root, target, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True)
 
     @contextlib.contextmanager
@@ -95,12 +99,16 @@ class Copy:
             stale.unlink()
         shutil.rmtree(self.path / ".hypothesis", ignore_errors=True)
 
-    def run(self, tests: Sequence[FastTest], timeout: float) -> Outcome:
-        """Run tests until one fails. They hang if they take more seconds of the processor."""
+    def run(self, tests: Sequence[FastTest], timeout: float, *, fresh: bool = True) -> Outcome:
+        """Run tests until one fails. They hang if they take more seconds of the processor.
+
+        With `fresh` the tests that the map does not know are run too.
+        """
 
         def session() -> Outcome:
-            chosen = Chosen([test.id for test in tests], self.known)
-            files = list(dict.fromkeys(test.file for test in tests))
+            chosen = Chosen([test.id for test in tests], self.known if fresh else None)
+            changed = self.changed if fresh else ()
+            files = list(dict.fromkeys([*(test.file for test in tests), *changed]))
             try:
                 importlib.import_module("graphc")
             except Exception as error:  # whatever a mutant does when it is imported
