@@ -33,7 +33,7 @@ def stages(mutant: Mutant, known: Map, *, thorough: bool = True) -> Iterator[lis
     subject = subject_of(mutant)
     named = [t for t in through if is_mirror(t, mutant) or (subject and subject in t.parameters)]
     near = [test for test in through if is_near(test, mutant)]
-    calm = [test for test in through if not test.spawns]
+    calm = [test for test in through if not is_heavy(test)]
     first_looks = (named, near, calm, calm if reaching else tests)
     groups = [fastest(group) for group in first_looks]
     groups += [calm, through, tests] if thorough else []
@@ -55,6 +55,11 @@ def is_near(test: FastTest, mutant: Mutant) -> bool:
     return test.file == GOLDEN or test.folder == f"tests/{PurePosixPath(mutant.file).parent.name}"
 
 
+def is_heavy(test: FastTest) -> bool:
+    """Whether a test starts processes that take long."""
+    return test.spawns and test.seconds > 1.5
+
+
 def subject_of(mutant: Mutant) -> str:
     """The name of the op or rule whose declaration is mutated."""
     found = ""
@@ -68,7 +73,7 @@ def subject_of(mutant: Mutant) -> str:
 
 def fastest(tests: Iterable[FastTest]) -> list[FastTest]:
     """All tests if they take little time; else of each test function the fastest cases."""
-    quiet = [test for test in tests if not test.spawns]
+    quiet = [test for test in tests if not is_heavy(test)]
     if sum(test.seconds for test in quiet) <= SECONDS / 2:
         return quiet
     chosen: list[FastTest] = []
