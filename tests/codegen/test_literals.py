@@ -75,6 +75,8 @@ def test_whole_numbers_beside_an_array_mean_the_same(dtype: str) -> None:
         text = number(value, whole=True)
         assert bits(ones * eval(text, dict(NAMESPACE))) == bits(ones * value), text
     assert number(np.float32(3), whole=True) == "3"
+    assert number(np.float32(999), whole=True) == "999"
+    assert number(np.float32(1000), whole=True) == "1000.0"
     assert number(np.float32(-0.0), whole=True) == "-0.0"
     assert number(np.float32(2.5), whole=True) == "2.5"
 

@@ -139,7 +139,11 @@ def mapped(options: argparse.Namespace, copy: Copy) -> recording.Map:
     known = recording.Map.load(path)
     copy.known = frozenset(test.id for test in known.tests)
     now = recording.digests(copy.path)
-    copy.changed = [file for file, digest in now.items() if known.files.get(file) != digest]
+    copy.changed = [
+        file
+        for file, digest in now.items()
+        if file.startswith("tests/") and known.files.get(file) != digest
+    ]
     failing = [test.id for test in known.tests if not test.passed]
     if failing:
         print(f"{len(failing)} tests fail without any mutant and are left out:", *failing[:20],

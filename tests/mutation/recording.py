@@ -59,16 +59,16 @@ class Map:
 
     tests  all fast tests in their order
     lines  for each line of each file the tests that reach it: bits are places in `tests`
-    files  a digest of each file of tests
+    files  a digest of each file
     """
 
     tests: list[FastTest]
     lines: dict[str, dict[int, int]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
-    def reaching(self, path: str, lines: Iterable[int]) -> list[FastTest]:
+    def reaching(self, path: str, source: bytes, lines: Iterable[int]) -> list[FastTest]:
         """The tests that reach one of the lines of a file after it has been imported."""
-        known = self.lines.get(path, {})
+        known = self.lines.get(path, {}) if self.files.get(path) == digest(source) else {}
         mask = 0
         for line in lines:
             mask |= known.get(line, 0)
@@ -146,11 +146,15 @@ class Recorder:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """A digest of each file of tests."""
+    """A digest of each source file and each file of tests."""
     return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((root / "tests").rglob("test_*.py"))
+        path.relative_to(root).as_posix(): digest(path.read_bytes())
+        for path in sorted([*root.glob("graphc/**/*.py"), *root.glob("tests/**/test_*.py")])
     }
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def record(root: Path, target: Path, arguments: list[str]) -> None:

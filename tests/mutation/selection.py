@@ -22,11 +22,12 @@ def stages(mutant: Mutant, known: Map, *, thorough: bool = True) -> Iterator[lis
     """
     tests = [test for test in known.tests if test.passed]
     passed = {test.id for test in tests}
-    reaching = [test for test in known.reaching(mutant.file, mutant.lines) if test.id in passed]
+    reached = known.reaching(mutant.file, mutant.source, mutant.lines)
+    reaching = [test for test in reached if test.id in passed]
     if reaching:
         cases = {(test.folder, test.case) for test in reaching if test.case}
         related = [test for test in tests if (test.folder, test.case) in cases]
-    else:  # what only runs when the module is imported
+    else:  # what only runs when the module is imported, or is newer than the map
         related = [test for test in tests if is_near(test, mutant)]
     through = list(dict.fromkeys([*reaching, *related]))
     done: set[str] = set()

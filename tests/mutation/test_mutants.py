@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from tests.mutation.mutants import compiles, mutants
-from tests.mutation.recording import FastTest, Map
+from tests.mutation.recording import FastTest, Map, digest
 from tests.mutation.selection import stages
 
 
@@ -99,6 +99,6 @@ def test_near_tests_come_first_and_each_once() -> None:
         FastTest("tests/test_x.py::test_failing", passed=False),
         FastTest("tests/test_x.py::test_slow", 9.0, spawns=True),
     ]
-    known = Map(tests, {mutant.file: {2: 0b010111}})
+    known = Map(tests, {mutant.file: {2: 0b010111}}, {mutant.file: digest(mutant.source)})
     groups = [[test.id.partition("::")[2] for test in group] for group in stages(mutant, known)]
     assert groups == [["test_it"], ["test_near"], ["test_far"], ["test_else", "test_slow"]]
