@@ -225,8 +225,6 @@ def types(context: Context) -> Iterable[TypeView]:
         yield typed_dict("Params", [p.node.params.name for p in module.parameters])
     if module.graph.states:
         yield typed_dict("State", list(module.graph.states))
-    if module.forward is None and len(module.outputs) == 1:
-        return
     if module.forward is not None:
         yield typed_dict("Grads", module.gradients)
     if len(module.outputs) > 1 and (module.predict or not module.loss):

@@ -83,8 +83,7 @@ def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
     """The sizes that statements mention."""
     found: list[dims.Extent] = []
     for node in steps:
-        if node.op.emission.numpy:
-            found += map(dims.named, node.op.emission.template(node).sizes())
+        found += map(dims.named, node.op.emission.template(node).sizes())
     return found
 
 

@@ -167,3 +167,8 @@ def test_missing_templates_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "MACROS", "nowhere.jinja")
     with pytest.raises(UsageError, match="templates are missing beside"):
         render.stock_templates()
+
+
+def test_tags_of_templates_leave_no_lines_and_no_indentation() -> None:
+    text = "a\n    {% if true %}\n    b\n    {% endif %}\nc\n"
+    assert render.environment(None).from_string(text).render() == "a\n    b\nc\n"

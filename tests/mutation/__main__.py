@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
-import random
 import sys
 import tempfile
 import time
@@ -79,10 +79,16 @@ def draw(options: argparse.Namespace) -> Iterator[Mutant]:
     left = options.count
     for done, (package, found) in enumerate(sorted(sites.items(), key=lambda item: len(item[1]))):
         quota = -(-left // (len(sites) - done))
-        random.Random(f"{options.seed} {package}").shuffle(found)
-        chosen = [mutant for mutant in found[: 2 * quota] if compiles(mutant)][:quota]
+        found.sort(key=lambda mutant: rank(options.seed, mutant))
+        chosen = list(itertools.islice(filter(compiles, found), quota))
         left -= len(chosen)
         yield from chosen
+
+
+def rank(seed: int, mutant: Mutant) -> bytes:
+    """A number as if drawn by chance; it stays as it is when other lines change."""
+    text = "\n".join([str(seed), mutant.file, mutant.kind, *mutant.diff()])
+    return hashlib.sha256(text.encode()).digest()
 
 
 def identity(mutant: Mutant) -> str:
