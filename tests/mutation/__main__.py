@@ -77,7 +77,7 @@ def draw(options: argparse.Namespace) -> Iterator[Mutant]:
             if wanted and not any(name.startswith(start) for start in options.exclude):
                 sites.setdefault(package, []).extend(mutants(name, path.read_bytes()))
     left = options.count
-    for done, (package, found) in enumerate(sorted(sites.items(), key=lambda item: len(item[1]))):
+    for done, found in enumerate(sorted(sites.values(), key=len)):
         quota = -(-left // (len(sites) - done))
         found.sort(key=lambda mutant: rank(options.seed, mutant))
         chosen = list(itertools.islice(filter(compiles, found), quota))
