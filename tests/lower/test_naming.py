@@ -123,11 +123,21 @@ def test_a_value_without_a_label_is_called_what_it_is() -> None:
     assert "    log_x = np.log(x)" in text
 
 
+def test_constants_are_written_in_capitals() -> None:
+    def declare(g: gc.Graph) -> None:
+        table = g.constant(np.arange(3.0))
+        g.output("y", g.input("x", (3,)) * table + np.array([1.0, 2.0, 4.0]))
+
+    text = source(declare, inference=True)
+    assert "\nTABLE: Array = np.array([0.0, 1.0, 2.0]" in text
+    assert "\nCONSTANT: Array = np.array([1.0, 2.0, 4.0]" in text
+
+
 def test_the_cotangent_of_a_long_name_ends_in_bar() -> None:
     def declare(g: gc.Graph) -> None:
         g.output("o" * 60, g.input("x", (3,)) * 2)
 
-    assert "_bar = checked(" in source(declare)
+    assert f"    {'o' * 36}_bar = checked(" in source(declare)
 
 
 def test_a_tangent_is_called_after_its_value() -> None:
