@@ -222,8 +222,6 @@ def types(context: Context) -> Iterable[TypeView]:
     if module.graph.states:
         states = {name: node for name, (node, _) in module.graph.states.items()}
         yield typed_dict("State", states, dialect)
-    if module.forward is None and len(module.outputs) == 1:
-        return
     if module.forward is not None:
         known = parameters | module.graph.inputs
         yield typed_dict("Grads", {name: known[name] for name in module.gradients}, dialect)

@@ -19,6 +19,7 @@ from graphc.ir import dims
 from graphc.ir import graph as arena
 from graphc.ir.graph import ARGUMENT, Parameter
 from graphc.ir.node import Node
+from graphc.ir.op import outermost
 from graphc.ir.types import FLOAT, DType, as_dtype, float32
 from graphc.ops.operands import cast, operand
 from graphc.ops.shape import as_shape
@@ -182,7 +183,8 @@ class Graph(arena.Graph):
         """A constant array; floats take the graph's dtype unless one is given."""
         if dtype is None and as_dtype(arena.plain_array(value).dtype).kind == FLOAT:
             dtype = self.dtype
-        return super().constant(value, dtype)
+        node: Node = outermost(super().constant, value, dtype)
+        return node
 
     def dim(self, name: str) -> dims.Dim:
         """A named size, to be used in shapes: `(2 * g.dim("n"), 3)`."""

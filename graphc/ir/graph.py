@@ -43,7 +43,8 @@ def plain_array(value: object) -> np.ndarray[Any, Any]:
             raise UnsupportedError("an array of nodes is no array", hint="use gc.stack")
         if all(isinstance(element, int) for element in array.flat):
             raise DTypeError("an int of more than 64 bits has no dtype", hint="write a float")
-    as_dtype(array.dtype)
+    if array.dtype.kind != "f":  # others convert to a float that is asked for
+        as_dtype(array.dtype)
     return array
 
 

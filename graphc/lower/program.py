@@ -103,7 +103,7 @@ def sizes_in_code(steps: Sequence[Node]) -> list[dims.Extent]:
     """The sizes that statements mention."""
     found: list[dims.Extent] = []
     for node in steps:
-        if node.op.emission.numpy and (names := node.op.emission.template(node).sizes):
+        if names := node.op.emission.template(node).sizes:
             found += map(dims.named, names)
     return found
 

@@ -9,6 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.autodiff.pullback import pullback
+from graphc.autodiff.pushforward import pushforward
 from graphc.errors import DifferentiationError
 from tests.autodiff.evaluation import Nodes, near, values
 from tests.styles import in_every_style, load
@@ -199,6 +200,16 @@ def test_pullback_itself_tells_nothing_from_zeros() -> None:
     assert du is None
 
 
+@pytest.mark.parametrize("mode", [pullback, pushforward])
+def test_a_derivative_node_has_to_be_expanded_first(mode: Any) -> None:
+    g = gc.Graph("m", dtype="float64")
+    x, given = g.input("x", (3,)), g.input("given", (3,))
+    slope = gc.vjp(gc.sin(x), x, given)
+    before = [[slope], [given], [x]] if mode is pullback else [[slope], [x], [given]]
+    with pytest.raises(DifferentiationError, match="vjp_node has no derivative"):
+        mode(*before)
+
+
 # --- shapes and dtypes ----------------------------------------------------------------------------
 
 
@@ -223,6 +234,36 @@ def test_what_was_broadcast_is_summed(shape: tuple[int, ...]) -> None:
     near(found["product"], unbroadcast(w * b))
     near(found["quotient"], unbroadcast(-w * b / a**2))
     near(found["spread"], unbroadcast(w))
+
+
+@pytest.mark.parametrize(
+    ("shape", "full"),
+    [((3,), (4, 3)), ((), (2, 3)), ((1, 3), (2, 3)), ((1, 1), (2, 3)), ((4, 1, 3), (4, 2, 3))],
+)
+def test_one_sum_is_enough_where_axes_are_only_added_or_only_stretched(
+    shape: tuple[int, ...], full: tuple[int, ...]
+) -> None:
+    g = gc.Graph("m", dtype="float64")
+    a, bar = g.input("a", shape), g.input("bar", full)
+    (found,) = pullback([gc.broadcast_to(a, full)], [bar], [a])
+    assert found is not None and (found.op.name, found.args) == ("sum", (bar,))
+
+
+def test_nothing_is_derived_by_what_was_not_asked_for() -> None:
+    g = gc.Graph("m", dtype="float64")
+    x, u, bar = (g.input(name, (3,)) for name in "xub")
+    y = x * gc.sin(u)
+    before = len(g.nodes)
+    assert pullback([y], [bar], [x]) == [g.nodes[before]]
+    assert len(g.nodes) == before + 1
+
+
+def test_nothing_is_derived_inside_a_composite_by_what_was_not_asked_for() -> None:
+    g = gc.Graph("m", dtype="float64")
+    x, u, bar = g.input("x", (3,)), g.input("u", (3,)), g.input("bar")
+    (found,) = pullback([gc.mse(x, u)], [bar], [x])
+    assert found is not None and found.type == x.type
+    assert not any(node.op is gc.negative for node in g.nodes)  # the way to u
 
 
 def test_a_cotangent_returns_in_the_dtype_of_its_node() -> None:
@@ -293,3 +334,12 @@ def test_forward_mode_wrt_an_inner_node() -> None:
         return {"d": gc.jvp(h * h * x, h, 2.0)}
 
     near(values(build, x=X)["d"], 2 * 2 * np.exp(X) * X)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (1, 2), (3, 1)])
+def test_a_tangent_is_broadcast_as_its_value_is(shape: tuple[int, ...]) -> None:
+    def build(x: gc.Node, y: gc.Node, dx: gc.Node) -> Nodes:
+        return {"d": gc.jvp(x + y, x, dx)}
+
+    x, y, dx = rng.normal(size=shape), rng.normal(size=(3, 2)), rng.normal(size=shape)
+    near(values(build, x=x, y=y, dx=dx)["d"], np.broadcast_to(dx, (3, 2)))

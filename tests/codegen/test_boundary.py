@@ -152,3 +152,20 @@ def test_names_in_messages_are_the_exact_ones() -> None:
         with pytest.raises(ValueError, match=r": expected float32 of shape \(2,\)") as caught:
             made.call("predict", with_value(made, name, np.ones(5)))
         assert str(caught.value).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_cotangent_of_none_means_zeros(count: int) -> None:
+    def declare(g: gc.Graph) -> None:
+        w = g.parameter("w", (2,))
+        for power in range(1, count + 1):
+            g.output(f"y{power}", w**power)
+
+    made = built(declare, dtype="float64")
+    w = np.array([3.0, -0.5])
+    _, residuals = made.module.forward({"w": w})
+    for chosen in range(1, count + 1):
+        bars = [np.array([2.0, 7.0]) if i == chosen else None for i in range(1, count + 1)]
+        grads = made.module.backward(residuals, *bars)
+        expected = np.array([2.0, 7.0]) * chosen * w ** (chosen - 1)
+        np.testing.assert_allclose(grads["w"], expected, rtol=1e-14)

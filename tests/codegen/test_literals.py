@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from graphc.codegen import arrays
 from graphc.codegen.functions import field_names
-from graphc.codegen.literals import LINE, array, bracketed, escaped, number, quoted
+from graphc.codegen.literals import LINE, array, bracketed, escaped, laid, number, quoted
 
 INTS = {"float16": np.uint16, "float32": np.uint32, "float64": np.uint64}
 SPECIAL = [
@@ -76,6 +76,8 @@ def test_whole_numbers_beside_an_array_mean_the_same(dtype: str) -> None:
         text = number(value, whole=True)
         assert bits(ones * eval(text, dict(NAMESPACE))) == bits(ones * value), text
     assert number(np.float32(3), whole=True) == "3"
+    assert number(np.float32(999), whole=True) == "999"
+    assert number(np.float32(1000), whole=True) == "1000.0"
     assert number(np.float32(-0.0), whole=True) == "-0.0"
     assert number(np.float32(2.5), whole=True) == "2.5"
 
@@ -232,6 +234,23 @@ def test_the_formatter_leaves_nested_brackets_alone(tmp_path: Path) -> None:
         return "    " + bracketed("checks = [", inner, "]", 4)
 
     source = "def f():\n" + "".join(f"{statement()}\n" for _ in range(300))
+    assert formatted(tmp_path, source) == source
+
+
+def test_the_formatter_leaves_entries_alone(tmp_path: Path) -> None:
+    calls = [
+        "np.zeros((3, 4), np.float32)",
+        "W_INITIAL.copy()",
+        "sample_values(np.float32, 0, 3, 4)",
+        "rng.normal(0.0, np.sqrt(2 / 3), (3, 4)).astype(np.float32)",
+        "rng.normal(0.0, np.sqrt(2 / (a * b)), (a, b, 3, 3)).astype(np.float16)",
+        "(rng.uniform(-1.0, 1.0, (3, 4)) * np.sqrt(6 / (3 + 4))).astype(np.float32)",
+    ]
+    source = "x = {\n"
+    for call in calls:
+        keys = [quoted("k" * length) for length in range(1, 86)]
+        source += "".join(f"    {laid(key + ': ' + call, 4)},\n" for key in keys)
+    source += "}\n"
     assert formatted(tmp_path, source) == source
 
 

@@ -250,3 +250,14 @@ def test_constants_and_labels_may_be_called_like_what_the_module_uses() -> None:
     first, second = made.call("predict")
     np.testing.assert_allclose(first, x * np.arange(3.0) + 1, rtol=1e-6)
     np.testing.assert_allclose(second, x * np.arange(3.0) * 2, rtol=1e-6)
+
+
+# --- styles -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "running_mean"])
+def test_a_workspace_keeps_its_residuals_to_itself(name: str) -> None:
+    functional, workspace = net(name), net(name, style="workspace")
+    assert "class Residuals" in functional.compiled.source
+    assert "Residuals" not in workspace.compiled.source
+    assert functional.module.self_test() is workspace.module.self_test() is True

@@ -14,6 +14,7 @@ import pytest
 
 import graphc as gc
 from graphc.cli import main
+from graphc.codegen import render
 from graphc.codegen.assemble import assemble
 from graphc.codegen.view import ModuleView
 from graphc.errors import UsageError
@@ -160,3 +161,14 @@ def test_no_name_of_the_users_can_leave_its_line() -> None:
         if isinstance(value, str) and path.split("[")[0] in ("module.name", "module.doc"):
             assert value.isprintable(), path
             assert '"""' not in value, path
+
+
+def test_missing_templates_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "MACROS", "nowhere.jinja")
+    with pytest.raises(UsageError, match="templates are missing beside"):
+        render.stock_templates()
+
+
+def test_tags_of_templates_leave_no_lines_and_no_indentation() -> None:
+    text = "a\n    {% if true %}\n    b\n    {% endif %}\nc\n"
+    assert render.environment(None).from_string(text).render() == "a\n    b\nc\n"

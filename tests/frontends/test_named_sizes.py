@@ -158,6 +158,24 @@ def test_what_a_slice_needs_is_checked_when_the_module_runs(
         np.testing.assert_array_equal(grads["x"], expected)
 
 
+def test_a_fixed_size_is_cut_at_a_named_one() -> None:
+    with gc.Graph("m", dtype="float64") as g:
+        x, t = g.input("x", (6,)), g.input("t", ("n",))
+        n = t.shape[0]
+        g.output("head", x[:n] * t)
+        g.output("tail", x[n:])
+        g.output("middle", x[n : 2 * n])
+    predict = gc.compile(g, inference=True).load().predict
+    x = np.arange(6.0)
+    for size in range(4):
+        found = predict(x, np.full(size, 2.0))
+        np.testing.assert_array_equal(found.head, 2 * x[:size])
+        np.testing.assert_array_equal(found.tail, x[size:])
+        np.testing.assert_array_equal(found.middle, x[size : 2 * size])
+    with pytest.raises(ValueError, match=r"an index needs 6 >= 2 \* n"):
+        predict(x, np.ones(4))
+
+
 @in_every_style
 def test_sizes_computed_from_names(style: str) -> None:
     with gc.Graph("m") as g:

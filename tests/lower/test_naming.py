@@ -123,11 +123,51 @@ def test_a_value_without_a_label_is_called_what_it_is() -> None:
     assert "    log_x = np.log(x)" in text
 
 
+def test_constants_are_written_in_capitals() -> None:
+    def declare(g: gc.Graph) -> None:
+        table = g.constant(np.arange(3.0))
+        g.output("y", g.input("x", (3,)) * table + np.array([1.0, 2.0, 4.0]))
+
+    text = source(declare, inference=True)
+    assert "\nTABLE: Array = np.array([0.0, 1.0, 2.0]" in text
+    assert "\nCONSTANT: Array = np.array([1.0, 2.0, 4.0]" in text
+
+
 def test_the_cotangent_of_a_long_name_ends_in_bar() -> None:
     def declare(g: gc.Graph) -> None:
         g.output("o" * 60, g.input("x", (3,)) * 2)
 
-    assert "_bar = checked(" in source(declare)
+    assert f"    {'o' * 36}_bar = checked(" in source(declare)
+
+
+def test_a_tangent_is_called_after_its_value() -> None:
+    def declare(g: gc.Graph) -> None:
+        x, dx = g.input("x", (3,)), g.input("dx", (3,))
+        hidden = np.tanh(x)
+        g.output("slope", gc.jvp(hidden * np.exp(hidden), x, dx))
+
+    assert "    hidden_dot = " in source(declare, inference=True)
+
+
+def test_a_cotangent_on_the_way_to_an_inner_value_is_called_after_its_value() -> None:
+    def declare(g: gc.Graph) -> None:
+        x = g.input("x", (3,))
+        h = np.sin(x)
+        s = np.exp(h) * x
+        g.output("slope", gc.grad(gc.sum(np.tanh(s) * s), h))
+
+    assert "    s_bar = " in source(declare, inference=True)
+
+
+@pytest.mark.parametrize(("name", "phrase"), [("n" * 7, True), ("n" * 8, False)])
+def test_a_phrase_has_20_characters_at_most(name: str, phrase: bool) -> None:
+    def declare(g: gc.Graph) -> None:
+        x, z = g.input(name, (3,)), g.input("m" * 6, (3,))
+        g.output("y", np.sin(x * z) + x * z)
+
+    text = source(declare, inference=True)
+    assert (f"    {name}_times_mmmmmm = " in text) is phrase
+    assert ("    product = " in text) is not phrase
 
 
 def test_what_runs_graphc_does_not_change_the_names(monkeypatch: pytest.MonkeyPatch) -> None:

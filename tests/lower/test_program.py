@@ -87,3 +87,20 @@ def test_a_value_is_computed_right_before_its_first_use() -> None:
         "early", "square", "late", "square",
     ]  # fmt: skip
     assert all(node.op is ARGUMENT for node in program.arguments)
+
+
+def test_masks_that_meet_only_each_other_are_numbers_first() -> None:
+    # Beside an array NumPy takes a mask for numbers; of two masks it would make a mask.
+    with gc.Graph("masks") as g:
+        x, y = g.input("x", (4,)), g.input("y", (4,))
+        g.output("both", (x > 0).astype("float32") + (y > 0).astype("float32"))
+        g.output("one", (x >= 0).astype("float32") + y)
+        g.output("chosen", gc.where(y >= 0, y, 2.5))
+    module = gc.compile(g, inference=True)
+    assert "(x >= 0) + y" in module.source and "np.where(y >= 0, y, 2.5)" in module.source
+    values = np.array([1, 1, -1, -1], np.float32), np.array([1, -1, 1, -1], np.float32)
+    found = module.load().predict(*values)
+    assert found.both.dtype == found.one.dtype == found.chosen.dtype == np.float32
+    assert found.both.tolist() == [2, 1, 1, 0]
+    assert found.one.tolist() == [2, 0, 1, -1]
+    assert found.chosen.tolist() == [1, 2.5, 1, 2.5]

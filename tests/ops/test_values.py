@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import graphc as gc
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
 from tests.styles import in_every_style
 
@@ -103,3 +104,13 @@ def test_value_is_the_reference(case: Case, style: str) -> None:
 def test_most_ops_have_a_reference() -> None:
     without = {case.op.name for case in CASES if reference(case) is None}
     assert len(without) < len({case.op.name for case in CASES}) / 4, sorted(without)
+
+
+def test_the_cross_entropy_of_one_example() -> None:
+    logits = np.array([0.5, -1.0, 2.0])
+    with gc.Graph("one", dtype="float64") as g:
+        g.loss(gc.cross_entropy(g.parameter("logits", (3,)), g.input("label", (), "int64")))
+    loss, grads = gc.compile(g).load().value_and_grad({"logits": logits}, np.int64(1))
+    exps = np.exp(logits)
+    np.testing.assert_allclose(loss, -np.log(exps[1] / exps.sum()), rtol=1e-14)
+    np.testing.assert_allclose(grads["logits"], exps / exps.sum() - [0, 1, 0], rtol=1e-14)

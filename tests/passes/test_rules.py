@@ -288,3 +288,50 @@ def test_a_size_is_only_cancelled_by_what_divides_it(factor: float) -> None:
     module = gc.compile(declared(case, arrays), inference=True)
     assert "s * (x / n) = x / (n / s)" not in [rule.name for rule, _ in module.report.fired]
     np.testing.assert_array_equal(module.load().predict(*arrays), factor * (arrays[0] / 198))
+
+
+@pytest.mark.parametrize("place", ["x", "product"])
+@pytest.mark.parametrize(
+    ("x", "y", "scaled"),
+    [
+        ((4, 2), (2, 5), (4, 2)),
+        ((6, 3), (3, 4), (3, 4)),
+        ((4, 5), (5, 2), (4, 2)),
+        (("n", 3), (3, 4), ("n", 3)),
+    ],
+)
+def test_a_factor_stands_where_it_scales_the_least(
+    x: tuple[Any, int], y: tuple[int, int], scaled: tuple[Any, int], place: str
+) -> None:
+    with gc.Graph("scaled", dtype="float64") as g:
+        a, b, s = g.input("a", x), g.input("b", y), g.input("s")
+        g.output("z", (a * s) @ b if place == "x" else (a @ b) * s)
+    program = gc.compile(g, inference=True).lowered.predict
+    assert program is not None
+    shapes = [node.shape for node in program.order if node.op.name == "multiply"]
+    assert [tuple(map(str, shape)) for shape in shapes] == [tuple(map(str, scaled))]
+
+
+@pytest.mark.parametrize(
+    ("factor", "moves"),
+    [(1e3, True), (1001, False), (-1e3, True), (1e-3, True), (2.0**-10, False), (0.0, False)],
+)
+def test_a_factor_within_a_thousandfold_of_1_leaves_a_sum(factor: float, moves: bool) -> None:
+    case = Case("", lambda x: gc.sum(x * factor, 1), ((40, 3),))
+    module = gc.compile(declared(case, [np.ones(1)]), inference=True)
+    fired = [rule.name for rule, _ in module.report.fired]
+    assert ("sum(x * s) = sum(x) * s" in fired) is moves
+
+
+@pytest.mark.parametrize(("rows", "folded"), [(8, True), (9, False)])
+def test_constants_are_folded_unless_that_makes_them_larger(rows: int, folded: bool) -> None:
+    with gc.Graph("table", dtype="float64") as g:
+        x = g.input("x", (rows, 8))
+        g.output(
+            "y", x * (g.constant(np.arange(rows * 1.0)[:, None]) + g.constant(np.arange(8) / 2))
+        )
+    module = gc.compile(g, inference=True)
+    fired = [rule.name for rule, _ in module.report.fired]
+    assert ("f(constants) = constant" in fired) is folded
+    table = np.arange(rows)[:, None] + np.arange(8) / 2
+    np.testing.assert_array_equal(module.load().predict(np.full((rows, 8), 2.0)), 2 * table)

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.runtime.boundary import agrees, checked, sample_slope, sample_values, shape_text
+from graphc.runtime.boundary import (
+    agrees,
+    checked,
+    checked_size,
+    sample_slope,
+    sample_values,
+    shape_text,
+)
 
 
 def test_an_argument_of_the_right_type_is_not_copied() -> None:
@@ -54,6 +61,27 @@ def test_other_arguments_are_named(
         checked("x", value, dtype, *sizes)
     assert str(caught.value).startswith("x: expected ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 1, np.int8(3), np.uint64(5)])
+def test_sizes_are_counts(size: Any) -> None:
+    assert checked_size("n", size) == size
+    assert type(checked_size("n", size)) is int
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "message"),
+    [
+        (-1, ValueError, "n: expected a size >= 0, got -1"),
+        (True, TypeError, "n: expected a size as an int, got True"),
+        (2.0, TypeError, "n: expected a size as an int, got 2.0"),
+        ("2", TypeError, "n: expected a size as an int, got '2'"),
+    ],
+)
+def test_other_sizes_are_named(size: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        checked_size("n", size)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
