@@ -386,14 +386,3 @@ def test_an_lstm_of_300_steps() -> None:
     expected, slopes = reference.value_and_grad({k: np.array(v) for k, v in params.items()}, 0.8)
     assert loss == pytest.approx(float(expected), rel=1e-12)
     assert gradients == pytest.approx({k: float(v) for k, v in slopes.items()}, rel=1e-10)
-
-
-def test_a_chain_of_100_000_values() -> None:
-    with gc.Graph("chain", dtype="float64") as g:
-        y = g.input("x")
-        for i in range(100_000):
-            y = y * 1.25 if i % 2 else y * 0.8 + 1e-9
-        g.output("y", y)
-    value, gradients = compiled(g).value_and_grad(3.0)
-    assert value == pytest.approx(3.0 + 1.25e-9 * 50_000, rel=1e-9)
-    assert gradients == {"x": pytest.approx(1.0, rel=1e-9)}
