@@ -127,6 +127,8 @@ CALLS = [
     Wrong("gc.one_hot(wide, 3)", DTypeError, "wide", "labels of an int dtype"),
     Wrong("gc.pick(labels, labels)", DTypeError, "labels", "expects a float operand"),
     Wrong("gc.add(a)", GraphcError, "", "add takes 2 operands, got 1"),
+    Wrong("t & 1", UnsupportedError, "t", "combine conditions"),
+    Wrong("~a", UnsupportedError, "a", "combine conditions"),
     Wrong("gc.sum(a, axes=1)", UnsupportedError, "", "sum got an unexpected keyword argument"),
     Wrong("np.where(mask)", GraphcError, "", "where takes 3 operands, got 1"),
     Wrong("gc.clip(a)", GraphcError, "", "low, high or both"),
