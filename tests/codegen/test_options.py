@@ -278,3 +278,13 @@ def test_no_value_is_called_like_a_function_of_the_module(name: str) -> None:
     checked = re.findall(r"^    (\w+) = checked\(", source, re.MULTILINE)
     assert {"predict_2", "load_params_2", "train_step_2", "checked_2"} & set(checked)
     assert set(checked).isdisjoint(functions(source))
+
+
+def test_a_model_of_a_billion_numbers_has_no_self_test() -> None:
+    def declare(g: gc.Graph) -> None:
+        w = g.parameter("w", (10**9,))
+        g.loss(gc.sum(w * w))
+
+    source = built(declare).compiled.source
+    assert "def value_and_grad(" in source
+    assert "def self_test(" not in source
