@@ -11,6 +11,8 @@ import graphc as gc
 from graphc.autodiff.pullback import pullback
 from graphc.autodiff.pushforward import pushforward
 from graphc.errors import DifferentiationError
+from graphc.ir.op import FUNCTIONS, OPS
+from graphc.ops.families import composite
 from tests.autodiff.evaluation import Nodes, near, values
 from tests.styles import in_every_style, load
 
@@ -198,6 +200,24 @@ def test_pullback_itself_tells_nothing_from_zeros() -> None:
     dx, du = pullback([gc.sin(x)], [bar], [x, u])
     assert dx is bar * gc.cos(x)
     assert du is None
+
+
+def test_the_body_of_a_composite_may_leave_an_operand_alone() -> None:
+    op = composite(
+        "half_of_first",
+        "x / 2, whatever y is",
+        operands=("x", "y"),
+        body=lambda x, y: x * 0.5 + gc.stop_gradient(y) * 0.0,
+        call=lambda op, x, y: op.node((x, y)),
+    )
+    try:
+        g = gc.Graph("m", dtype="float64")
+        x, y, bar = (g.input(name, (3,)) for name in "xyb")
+        dx, dy = pullback([op(x, y)], [bar], [x, y])
+        assert dx is not None and dx.type == x.type
+        assert dy is None
+    finally:
+        del OPS[op.name], FUNCTIONS[op.name]
 
 
 @pytest.mark.parametrize("mode", [pullback, pushforward])

@@ -154,6 +154,27 @@ def test_names_in_messages_are_the_exact_ones() -> None:
         assert str(caught.value).startswith(f"{name}: ")
 
 
+def test_sizes_computed_from_those_of_the_same_argument_are_checked() -> None:
+    def declare(g: gc.Graph) -> None:
+        n = g.dim("n")
+        g.output("y", g.input("x", (2 * n, n)) * 3)
+
+    predict = built(declare, {"inference": True}).module.predict
+    assert predict(np.ones((4, 2))).tolist() == [[3, 3]] * 4
+    with pytest.raises(ValueError, match=r"shape \(6, 3\), got shape \(4, 3\)"):
+        predict(np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_none_is_told_of_where_it_may_stand_for_a_cotangent(count: int) -> None:
+    def declare(g: gc.Graph) -> None:
+        w = g.parameter("w", (2,))
+        for power in range(1, count + 1):
+            g.output(f"y{power}", w**power)
+
+    assert ("None stands for zeros" in built(declare).compiled.source) is (count > 1)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_cotangent_of_none_means_zeros(count: int) -> None:
     def declare(g: gc.Graph) -> None:

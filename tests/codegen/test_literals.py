@@ -223,6 +223,17 @@ def test_the_formatter_leaves_brackets_alone(tmp_path: Path) -> None:
     assert formatted(tmp_path, source) == source
 
 
+def test_the_arguments_of_a_call_stay_on_one_line_if_they_fit() -> None:
+    items = ["a" * 30, "b" * 30, "c" * 31]
+    together = "x = f(\n    " + ", ".join(items) + "\n)"
+    apart = "\n" + "".join(f"    {item},\n" for item in items)
+    assert bracketed("x = f(", items, ")") == together
+    assert bracketed("x = [", items, "]") == f"x = [{apart}]"
+    # A bare star asks for a comma after the last argument.
+    starred = ["*", *items]
+    assert bracketed("def f(", starred, ")") == f"def f(\n    *,{apart})"
+
+
 def test_the_formatter_leaves_nested_brackets_alone(tmp_path: Path) -> None:
     rng = random.Random(7)
 

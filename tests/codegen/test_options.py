@@ -261,3 +261,30 @@ def test_a_workspace_keeps_its_residuals_to_itself(name: str) -> None:
     assert "class Residuals" in functional.compiled.source
     assert "Residuals" not in workspace.compiled.source
     assert functional.module.self_test() is workspace.module.self_test() is True
+
+
+@pytest.mark.parametrize("name", ["deep_mlp", "running_mean", "attention"])
+def test_no_value_is_called_like_a_function_of_the_module(name: str) -> None:
+    def functions(source: str) -> list[str]:
+        return re.findall(r"^def (\w+)\(", source, re.MULTILINE)
+
+    def declare(g: gc.Graph) -> None:
+        w = g.parameter("w", (2,))
+        for function in functions(net(name).compiled.source):
+            w = w * g.input(function, (2,))
+        g.loss(gc.sum(w))
+
+    source = built(declare, {"optimizer": "sgd"}).compiled.source
+    checked = re.findall(r"^    (\w+) = checked\(", source, re.MULTILINE)
+    assert {"predict_2", "load_params_2", "train_step_2", "checked_2"} & set(checked)
+    assert set(checked).isdisjoint(functions(source))
+
+
+def test_a_model_of_a_billion_numbers_has_no_self_test() -> None:
+    def declare(g: gc.Graph) -> None:
+        w = g.parameter("w", (10**9,))
+        g.loss(gc.sum(w * w))
+
+    source = built(declare).compiled.source
+    assert "def value_and_grad(" in source
+    assert "def self_test(" not in source

@@ -201,3 +201,10 @@ def test_a_division_by_zero_is_one() -> None:
 def test_the_product_of_no_sizes_is_one() -> None:
     assert dims.product(()) == 1
     assert dims.product((2, n, 3)) is 6 * n
+
+
+def test_a_size_divided_by_its_factor_is_the_other_factor() -> None:
+    n, m = dims.named("n"), dims.named("m")
+    assert (6 * n * m) // (2 * n) is 3 * m
+    assert (n * m + n) // (m + 1) is n
+    assert dims.has_floor((n * m + 1) // n)

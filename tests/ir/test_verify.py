@@ -37,6 +37,13 @@ def test_nodes_have_to_be_of_the_arena(sound: Function) -> None:
         verify(dataclasses.replace(sound, outputs=(("z", stranger),)))
 
 
+def test_nodes_have_to_be_at_their_place(sound: Function) -> None:
+    (z,) = sound.roots
+    twin = Node(sound.graph, z.op, z.args, z.params, z.type, 0)
+    with pytest.raises(ValueError, match="is not of this arena"):
+        verify(sound.with_roots([twin]))
+
+
 def test_nodes_have_to_be_interned(sound: Function) -> None:
     g = sound.graph
     (z,) = sound.roots

@@ -124,11 +124,10 @@ def test_a_value_without_a_label_is_called_what_it_is() -> None:
 
 
 def test_constants_are_written_in_capitals() -> None:
-    def declare(g: gc.Graph) -> None:
+    with gc.Graph("named") as g:
         table = g.constant(np.arange(3.0))
         g.output("y", g.input("x", (3,)) * table + np.array([1.0, 2.0, 4.0]))
-
-    text = source(declare, inference=True)
+    text = gc.compile(g, inference=True).source
     assert "\nTABLE: Array = np.array([0.0, 1.0, 2.0]" in text
     assert "\nCONSTANT: Array = np.array([1.0, 2.0, 4.0]" in text
 

@@ -48,6 +48,16 @@ def test_rules_apply_to_what_rules_make_and_to_every_occurrence(a: Node) -> None
     assert sorted(fired) == sorted([SIN_IS_COS.name] * 2 + [COS_IS_TANH.name] * 2)
 
 
+def test_roots_are_rewritten_in_their_order(a: Node, b: Node) -> None:
+    report = Report()
+    roots = [gc.sin(a) * 2, gc.sin(b), gc.sin(a + b)]
+    with a.graph.quiet():
+        normalize(roots, compile_rules((SIN_IS_COS,)), report)
+    assert [node.id for _, node in report.fired] == [
+        gc.sin(a).id, gc.sin(b).id, gc.sin(a + b).id,
+    ]  # fmt: skip
+
+
 def test_the_first_rule_of_a_list_wins(a: Node) -> None:
     other = rule(call("sin", x), call("tanh", x))
     assert normal(gc.sin(a), SIN_IS_COS, other)[0] is gc.cos(a)

@@ -335,3 +335,17 @@ def test_constants_are_folded_unless_that_makes_them_larger(rows: int, folded: b
     assert ("f(constants) = constant" in fired) is folded
     table = np.arange(rows)[:, None] + np.arange(8) / 2
     np.testing.assert_array_equal(module.load().predict(np.full((rows, 8), 2.0)), 2 * table)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_chains_of_products_take_the_fewest_multiplications(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    m, k, n, p = (int(size) for size in rng.choice([2, 3, 7, 20, 50], 4))
+    with gc.Graph("chain", dtype="float64") as g:
+        x, y, z = g.input("x", (m, k)), g.input("y", (k, n)), g.input("z", (n, p))
+        g.output("w", (x @ y) @ z if seed % 2 else x @ (y @ z))
+    program = gc.compile(g, inference=True).lowered.predict
+    assert program is not None
+    products = [node for node in program.order if node.op.name == "matmul"]
+    sizes = [node.args[0].shape[0] * node.args[0].shape[1] * node.shape[1] for node in products]
+    assert sum(sizes) == min(m * k * n + m * n * p, k * n * p + m * k * p)

@@ -68,3 +68,11 @@ def test_value_and_gradient_are_right(rule: str, case: Stable, style: str) -> No
         slopes = [float(mp.diff(lambda xi, i=i: loss(i, xi), point[i])) for i in range(len(point))]
     np.testing.assert_allclose(value, exact, rtol=1e-15)
     np.testing.assert_allclose(gradient, slopes, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_a_sum_over_nothing_has_no_maximum_to_take(shape: tuple[int, int]) -> None:
+    with gc.Graph("empty", dtype="float64") as g:
+        g.output("y", gc.log(gc.sum(gc.exp(g.input("x", shape)))))
+    with np.errstate(divide="ignore"):
+        assert gc.compile(g, inference=True).load().predict(np.zeros(shape)) == -np.inf
