@@ -23,8 +23,9 @@ import graphc as gc
 from graphc.codegen.assemble import RESERVED
 from graphc.codegen.literals import quoted, width
 from graphc.lower.naming import MAX_LENGTH, MIN_LENGTH, identifier
+from tests.styles import functions
 
-STYLES = ("functional",)
+STYLES = ("functional", "workspace")
 OPTIMIZER = gc.sgd(momentum=0.9)
 
 
@@ -103,6 +104,7 @@ class Comparison:
             elif isinstance(node, ast.Attribute) and not node.attr.startswith("zz"):
                 self.fixed.add(node.attr)
         self.shared: dict[str, str] = {}  # the names of the module
+        self.attributes: dict[str, str] = {}  # the sizes that a workspace keeps, in all its methods
         self.names = self.shared
 
     def same(self, left: Any, right: Any) -> None:
@@ -121,6 +123,10 @@ class Comparison:
             assert ast.dump(left) == ast.dump(right)
         elif isinstance(left, ast.Constant):
             self.constant(left.value, right.value)
+        elif isinstance(left, ast.Attribute):
+            self.same(left.value, right.value)
+            self.identifier(left.attr, right.attr)
+            assert self.attributes.setdefault(right.attr, left.attr) == left.attr
         elif isinstance(left, ast.AST):
             for name in left._fields:
                 a, b = getattr(left, name), getattr(right, name)
@@ -162,7 +168,8 @@ class Comparison:
             assert left.startswith("gradient of ") and left.isprintable()
         elif re.fullmatch("[0-9a-f]{16}", right):  # the hash
             assert re.fullmatch("[0-9a-f]{16}", left)
-        elif left == self.names.get(right):  # messages call an input what its argument is called
+        # Messages call an input or a size what its argument is called.
+        elif left in (self.names.get(right), self.attributes.get(right)):
             pass
         else:
             assert left == self.pattern.sub(lambda match: self.texts[match[0]], right)
@@ -187,7 +194,7 @@ def numbers(module: gc.Module, texts: Texts) -> list[bytes]:
     """All that comes out of a module, bit for bit; keys are exact."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        net: Any = module.load()
+        net: Any = functions(module)
         assert out.getvalue() == ""
         assert net.self_test()
     assert all(

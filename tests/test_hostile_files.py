@@ -29,6 +29,7 @@ from tests.hostile_text import (
     over_styles,
     syntax,
 )
+from tests.styles import load
 
 # --- equal for somebody ---------------------------------------------------------------------------
 
@@ -48,7 +49,7 @@ def test_keys_that_somebody_might_take_for_the_same(style: str, tmp_path: Path) 
         g.output("Å", total)
         g.output("A\u030a", total * 2)
         g.loss(total.sum())
-    net = gc.compile(g, style=style).load()
+    net = load(g, style=style)
     params = net.init_params(np.random.default_rng(0))
     net.save_params(tmp_path / "saved.npz", params)
     assert [path.name for path in tmp_path.iterdir()] == ["saved.npz"]

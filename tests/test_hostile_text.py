@@ -32,6 +32,7 @@ from tests.hostile_text import (
     numbers,
     over_styles,
 )
+from tests.styles import load
 
 
 @over_styles
@@ -93,7 +94,7 @@ def test_names_of_dimensions(dim: str, style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", (dim, 3))
         g.output("y", x / x.shape[0])
-    predict = gc.compile(g, style=style, inference=True).load().predict
+    predict = load(g, style=style, inference=True).predict
     np.testing.assert_array_equal(predict(np.ones((4, 3))), np.full((4, 3), 0.25))
 
 

@@ -141,11 +141,15 @@ def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
 
 
 def assigned(target: str, text: str) -> list[str]:
-    """The statement that copies a value into an array."""
+    """The statement that copies a value into an array.
+
+    A long one is a call, which the formatter breaks in one way only: an assignment it breaks in
+    three ways, also inside `[...]`.
+    """
     line = f"{target}[...] = {text}"
     if width(line) + BODY <= LINE:
         return body(line)
-    return body(f"{target}[...] = (", f"    {text}", ")")
+    return body(bracketed("np.copyto(", [target, text], ")", BODY))
 
 
 def set_params(scope: Scope) -> FunctionView:

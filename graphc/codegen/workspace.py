@@ -174,11 +174,12 @@ def training(scope: Scope) -> Iterator[FunctionView]:
     yield backward(scope, module.backward)
     if module.loss:
         arguments = inputs_of(module.forward, scope.context)
-        given = ", ".join(argument.passed for argument in arguments)
+        given = [argument.passed for argument in arguments]
+        call = bracketed("loss = self.forward(", given, ")", BODY)
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
             [f"Return {objective(module.loss)} and `grads`, its gradients."],
-            body(f"loss = self.forward({given})", "return loss, self.backward()"),
+            body(call, "return loss, self.backward()"),
         )  # fmt: skip
 
 
@@ -255,9 +256,12 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     keywords = [hyper.passed for hyper in hypers]
     yield update(scope, lowered, hypers)
     arguments = inputs_of(module.forward, scope.context)
-    given = ", ".join(argument.passed for argument in arguments)
-    call = bracketed(f"self.{lowered.kind}(", keywords, ")", BODY + 4 * bool(module.updates))
-    lines = [f"loss, _ = self.value_and_grad({given})", call]
+    given = [argument.passed for argument in arguments]
+    indent = BODY + 4 * bool(module.updates)
+    lines = [
+        bracketed("loss, _ = self.value_and_grad(", given, ")", indent),
+        bracketed(f"self.{lowered.kind}(", keywords, ")", indent),
+    ]
     if module.updates:
         lines = [
             "state = self.state",
