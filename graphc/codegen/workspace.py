@@ -16,6 +16,7 @@ from graphc.codegen.bindings import (
     body,
     method,
     size_lines,
+    spread,
     unpacked,
     unpacking,
     variables,
@@ -34,8 +35,8 @@ from graphc.codegen.functions import (
     returned,
     returning,
 )
-from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.memory import assigned, copying, forgotten, memory
+from graphc.codegen.literals import LINE, quoted
+from graphc.codegen.memory import copied, copying, forgotten, memory
 from graphc.codegen.printer import Printer, Written
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -175,7 +176,7 @@ def training(scope: Scope) -> Iterator[FunctionView]:
     if module.loss:
         arguments = inputs_of(module.forward, scope.context)
         given = [argument.passed for argument in arguments]
-        call = bracketed("loss = self.forward(", given, ")", BODY)
+        call = spread("loss = self.forward(", given, ")")
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
             [f"Return {objective(module.loss)} and `grads`, its gradients."],
@@ -202,7 +203,7 @@ def forward(scope: Scope, program: Program) -> FunctionView:
         ]
         lines += body(dict_text(items, BODY, "self.state = "))
     comma = "," if len(kept) == 1 else ""
-    lines += body(bracketed("self._residuals = (", kept, f"{comma})", BODY))
+    lines += body(spread("self._residuals = (", kept, f"{comma})"))
     what = objective(module.loss) if module.loss else "the outputs"
     return method(
         "forward", inputs_of(program, scope.context), "Array" if count == 1 else "Outputs",
@@ -229,7 +230,7 @@ def backward(scope: Scope, program: Program) -> FunctionView:
     for name, node in zip(module.gradients, program.results, strict=True):
         if plans.gradients.get(node) != name:
             (text,) = returned(program, [node], scope.context, arrays)
-            lines += assigned(f"self.grads[{quoted(name)}]", text.removesuffix(".copy()"))
+            lines += copied(f"self.grads[{quoted(name)}]", text.removesuffix(".copy()"))
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))
         doc = [f"Return `grads`: the gradients of {objective(module.loss)}, times `{bar}`."]
@@ -259,8 +260,8 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     given = [argument.passed for argument in arguments]
     indent = BODY + 4 * bool(module.updates)
     lines = [
-        bracketed("loss, _ = self.value_and_grad(", given, ")", indent),
-        bracketed(f"self.{lowered.kind}(", keywords, ")", indent),
+        spread("loss, _ = self.value_and_grad(", given, ")", indent),
+        spread(f"self.{lowered.kind}(", keywords, ")", indent),
     ]
     if module.updates:
         lines = [

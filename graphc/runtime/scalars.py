@@ -48,13 +48,13 @@ def check_rng(rng: Any) -> None:
 
 
 def scalar_kind(name: str, expected: str, value: Any) -> str:
-    """The kind of dtype of one of NumPy's scalars; nothing for other values.
+    """The kind of dtype of one of NumPy's scalars; nothing for other values, and for classes.
 
     Raises ValueError for an array with axes, TypeError for a masked one: it has no value, but would
     be converted to NaN, 0 or False.
     """
     if isinstance(value, type):
-        return ""  # what it has are the attributes of its instances
+        return ""
     shape = getattr(value, "shape", ())
     if shape:
         raise ValueError(f"{name}: expected {expected}, got an array of shape {tuple(shape)}")
