@@ -8,23 +8,29 @@ import contextlib
 import io
 import keyword
 import os
+import random
 import re
+import subprocess
+import sys
 import tempfile
 import tokenize
 import unicodedata
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 import pytest
 
 import graphc as gc
 from graphc.codegen.assemble import RESERVED
-from graphc.codegen.literals import quoted, width
+from graphc.codegen.literals import LINE, quoted, width
 from graphc.lower.naming import MAX_LENGTH, MIN_LENGTH, identifier
+from tests.styles import functions
 
-STYLES = ("functional",)
+STYLES = ("functional", "workspace", "scalar")
+WITH_DIMS = STYLES[:2]
 OPTIMIZER = gc.sgd(momentum=0.9)
 
 
@@ -55,8 +61,10 @@ HARMLESS = Texts()
 PLACES = [field.name for field in fields(Texts)]
 
 
-def build(texts: Texts) -> gc.Graph:
-    """A model with each kind of name."""
+def build(texts: Texts, style: str) -> gc.Graph:
+    """A model with each kind of name; for the scalar style the like of it without dimensions."""
+    if style == "scalar":
+        return build_of_scalars(texts)
     with gc.Graph(texts.graph) as g:
         x = g.input(texts.x, (texts.dim, 3))
         t = g.input(texts.t, (texts.dim, 2))
@@ -73,10 +81,27 @@ def build(texts: Texts) -> gc.Graph:
     return g
 
 
+def build_of_scalars(texts: Texts) -> gc.Graph:
+    """A model of scalars: a file of JSON has no arrays whose names could be paths."""
+    with gc.Graph(texts.graph) as g:
+        x, t = g.input(texts.x), g.input(texts.t)
+        with gc.path(texts.path):
+            b = g.parameter(texts.b, init=-0.5)
+        W = g.parameter(texts.W, init="he_normal")
+        s = g.state(texts.state)
+        h = np.tanh(x * W + b)
+        h.named(texts.label)
+        g.update(s, s + h)
+        g.output(texts.y, h * 2)
+        g.output(texts.z, h + s)
+        g.loss(h * t)
+    return g
+
+
 def compiled(texts: Texts, style: str, **options: Any) -> gc.Module:
     """The model with a training step."""
     return gc.compile(
-        build(texts), style=style, optimizer=OPTIMIZER, command=texts.command, **options
+        build(texts, style), style=style, optimizer=OPTIMIZER, command=texts.command, **options
     )
 
 
@@ -102,7 +127,12 @@ class Comparison:
                 self.fixed.add(node.asname or node.name)
             elif isinstance(node, ast.Attribute) and not node.attr.startswith("zz"):
                 self.fixed.add(node.attr)
+        self.own = {  # what a workspace has
+            *(node.attr for node in ast.walk(tree) if is_own(node) and node.attr[:2] != "zz"),
+            *(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)),
+        }
         self.shared: dict[str, str] = {}  # the names of the module
+        self.attributes: dict[str, str] = {}  # the sizes that a workspace keeps, in all its methods
         self.names = self.shared
 
     def same(self, left: Any, right: Any) -> None:
@@ -121,6 +151,11 @@ class Comparison:
             assert ast.dump(left) == ast.dump(right)
         elif isinstance(left, ast.Constant):
             self.constant(left.value, right.value)
+        elif isinstance(left, ast.Attribute):
+            self.same(left.value, right.value)
+            self.identifier(left.attr, right.attr)
+            assert self.attributes.setdefault(right.attr, left.attr) == left.attr
+            assert left.attr == right.attr or left.attr not in self.own
         elif isinstance(left, ast.AST):
             for name in left._fields:
                 a, b = getattr(left, name), getattr(right, name)
@@ -162,10 +197,20 @@ class Comparison:
             assert left.startswith("gradient of ") and left.isprintable()
         elif re.fullmatch("[0-9a-f]{16}", right):  # the hash
             assert re.fullmatch("[0-9a-f]{16}", left)
-        elif left == self.names.get(right):  # messages call an input what its argument is called
+        # Messages call an input or a size what its argument is called.
+        elif left in (self.names.get(right), self.attributes.get(right)):
             pass
         else:
             assert left == self.pattern.sub(lambda match: self.texts[match[0]], right)
+
+
+def is_own(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    """Whether a node is an attribute of `self`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
 
 
 def check_source(source: str, texts: Texts, style: str) -> None:
@@ -183,11 +228,20 @@ def check_source(source: str, texts: Texts, style: str) -> None:
             assert re.fullmatch(r"# (\(.*\)( float32)?|exp only .*|By the full .*)", token.string)
 
 
+def formatted(folder: Path) -> None:
+    """Raise AssertionError unless the formatter leaves all files of a folder alone."""
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(LINE)]
+    done = subprocess.run(
+        [*command, "--diff", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[:5000]
+
+
 def numbers(module: gc.Module, texts: Texts) -> list[bytes]:
     """All that comes out of a module, bit for bit; keys are exact."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        net: Any = module.load()
+        net: Any = functions(module)
         assert out.getvalue() == ""
         assert net.self_test()
     assert all(
@@ -195,8 +249,11 @@ def numbers(module: gc.Module, texts: Texts) -> list[bytes]:
     )
     rng = np.random.default_rng(3)
     x, t = rng.normal(size=(5, 3)).astype("f4"), rng.normal(size=(5, 2)).astype("f4")
+    drawn: Any = np.random.default_rng(0)
+    if module.lowered.options["style"] == "scalar":
+        x, t, drawn = float(x[0, 0]), float(t[0, 0]), random.Random(0)
     keys = [f"{texts.path}.{texts.b}", texts.W]
-    params, state = net.init_params(np.random.default_rng(0)), net.init_state()
+    params, state = net.init_params(drawn), net.init_state()
     assert list(params) == keys and list(state) == [texts.state]
     outputs = net.predict(params, state, x)
     loss, new_state, grads = net.value_and_grad(params, state, x, t)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from tests.hostile_arrays import (
     over_styles,
     structured,
 )
+from tests.styles import functions, load
 
 # NumPy advises against np.matrix, which is why it has to be tested.
 pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
@@ -54,7 +54,7 @@ def test_numbers_are_kept_bit_for_bit(dtype: str, style: str) -> None:
             g.parameter(f"scalar {place}", (2,), init=value)
         everything = g.parameter("array", values.shape, init=values)
         g.loss(everything.sum() * g.input("x"))
-    module: ModuleType = gc.compile(g, style=style, allow_unused=True).load()
+    module = load(g, style=style, allow_unused=True)
     array, many, *scalars = module.predict()
     params = module.init_params(np.random.default_rng(0))
     assert array.tobytes() == params["array"].tobytes() == values.tobytes()
@@ -177,7 +177,7 @@ def test_what_changes_after_the_declaration_changes_nothing(kind: str, style: st
         change(value)
     module = gc.compile(g, style=style, allow_unused=True)
     assert module.source == before
-    loaded: Any = module.load()
+    loaded = functions(module)
     params = loaded.init_params(np.random.default_rng(0))
     found = loaded.predict(params, loaded.init_state())
     np.testing.assert_array_equal(found, X * (3 if kind == "matrix" else 4))

@@ -25,13 +25,16 @@ from tests.hostile_text import (
     FEW,
     HARMLESS,
     OTHERS,
+    WITH_DIMS,
     Texts,
     check,
     compiled,
+    formatted,
     harmless,
     numbers,
     over_styles,
 )
+from tests.styles import functions, load
 
 
 @over_styles
@@ -85,7 +88,7 @@ DIMS = [
 ]
 
 
-@over_styles
+@pytest.mark.parametrize("style", WITH_DIMS)
 @pytest.mark.parametrize("dim", DIMS, ids=lambda dim: ascii(dim)[:30])
 def test_names_of_dimensions(dim: str, style: str) -> None:
     source = check(replace(HARMLESS, dim=dim), style)
@@ -93,7 +96,7 @@ def test_names_of_dimensions(dim: str, style: str) -> None:
     with gc.Graph("m") as g:
         x = g.input("x", (dim, 3))
         g.output("y", x / x.shape[0])
-    predict = gc.compile(g, style=style, inference=True).load().predict
+    predict = load(g, style=style, inference=True).predict
     np.testing.assert_array_equal(predict(np.ones((4, 3))), np.full((4, 3), 0.25))
 
 
@@ -106,16 +109,32 @@ def test_a_dimension_is_an_identifier(dim: str) -> None:
     assert str(caught.value).isprintable()
 
 
-def test_a_dimension_in_a_condition() -> None:
+@pytest.mark.parametrize("style", WITH_DIMS)
+def test_a_dimension_in_a_condition(style: str) -> None:
     """Conditions that hold at run time only are told with the names in them."""
     for dim in ("\u05d0", "ﬁ", "n" * 200):
         with gc.Graph("m") as g:
             g.output("y", g.input("x", (dim,)).reshape(-1, 3) * 2)
-        module = gc.compile(g, inference=True)
+        module = gc.compile(g, style=style, inference=True)
         assert not re.search("[\u0590-\u05ff]", module.source)
         with pytest.raises(ValueError, match="elements have to divide by 3") as caught:
-            module.load().predict(np.zeros(4))
+            functions(module).predict(np.zeros(4))
         assert str(caught.value).startswith(unicodedata.normalize("NFKC", dim))
+
+
+def test_names_of_dimensions_of_all_lengths(tmp_path: Path) -> None:
+    """Wherever a line has to be broken, it is broken as the formatter breaks it."""
+    for length in range(1, 45):
+        n, m = "n" * length, "m" * length
+        with gc.Graph("m") as g:
+            x = g.input("x", (n,)).reshape(-1, 3) * 2
+            W = g.parameter("W", (3, m), init="he_normal")
+            g.output("y", x @ W + g.state("s", (m,)))
+        for style in WITH_DIMS:
+            module = gc.compile(g, style=style)
+            module.save(tmp_path / f"{style}_{length}.py")
+            assert max(map(width, module.source.splitlines())) <= LINE
+    formatted(tmp_path)
 
 
 # --- any text -------------------------------------------------------------------------------------

@@ -154,7 +154,8 @@ def docstring(context: Context) -> Iterable[str]:
     module, dialect = context.module, context.dialect
     names = context.names
     what = "forward and backward pass" if module.forward else "forward pass"
-    yield f"{clipped(module.graph.name, 60)}: {what} in {dialect.what}."
+    rest = f": {what} in {dialect.what}."
+    yield clipped(module.graph.name, min(60, LINE - 3 - len(rest))) + rest
     if dialect.notes:
         yield from ("", *dialect.notes)
     sections: list[tuple[str, Sequence[Node]]] = [

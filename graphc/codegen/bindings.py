@@ -78,6 +78,11 @@ def declared(scope: Scope) -> dict[str, Node]:
     return module.graph.inputs | {p.node.params.name: p.node for p in module.parameters}
 
 
+def spread(before: str, items: Sequence[str], after: str, indent: int = BODY) -> str:
+    """A statement of a method in as few lines as the formatter leaves alone."""
+    return bracketed(before, items, after, indent, statement=True)
+
+
 def size_lines(scope: Scope, names: Iterable[str]) -> list[str]:
     """Statements that read the named sizes of the workspace into variables."""
     known = dict.fromkeys(names)
@@ -112,7 +117,7 @@ def bound(
             shape = scope.shape(node.shape)
             slot = f"slots[{places[buffer.slot]}]"
             before = f"{names.of(node)} = np.ndarray("
-            lines += body(bracketed(before, [shape, node.dtype.source, slot], ")", BODY))
+            lines += body(spread(before, [shape, node.dtype.source, slot], ")"))
     return [*lines, *body(packing(name, items))]
 
 
@@ -158,7 +163,7 @@ def packing(target: str, items: Sequence[str]) -> str:
     """A statement that assigns a tuple."""
     if len(items) == 1 and len(f"{target} = ({items[0]},)") + BODY <= LINE:
         return f"{target} = ({items[0]},)"
-    return bracketed(f"{target} = (", items, ")", BODY)
+    return spread(f"{target} = (", items, ")")
 
 
 def unpacking(names: Sequence[str], source: str) -> list[str]:
@@ -166,7 +171,7 @@ def unpacking(names: Sequence[str], source: str) -> list[str]:
     line = f"({names[0]},) = {source}" if len(names) == 1 else f"{', '.join(names)} = {source}"
     if len(line) + BODY <= LINE:
         return body(line)
-    return body(bracketed("(", names, f") = {source}", BODY))
+    return body(spread("(", names, f") = {source}"))
 
 
 def update_buffers(scope: Scope, program: Program) -> list[str]:
@@ -178,5 +183,5 @@ def update_buffers(scope: Scope, program: Program) -> list[str]:
     if len(found) == len(plan.slots):
         return body(packing("self._update", [vector] * len(found)))
     items = [f"slots[{plan.slots.index(plan.buffers[node].slot)}]" for node in found]
-    lines = [bracketed("slots = [", [vector] * len(plan.slots), "]", BODY)]
+    lines = [spread("slots = [", [vector] * len(plan.slots), "]")]
     return body(*lines, packing("self._update", items))

@@ -42,7 +42,7 @@ def statements(program: Program, context: Context) -> list[str]:
     """Checks of the arguments, then one line a value."""
     return [
         *checks(program, context, program.arguments),
-        *(f"    {line}" for line in guard_lines(program, context.names)),
+        *guard_lines(program, context.names),
         *print_program(program, context.names, context.dialect),
     ]
 

@@ -136,7 +136,7 @@ def check(node: Node, context: Context, bound: set[str], indent: int = 4) -> str
     source = f"{group[0]}[{key}]" if group else name
     told = key if group else quoted(name)
     function, arguments = context.dialect.check(node, told, source, sizes)
-    return bracketed(f"{name} = {function}(", arguments, ")", indent)
+    return bracketed(f"{name} = {function}(", arguments, ")", indent, statement=True)
 
 
 def cotangent_lines(program: Program, context: Context, indent: int = 4) -> list[str]:
@@ -151,7 +151,8 @@ def cotangent_lines(program: Program, context: Context, indent: int = 4) -> list
         if len(cotangents) > 1:
             lines += [f"if {name} is None:", f"    {name} = {dialect.zeros(node, shape)}"]
         function, arguments = dialect.check(node, quoted(name), name, sizes)
-        lines.append(bracketed(f"{name} = {function}(", arguments, ")", indent))
+        call = bracketed(f"{name} = {function}(", arguments, ")", indent, statement=True)
+        lines.append(call)
     return [row for line in lines for row in indented(line, indent)]
 
 
@@ -190,12 +191,13 @@ def outputs_text(texts: Sequence[str], indent: int, before: str = "") -> str:
     """What a function returns for the outputs: a bare array, or Outputs."""
     if len(texts) == 1:
         return before + texts[0]
-    return bracketed(f"{before}Outputs(", texts, ")", indent)
+    return bracketed(f"{before}Outputs(", texts, ")", indent, statement=bool(before))
 
 
 def dict_text(items: Sequence[tuple[str, str]], indent: int, before: str = "") -> str:
     """A dict display, in the statement that `before` begins."""
-    return bracketed(f"{before}{{", [f"{key}: {value}" for key, value in items], "}", indent)
+    listed = [f"{key}: {value}" for key, value in items]
+    return bracketed(f"{before}{{", listed, "}", indent, statement=bool(before))
 
 
 def returning(items: Sequence[Callable[[int, str], str]], indent: int = 4) -> list[str]:
@@ -207,7 +209,7 @@ def returning(items: Sequence[Callable[[int, str], str]], indent: int = 4) -> li
     if width(line) + indent <= LINE and "\n" not in line:
         return indented(line, indent)
     listed = [item(indent + 4, "") for item in items]
-    return indented(bracketed("return (", listed, ")", indent), indent)
+    return indented(bracketed("return (", listed, ")", indent, statement=True), indent)
 
 
 def plain(text: str) -> Callable[[int, str], str]:

@@ -114,15 +114,18 @@ def width(text: str) -> int:
     )  # fmt: skip
 
 
-def bracketed(before: str, items: Sequence[str], after: str, indent: int = 0) -> str:
+def bracketed(
+    before: str, items: Sequence[str], after: str, indent: int = 0, *, statement: bool = False
+) -> str:
     """`before item, item after` in as few lines as the formatter leaves alone.
 
     One line if it fits; the items of a call or signature on a second one; else one item a line with
     trailing commas. `indent` is that of the line on which `before` stands; items that span lines
-    were made for `indent + 4`.
+    were made for `indent + 4`. Beyond an indentation of 4, a comma has to fit behind, unless it is
+    a `statement`, of a method.
     """
     joined = ", ".join(items)
-    comma = 1 if indent > 4 else 0  # an item of something that spans lines itself
+    comma = 1 if indent > 4 and not statement else 0  # of what spans lines itself
     if width(before + joined + after) + indent + comma <= LINE and "\n" not in joined:
         return f"{before}{joined}{after}"
     inner = " " * (indent + 4)

@@ -16,9 +16,10 @@ from graphc.codegen.bindings import (
     method,
     resized_gradients,
     size_lines,
+    spread,
     update_buffers,
 )
-from graphc.codegen.literals import LINE, bracketed, quoted, width
+from graphc.codegen.literals import quoted
 from graphc.codegen.printer import guard_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -73,7 +74,7 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
     """The body of __init__."""
     module, plans = scope.context.module, scope.layout
     for name in map(scope.names.of_size, fixed_sizes(scope)):
-        yield from body(f"self.{name} = {name} = checked_size({quoted(name)}, {name})")
+        yield from body(checked_size(f"self.{name} = {name} = ", name))
     vector = plans.vector()
     if vector:
         total = scope.size(sum((dims.product(node.shape) for node in vector), 0))
@@ -89,7 +90,7 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
         yield from body("self._residuals: tuple[Any, ...] | None = None")
     if module.graph.states:
         states = [node for node, _ in module.graph.states.values()]
-        yield from body(bracketed("self.state = init_state(", sized(scope, states), ")", BODY))
+        yield from body(spread("self.state = init_state(", sized(scope, states), ")"))
     if module.optimizer is not None:
         for slot in module.optimizer.slots:
             yield from body(f"self.{slot}_vector = np.zeros_like(self.param_vector)")
@@ -99,10 +100,15 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
         given = sized(scope, [p.node for p in module.parameters])
         first = ", ".join(["np.random.default_rng(0)", *given])
         source = f"init_params({first}) if params is None else params" if drawn else "params"
-        yield from body(bracketed("self.set_params(", [source], ")", BODY))
+        yield from body(spread("self.set_params(", [source], ")"))
     free = free_sizes(scope)
     chosen = [f"{name}={name}" for name in map(scope.names.of_size, free)]
     yield from body(f"self.{'resize' if free else '_allocate'}({', '.join(chosen)})")
+
+
+def checked_size(before: str, name: str) -> str:
+    """The statement that checks a size."""
+    return spread(f"{before}checked_size(", [quoted(name), name], ")")
 
 
 def sized(scope: Scope, nodes: Sequence[Node]) -> list[str]:
@@ -136,33 +142,33 @@ def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
             continue
         shape = ", ".join(sizes) or "()"
         items.append(f"{key}: self.{vector}[{parts[node]}].reshape({shape})")
-    return bracketed(before, items, "}", BODY)
+    return spread(before, items, "}")
 
 
-def assigned(target: str, text: str) -> list[str]:
-    """The statement that copies a value into an array."""
-    line = f"{target}[...] = {text}"
-    if width(line) + BODY <= LINE:
-        return body(line)
-    return body(f"{target}[...] = (", f"    {text}", ")")
+def copied(target: str, text: str) -> list[str]:
+    """The statement that copies a value into an array of a dict.
+
+    It is a call, as the formatter would break a long assignment in several ways, also at `[...]`.
+    """
+    return body(spread("np.copyto(", [target, text], ")"))
 
 
 def set_params(scope: Scope) -> FunctionView:
     """Copying parameters in: all or none."""
     names = scope.names
     checked = []
-    copied = []
+    copies = []
     for parameter in scope.context.module.parameters:
         node = parameter.node
         key, name = quoted(node.params.name), names.of(node)
         arguments = [key, f"params[{key}]", node.dtype.source, *(map(scope.size, node.shape))]
-        checked.append(bracketed(f"{name} = checked(", arguments, ").copy()", BODY))
-        copied += assigned(f"self.params[{key}]", name)
+        checked.append(spread(f"{name} = checked(", arguments, ").copy()"))
+        copies += copied(f"self.params[{key}]", name)
     sizes = {name for p in scope.context.module.parameters for name in dims.all_names(p.node.shape)}
     return method(
         "set_params", ["params: Params"], "None",
         ["Copy parameters in, all or none; their shapes and dtypes are checked."],
-        [*size_lines(scope, sizes), *body(*checked), *forgotten(scope), *copied],
+        [*size_lines(scope, sizes), *body(*checked), *forgotten(scope), *copies],
     )  # fmt: skip
 
 
@@ -185,16 +191,14 @@ def resize(scope: Scope) -> FunctionView:
         )
         if program is not None
     ]
-    lines = body(*(f"{name} = checked_size({quoted(name)}, {name})" for name in free))
+    lines = body(*(checked_size(f"{name} = ", name) for name in free))
     lines += size_lines(scope, fixed_sizes(scope))
-    guards = dict.fromkeys(line for _, program, _ in methods for line in [
-        "\n".join(pair) for pair in zip(*[iter(guard_lines(program, names))] * 2, strict=True)
-    ])  # fmt: skip
-    lines += [" " * BODY + line for guard in guards for line in guard.split("\n")]
+    for _, program, _ in methods:
+        lines += [line for line in guard_lines(program, names, BODY) if line not in lines]
     slots = plans.slots()
     if slots:
         spelled = [scope.size(slot.size) for slot in slots]
-        lines += body(bracketed("sizes = [", spelled, "]", BODY))
+        lines += body(spread("sizes = [", spelled, "]"))
         lines += body("slots = [np.empty(size, np.uint8) for size in sizes]")
     used = []
     if module.forward is not None and resized_gradients(scope):
@@ -235,16 +239,16 @@ def copying(scope: Scope) -> Iterator[FunctionView]:
         items.append('"state": self.state')
         texts = [f"{quoted(name)}: kept[\"state\"][{quoted(name)}].copy()"
                  for name in module.graph.states]  # fmt: skip
-        lines.append(bracketed("self.state = {", texts, "}", BODY))
+        lines.append(spread("self.state = {", texts, "}"))
     if module.optimizer is not None:
         items.append('"steps": self.steps')
         lines.append('self.steps = kept["steps"]')
     yield method(
         "__getstate__", [], "dict[str, Any]",
         ["What copies and pickles take along; they have buffers of their own."],
-        body(bracketed("return {", items, "}", BODY)),
+        body(spread("return {", items, "}")),
     )  # fmt: skip
-    start = bracketed("Workspace.__init__(", ["self", *restored], ")", BODY)
+    start = spread("Workspace.__init__(", ["self", *restored], ")")
     yield method(
         "__setstate__", ["kept: dict[str, Any]"], "None", ["Make a workspace of what was kept."],
         body(start, *lines),

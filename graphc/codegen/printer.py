@@ -189,14 +189,21 @@ def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:
             yield node, f"{names.of_size(size)} = {names.of(node)}.shape[{axis}]"
 
 
-def guard_lines(program: Program, names: Names) -> list[str]:
+def guard_lines(program: Program, names: Names, indent: int = 4) -> list[str]:
     """Statements that check what could not be settled when the graph was declared."""
+    margin = " " * indent
     lines: list[str] = []
     for guard in program.guards:
         left, right = (dims.text(size, names.of_size) for size in (guard.left, guard.right))
         opposite = {"==": "!=", ">=": "<"}[guard.relation]
-        told = bracketed("raise ValueError(", [quoted(guard.reason)], ")", 8)
-        lines += [f"if {left} {opposite} {right}:", f"    {told}"]
+        reason = [quoted(guard.reason)]
+        told = bracketed("raise ValueError(", reason, ")", indent + 4, statement=True)
+        condition = f"if {left} {opposite} {right}:"
+        if indent + width(condition) > LINE:
+            inner = f"\n{margin}    "
+            rows = terms(left) if indent + 4 + width(left) > LINE else [left]
+            condition = f"if ({inner}{inner.join([*rows, f'{opposite} {right}'])}\n{margin}):"
+        lines.append(f"{margin}{condition}\n{margin}    {told}")
     return lines
 
 

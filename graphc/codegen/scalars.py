@@ -101,6 +101,8 @@ class Scalars(Dialect):
         nodes = [*module.graph.declared()]
         kinds = {node.dtype.kind for node in nodes} | ({FLOAT} if module.backward else set())
         found: list[Helper] = [check for kind, check in CHECKS.items() if kind in kinds]
+        if found:
+            found.insert(0, scalars.scalar_kind)
         if module.gradients and module.parameters:
             found.append(scalars.as_floats)
         return [*found, scalars.load_numbers] if module.parameters else found

@@ -96,13 +96,14 @@ def by_differences(
     if module.options["style"] == "workspace":
         given = [name for name in given if name != "params"]
     if module.loss or len(module.outputs) == 1:
-        body += indented(bracketed(f"return [{call}", given, f"{first}]", 8), 8)
+        text = bracketed(f"return [{call}", given, f"{first}]", 8, statement=True)
+        body += indented(text, 8)
     else:
-        body += indented(bracketed(f"outputs = {call}", given, first, 8), 8)
+        body += indented(bracketed(f"outputs = {call}", given, first, 8, statement=True), 8)
         named = field_names(module.outputs, context.dialect)
         fields = dict(zip(module.outputs, named, strict=True))
         found = [f"outputs.{fields[node.params.name]}" for node in bars]
-        body += indented(bracketed("return [", found, "]", 8), 8)
+        body += indented(bracketed("return [", found, "]", 8, statement=True), 8)
     body.append("")
     arguments = [] if module.loss else ["*bars"]
     if module.options["style"] == "workspace":

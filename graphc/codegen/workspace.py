@@ -16,6 +16,7 @@ from graphc.codegen.bindings import (
     body,
     method,
     size_lines,
+    spread,
     unpacked,
     unpacking,
     variables,
@@ -34,8 +35,8 @@ from graphc.codegen.functions import (
     returned,
     returning,
 )
-from graphc.codegen.literals import LINE, bracketed, quoted
-from graphc.codegen.memory import assigned, copying, forgotten, memory
+from graphc.codegen.literals import LINE, quoted
+from graphc.codegen.memory import copied, copying, forgotten, memory
 from graphc.codegen.printer import Printer, Written
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -174,11 +175,12 @@ def training(scope: Scope) -> Iterator[FunctionView]:
     yield backward(scope, module.backward)
     if module.loss:
         arguments = inputs_of(module.forward, scope.context)
-        given = ", ".join(argument.passed for argument in arguments)
+        given = [argument.passed for argument in arguments]
+        call = spread("loss = self.forward(", given, ")")
         yield method(
             "value_and_grad", arguments, "tuple[Array, Grads]",
             [f"Return {objective(module.loss)} and `grads`, its gradients."],
-            body(f"loss = self.forward({given})", "return loss, self.backward()"),
+            body(call, "return loss, self.backward()"),
         )  # fmt: skip
 
 
@@ -201,7 +203,7 @@ def forward(scope: Scope, program: Program) -> FunctionView:
         ]
         lines += body(dict_text(items, BODY, "self.state = "))
     comma = "," if len(kept) == 1 else ""
-    lines += body(bracketed("self._residuals = (", kept, f"{comma})", BODY))
+    lines += body(spread("self._residuals = (", kept, f"{comma})"))
     what = objective(module.loss) if module.loss else "the outputs"
     return method(
         "forward", inputs_of(program, scope.context), "Array" if count == 1 else "Outputs",
@@ -228,7 +230,7 @@ def backward(scope: Scope, program: Program) -> FunctionView:
     for name, node in zip(module.gradients, program.results, strict=True):
         if plans.gradients.get(node) != name:
             (text,) = returned(program, [node], scope.context, arrays)
-            lines += assigned(f"self.grads[{quoted(name)}]", text.removesuffix(".copy()"))
+            lines += copied(f"self.grads[{quoted(name)}]", text.removesuffix(".copy()"))
     if module.loss:
         bar = names.of(next(filter(is_cotangent, program.arguments)))
         doc = [f"Return `grads`: the gradients of {objective(module.loss)}, times `{bar}`."]
@@ -255,9 +257,12 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     keywords = [hyper.passed for hyper in hypers]
     yield update(scope, lowered, hypers)
     arguments = inputs_of(module.forward, scope.context)
-    given = ", ".join(argument.passed for argument in arguments)
-    call = bracketed(f"self.{lowered.kind}(", keywords, ")", BODY + 4 * bool(module.updates))
-    lines = [f"loss, _ = self.value_and_grad({given})", call]
+    given = [argument.passed for argument in arguments]
+    indent = BODY + 4 * bool(module.updates)
+    lines = [
+        spread("loss, _ = self.value_and_grad(", given, ")", indent),
+        spread(f"self.{lowered.kind}(", keywords, ")", indent),
+    ]
     if module.updates:
         lines = [
             "state = self.state",

@@ -47,32 +47,43 @@ def check_rng(rng: Any) -> None:
         )
 
 
+def scalar_kind(name: str, expected: str, value: Any) -> str:
+    """The kind of dtype of one of NumPy's scalars; nothing for other values, and for classes.
+
+    Raises ValueError for an array with axes, TypeError for a masked one: it has no value, but would
+    be converted to NaN, 0 or False.
+    """
+    if isinstance(value, type):
+        return ""
+    shape = getattr(value, "shape", ())
+    if shape:
+        raise ValueError(f"{name}: expected {expected}, got an array of shape {tuple(shape)}")
+    if getattr(value, "mask", False):
+        raise TypeError(f"{name}: expected {expected}, got a masked one; use .filled()")
+    kind: str = getattr(getattr(value, "dtype", None), "kind", "")
+    return kind
+
+
 def as_float(name: str, value: Any) -> float:
     """The value as a float.
 
-    Raises TypeError for what is no real number, ValueError for an array with axes or an int that is
-    too large. Both name the argument.
+    Raises TypeError for what is no real number, ValueError for an array with axes or a number that
+    no float stands for. Both name the argument.
     """
     if type(value) is float:
         return value
-    shape = getattr(value, "shape", ())
-    if shape:
-        raise ValueError(f"{name}: expected a float, got an array of shape {tuple(shape)}")
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    kind = scalar_kind(name, "a float", value)
     if not hasattr(type(value), "__float__") or isinstance(value, complex) or kind not in "biuf":
         raise TypeError(f"{name}: expected a float, got {type(value).__name__}")
     try:
         return float(value)
-    except OverflowError as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: expected a float, got what is none: {error}") from None
 
 
 def as_int(name: str, value: Any) -> int:
     """The value as an int. Raises TypeError, or ValueError for an array with axes."""
-    shape = getattr(value, "shape", ())
-    if shape:
-        raise ValueError(f"{name}: expected an int, got an array of shape {tuple(shape)}")
-    if getattr(getattr(value, "dtype", None), "kind", "i") == "b":
+    if scalar_kind(name, "an int", value) == "b":
         return int(value)
     try:
         return operator.index(value)
@@ -82,10 +93,7 @@ def as_int(name: str, value: Any) -> int:
 
 def as_bool(name: str, value: Any) -> bool:
     """The value as a bool. Raises TypeError, or ValueError for an array with axes."""
-    shape = getattr(value, "shape", ())
-    if shape:
-        raise ValueError(f"{name}: expected a bool, got an array of shape {tuple(shape)}")
-    if not isinstance(value, bool) and getattr(getattr(value, "dtype", None), "kind", "") != "b":
+    if scalar_kind(name, "a bool", value) != "b" and not isinstance(value, bool):
         raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
     return bool(value)
 
@@ -105,7 +113,7 @@ def load_numbers(path: str | Path, names: Iterable[str]) -> dict[str, Any]:
     """The parameters in a JSON file. Raises ValueError unless it holds all that are named."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON file: {error}") from None
     found = content.get("params") if isinstance(content, dict) else None
     if not isinstance(found, dict):
