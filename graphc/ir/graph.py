@@ -22,7 +22,7 @@ from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, Template
 from graphc.ir.node import Node
 from graphc.ir.op import Op, inside
-from graphc.ir.types import INT, DType, Guard, TensorType, Type, as_dtype, float32
+from graphc.ir.types import FLOAT, INT, DType, Guard, TensorType, Type, as_dtype, float32
 
 
 def plain_array(value: object) -> np.ndarray[Any, Any]:
@@ -168,8 +168,8 @@ class Graph:
             return self.intern(node.op, (), node.params)
         array = plain_array(value)
         target = target or as_dtype(array.dtype)
-        if array.dtype != target.numpy and not np.can_cast(array.dtype, target.numpy, "same_kind"):
-            as_dtype(array.dtype)
+        if array.dtype.kind == "f" and target.kind != FLOAT:
+            raise DTypeError(f"the constant {array} is no {target}", hint="round it first")
         with np.errstate(over="ignore"):
             kept = array.astype(target.numpy)
         if array.dtype.kind in "iu" and target.kind == INT and not np.array_equal(kept, array):

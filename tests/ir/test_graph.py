@@ -38,3 +38,10 @@ def test_constants_of_other_floats_are_converted_where_a_dtype_is_given() -> Non
     for value, dtype in ((1j, "float64"), (np.longdouble(1), None), (2**40, "int32")):
         with pytest.raises(DTypeError):
             Graph().constant(value, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_a_float_is_not_cut_to_an_int(dtype: str) -> None:
+    for value in (1.5, np.array([2.0, np.nan]), np.float32(1)):
+        with pytest.raises(DTypeError, match=rf"is no {dtype}; round it first"):
+            Graph().constant(value, dtype)
