@@ -352,6 +352,16 @@ EXAMPLES = {
     "type comment": "# type: ignore # noqa",
     "tag": "</script><!--",
 }
+# What a workspace has as attributes, methods and variables, and what its methods are given.
+OWN_NAMES = [
+    *("params", "grads", "state", "steps", "resize", "step", "predict", "evaluate", "forward"),
+    *("backward", "value_and_grad", "set_params", "param_vector", "grad_vector", "sgd", "slots"),
+    *("velocity_vector", "velocity", "sizes", "self", "kept", "lr", "momentum", "rng", "updated"),
+    *("residuals", "_residuals", "_predict", "_update", "_allocate", "__init__", "__getstate__"),
+    *("Workspace", "workspace", "checked_size", "checked", "parameter", "gradient", "loss_bar"),
+    # And the scalar style.
+    *("json", "math", "operator", "numbers", "content", "as_float", "scalar_kind", "Iterable"),
+]
 # Those of the issue in each place; the others in some, and elsewhere only at length.
 PAIRS = [(name, place) for name in EXAMPLES for place in PLACES if place != "dim"]
 FEW = [pair for k, pair in enumerate(PAIRS) if k < 130 or k % 4 == 0]

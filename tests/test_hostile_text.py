@@ -6,11 +6,15 @@ but for variables, which are renamed one to one, and for strings, which hold the
 
 from __future__ import annotations
 
+import copy
+import inspect
 import keyword
+import pickle
 import re
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +28,10 @@ from tests.hostile_text import (
     EXAMPLES,
     FEW,
     HARMLESS,
+    OPTIMIZER,
     OTHERS,
+    OWN_NAMES,
+    STYLES,
     WITH_DIMS,
     Texts,
     check,
@@ -100,6 +107,43 @@ def test_names_of_dimensions(dim: str, style: str) -> None:
     np.testing.assert_array_equal(predict(np.ones((4, 3))), np.full((4, 3), 0.25))
 
 
+@pytest.mark.parametrize("style", STYLES[1:])
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_names_that_a_module_has_itself(name: str, style: str) -> None:
+    """In each place alone, then in all that may share a name."""
+    for place in ("dim", "x", "W", "state", "label", "y") if style == "workspace" else ("x", "W"):
+        check(replace(HARMLESS, **{place: name}), style)
+    if style in WITH_DIMS:
+        everywhere = replace(HARMLESS, W=name, state=f"{name}_2", label=name, y=name, dim=name)
+        assert numbers(compiled(everywhere, style), everywhere) == harmless(style)
+
+
+@pytest.mark.parametrize("name", [*OWN_NAMES, *DIMS])
+def test_sizes_that_a_workspace_keeps(name: str) -> None:
+    """Sizes of parameters are arguments of more functions, and copies take them along."""
+    with gc.Graph("m") as g:
+        x, W = g.input("x", ("zz", name)), g.parameter("W", (name, f"{name}_2"), init="ones")
+        s = g.state("s", (f"{name}_2",))
+        y = x @ W + s
+        g.update(s, s + 1)
+        g.output("y", y)
+        g.loss((y * y).sum())
+    module: Any = gc.compile(g, style="workspace", optimizer=OPTIMIZER).load()
+    first, second, batch = list(inspect.signature(module.Workspace).parameters)[1:]
+    made = module.Workspace(**{first: 3, second: 2, batch: 4})
+    assert made.step(np.ones((4, 3))) == 4 * 2 * 3**2
+    made.resize(**{batch: 5})
+    for own in (made, copy.deepcopy(made), pickle.loads(pickle.dumps(made.__getstate__()))):
+        if isinstance(own, dict):
+            state, own = own, module.Workspace.__new__(module.Workspace)
+            own.__setstate__(state)
+        assert [getattr(own, size) for size in (first, second, batch)] == [3, 2, 5]
+        assert own.params["W"].shape == own.grads["W"].shape == (3, 2)
+        np.testing.assert_array_equal(own.state["s"], [1, 1])
+        assert own.predict(np.zeros((5, 3))).shape == (5, 2)
+        assert own.steps == 1
+
+
 @pytest.mark.parametrize(
     "dim", ['n"); import os #', "", "a b", "a\n", "{{ n }}", "0", "a\0", "\ud800"]
 )
@@ -124,7 +168,7 @@ def test_a_dimension_in_a_condition(style: str) -> None:
 
 def test_names_of_dimensions_of_all_lengths(tmp_path: Path) -> None:
     """Wherever a line has to be broken, it is broken as the formatter breaks it."""
-    for length in range(1, 45):
+    for length in range(1, 35, 2):
         n, m = "n" * length, "m" * length
         with gc.Graph("m") as g:
             x = g.input("x", (n,)).reshape(-1, 3) * 2
