@@ -19,7 +19,7 @@ from graphc.codegen.bindings import (
     spread,
     update_buffers,
 )
-from graphc.codegen.literals import quoted
+from graphc.codegen.literals import bracketed, quoted
 from graphc.codegen.printer import guard_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -74,7 +74,7 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
     """The body of __init__."""
     module, plans = scope.context.module, scope.layout
     for name in map(scope.names.of_size, fixed_sizes(scope)):
-        yield from body(checked_size(f"self.{name} = {name} = ", name))
+        yield from body(checked_size(name), f"self.{name} = {name}")
     vector = plans.vector()
     if vector:
         total = scope.size(sum((dims.product(node.shape) for node in vector), 0))
@@ -97,18 +97,19 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
         yield from body("self.steps = 0")
         yield from update_buffers(scope, module.optimizer.program)
     if module.parameters:
-        given = sized(scope, [p.node for p in module.parameters])
-        first = ", ".join(["np.random.default_rng(0)", *given])
-        source = f"init_params({first}) if params is None else params" if drawn else "params"
-        yield from body(spread("self.set_params(", [source], ")"))
+        if drawn:
+            given = ["np.random.default_rng(0)", *sized(scope, nodes)]
+            yield from body("if params is None:")
+            yield from body("    " + spread("params = init_params(", given, ")", BODY + 4))
+        yield from body("self.set_params(params)")
     free = free_sizes(scope)
     chosen = [f"{name}={name}" for name in map(scope.names.of_size, free)]
     yield from body(f"self.{'resize' if free else '_allocate'}({', '.join(chosen)})")
 
 
-def checked_size(before: str, name: str) -> str:
+def checked_size(name: str) -> str:
     """The statement that checks a size."""
-    return spread(f"{before}checked_size(", [quoted(name), name], ")")
+    return spread(f"{name} = checked_size(", [quoted(name), name], ")")
 
 
 def sized(scope: Scope, nodes: Sequence[Node]) -> list[str]:
@@ -191,7 +192,7 @@ def resize(scope: Scope) -> FunctionView:
         )
         if program is not None
     ]
-    lines = body(*(checked_size(f"{name} = ", name) for name in free))
+    lines = body(*map(checked_size, free))
     lines += size_lines(scope, fixed_sizes(scope))
     for _, program, _ in methods:
         lines += [line for line in guard_lines(program, names, BODY) if line not in lines]
@@ -223,10 +224,10 @@ def copying(scope: Scope) -> Iterator[FunctionView]:
     """What copy and pickle take along: views of one vector have to stay views of one vector."""
     module, plans = scope.context.module, scope.layout
     names = [scope.names.of_size(name) for name in plans.sizes()]
-    sizes = ", ".join(f"{quoted(name)}: self.{name}" for name in names)
+    sizes = [f"{quoted(name)}: self.{name}" for name in names]
     vectors = [f"{slot}_vector" for slot in module.optimizer.slots] if module.optimizer else []
     vectors = ["grad_vector", *vectors] if plans.vector() else []
-    items = [f'"sizes": {{{sizes}}}']
+    items = [bracketed('"sizes": {', sizes, "}", BODY + 4)]
     restored = ['**kept["sizes"]'] if names else []
     lines = []
     if module.parameters:
