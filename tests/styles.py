@@ -7,6 +7,7 @@ that nothing is right only because an earlier call left it there.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -125,7 +126,7 @@ class WorkspaceFunctions:
         if params is not None:
             self.workspace.set_params(params)
         if state is not None:
-            self.workspace.state = {name: np.array(value) for name, value in state.items()}
+            self.workspace.state = copy.deepcopy(state)
         self.spoil()
         return arguments
 
@@ -144,10 +145,10 @@ class WorkspaceFunctions:
         shown: dict[str, int] = {}
         for node in self.lowered.graph.declared():
             value = given.get(node.params.name)
-            for axis, size in enumerate(node.shape if value is not None else ()):
+            for size, length in zip(node.shape, shape_of(value), strict=False):
                 name = dims.pure_name(size)
-                if name in spelled and np.ndim(value) > axis:
-                    shown.setdefault(spelled[name], np.shape(value)[axis])
+                if name in spelled:
+                    shown.setdefault(spelled[name], length)
         return found | shown
 
     def declared_sizes(self) -> list[str]:
@@ -222,6 +223,14 @@ class WorkspaceFunctions:
     def new_state(self) -> tuple[Any, ...]:
         """The state after a call, where the model updates one."""
         return (self.workspace.state,) if self.lowered.updates else ()
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an argument; of what is no array, that of a scalar."""
+    try:
+        return np.asarray(value).shape
+    except (TypeError, ValueError):
+        return ()
 
 
 def copied(arrays: Mapping[str, Any]) -> dict[str, Any]:

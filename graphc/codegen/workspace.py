@@ -149,19 +149,13 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         program = module.evaluate
         arrays = variables(scope, program, plans.evaluate)
         (text,) = returned(program, program.results, scope.context, arrays)
-        lines = computed(scope, "evaluate", program, plans.evaluate)
+        lines = annotated(computed(scope, "evaluate", program, plans.evaluate), text, ARRAYS, BODY)
         yield method(
             "evaluate",
             inputs_of(program, scope.context),
             "Array",
             documented("Return the loss in inference mode.", program, scope.context),
-            [
-                *forgotten(scope),
-                *annotated(
-                    computed(scope, "evaluate", program, plans.evaluate), text, ARRAYS, BODY
-                ),
-                *returning([plain(text)], BODY),
-            ],
+            [*forgotten(scope), *lines, *returning([plain(text)], BODY)],
         )
 
 
@@ -270,7 +264,8 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     yield method(
         "step", [*arguments, *hypers], "Array",
         ["Change the parameters by one step, and return the loss before it.", "",
-         "After an exception, parameters and state are what they were.", "", *meanings],
+         f"After an exception, parameters{' and state' * bool(module.graph.states)} are what they "
+         "were.", "", *meanings],
         body(*lines, "return loss"),
     )  # fmt: skip
 
