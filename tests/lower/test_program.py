@@ -87,3 +87,19 @@ def test_a_value_is_computed_right_before_its_first_use() -> None:
         "early", "square", "late", "square",
     ]  # fmt: skip
     assert all(node.op is ARGUMENT for node in program.arguments)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_recurrence_computes_what_a_step_reads_in_that_step(swapped: bool) -> None:
+    def unrolled(steps: int) -> gc.Module:
+        with gc.Graph("recurrence") as g:
+            xs = g.input("xs", ("batch", steps, 3))
+            U, W = g.parameter("U", (3, 4)), g.parameter("W", (4, 4))
+            h = gc.tanh(xs[:, 0] @ U)
+            for step in range(1, steps):
+                fresh, carried = xs[:, step] @ U, h @ W
+                h = gc.tanh(carried + fresh if swapped else fresh + carried)
+            g.output("h", h)
+        return gc.compile(g, inference=True)
+
+    assert unrolled(3).report.planned(batch=8) == unrolled(30).report.planned(batch=8)
