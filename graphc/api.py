@@ -42,6 +42,10 @@ class Module:
     lowered: LoweredModule
     report: Report
 
+    def __repr__(self) -> str:
+        lowered, lines = self.lowered, self.source.count("\n")
+        return f"<module of {lowered.graph.name!r}, {lowered.options['style']}, {lines} lines>"
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the file, whole or not at all: an older one stays until the new one is complete.
 
@@ -84,7 +88,7 @@ def compile(
 ) -> Module:
     """Compile a graph into a module.
 
-    optimizer     "sgd" or `gc.sgd(...)`: emit `init_optimizer` and `train_step`
+    optimizer     "sgd" or `gc.sgd(...)`: emit the training step
     inference     emit `predict` alone, without anything that only training needs
     wrt           names of parameters and inputs to differentiate by, in place of the default:
                   the trainable parameters, or the float inputs of a graph without parameters
@@ -92,9 +96,10 @@ def compile(
     kinks         the convention about derivatives at kinks: "torch", "jax" or "textbook"
     stabilize     rewrite naive formulas to stable ones
     allow_unused  accept gradients that are zero everywhere
-    style         "functional": pure functions of NumPy arrays; "scalar": of Python's numbers, with
-                  `math` and without NumPy, for graphs in which every value is a scalar. Floats
-                  have 64 bits there, whatever dtype the graph declares
+    style         "functional": pure functions of NumPy arrays; "workspace": a class that owns its
+                  memory, for training loops; "scalar": functions of Python's numbers, with `math`
+                  and without NumPy, for graphs in which every value is a scalar. Floats have 64
+                  bits there, whatever dtype the graph declares
     templates     a folder whose templates replace the stock ones
     command       how to make the module again, for its docstring
     after_pass    called with the name of each pass and the function that it made

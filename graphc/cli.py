@@ -295,8 +295,8 @@ def named_size(text: str) -> tuple[str, int]:
 def run_inspect(options: argparse.Namespace) -> int:
     """graphc inspect"""
     module = compile(loaded(options), **shared(options))
-    sys.stdout.write(inspect_text(module.lowered))
-    sys.stdout.write("\n" + module.report.text(dict(options.size)))
+    memory = module.report.text(dict(options.size))  # first: it refuses sizes that do not exist
+    sys.stdout.write(f"{inspect_text(module.lowered)}\n{memory}")
     if options.passes:
         sys.stdout.write("\n" + passes_text(module.report.fired))
     return 0

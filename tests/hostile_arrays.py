@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-STYLES = ("functional", "workspace")
-over_styles = pytest.mark.parametrize("style", STYLES)
 X = np.arange(6, dtype=np.float32).reshape(2, 3) / 4 - 0.5
 W = np.arange(12, dtype=np.float32).reshape(3, 4) / 8 - 0.75
 LABELS = np.array([3, 0], dtype=np.int64)

@@ -145,10 +145,10 @@ class WorkspaceFunctions:
         shown: dict[str, int] = {}
         for node in self.lowered.graph.declared():
             value = given.get(node.params.name)
-            for axis, size in enumerate(node.shape if value is not None else ()):
+            for size, length in zip(node.shape, shape_of(value), strict=False):
                 name = dims.pure_name(size)
-                if name in spelled and len(shape_of(value)) > axis:
-                    shown.setdefault(spelled[name], shape_of(value)[axis])
+                if name in spelled:
+                    shown.setdefault(spelled[name], length)
         return found | shown
 
     def declared_sizes(self) -> list[str]:
@@ -226,7 +226,7 @@ class WorkspaceFunctions:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape of an argument; none if it is no array, which the workspace has to say."""
+    """The shape of an argument; of what is no array, that of a scalar."""
     try:
         return np.asarray(value).shape
     except (TypeError, ValueError):

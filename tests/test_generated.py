@@ -67,7 +67,9 @@ def complaints(folder: Path) -> dict[str, str]:
     """What each tool says."""
     ruff = ["--isolated", "--line-length", "100"]
     return {
-        "check": tool(folder, "ruff", "check", *ruff, "--select", "E,F,W", "--output-format=json"),
+        "check": tool(
+            folder, "ruff", "check", *ruff, "--extend-select", "E,W", "--output-format=json"
+        ),
         "format": tool(folder, "ruff", "format", *ruff, "--check"),
         "mypy": tool(folder, "mypy", "--strict", "--python-version", "3.11"),
     }
@@ -101,8 +103,8 @@ def test_mypy_finds_nothing_in_strict_mode(name: str, complaints: dict[str, str]
 def test_the_linters_look_at_the_modules(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import os\nx: int = 'a'\n" + "# " + "-" * 99 + "\n")
     ruff = ["--isolated", "--line-length", "100"]
-    said = tool(tmp_path, "ruff", "check", *ruff, "--select", "E,F,W", "--output-format=json")
-    assert {item["code"] for item in json.loads(said)} == {"F401", "E501"}
+    said = tool(tmp_path, "ruff", "check", *ruff, "--extend-select", "E,W", "--output-format=json")
+    assert {"F401", "E501"} <= {item["code"] for item in json.loads(said)}
     assert "bad.py" in tool(tmp_path, "ruff", "format", *ruff, "--check")
     assert "bad.py:2" in tool(tmp_path, "mypy", "--strict")
 

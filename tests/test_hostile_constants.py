@@ -16,10 +16,9 @@ from tests.hostile_arrays import (
     X,
     masked,
     objects,
-    over_styles,
     structured,
 )
-from tests.styles import functions, load
+from tests.styles import functions, in_every_style, load
 
 # NumPy advises against np.matrix, which is why it has to be tested.
 pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
@@ -41,7 +40,7 @@ def patterns(dtype: str) -> Any:
     return np.array(BITS[dtype], f"u{np.dtype(dtype).itemsize}").view(dtype)
 
 
-@over_styles
+@in_every_style
 @pytest.mark.parametrize("dtype", BITS)
 def test_numbers_are_kept_bit_for_bit(dtype: str, style: str) -> None:
     """As array and as scalar constants, as initial values of both kinds."""
@@ -161,7 +160,7 @@ MUTABLE: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
 }
 
 
-@over_styles
+@in_every_style
 @pytest.mark.parametrize("kind", MUTABLE)
 def test_what_changes_after_the_declaration_changes_nothing(kind: str, style: str) -> None:
     make, change = MUTABLE[kind]

@@ -91,6 +91,7 @@ def test_the_report_tells_memory_and_residuals() -> None:
 def test_sizes_that_do_not_exist_are_refused(size: str, message: str) -> None:
     result = run("inspect", "model.py", "--size", size)
     assert result.status == 2 and message in result.err
+    assert result.out == ""  # no half of a report in front of the message
 
 
 @pytest.mark.parametrize("name", MODELS)

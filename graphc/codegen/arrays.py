@@ -28,7 +28,7 @@ class Arrays(Dialect):
                 "sample_slope")  # fmt: skip
     typed = False
     names = ("Array",)
-    residuals = "What the backward pass reads of the forward pass; it shares memory with that."
+    residuals = "What the backward pass reads of the forward pass: its arrays, not copies of them."
     file = "an .npz file"
     checks = "their shapes and dtypes are checked"
     generator = draws = "np.random.Generator"
@@ -148,8 +148,8 @@ class Arrays(Dialect):
             if node not in trained:
                 continue
             stop = start + dims.evaluate(dims.product(node.shape), {})
-            shape = ", ".join(map(str, node.shape)) or "()"
-            value = f"vector[{start or ''}:{stop}].reshape({shape}).astype({node.dtype.source})"
+            part = f"vector[{start or ''}:{stop}]{reshaped(list(map(str, node.shape)))}"
+            value = f"{part}.astype({node.dtype.source})"
             if width(f"        {quoted(node.params.name)}: {value},") > LINE:
                 body.append(f"    {names.of(node)} = {value}")
                 value = names.of(node)
@@ -171,6 +171,11 @@ class Arrays(Dialect):
 
 
 ARRAYS = Arrays()
+
+
+def reshaped(sizes: Sequence[str]) -> str:
+    """What makes an array of a part of a vector, which has one axis already."""
+    return "" if len(sizes) == 1 else f".reshape({', '.join(sizes) or '()'})"
 
 
 def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
+from graphc.codegen.arrays import reshaped
 from graphc.codegen.bindings import (
     BODY,
     Scope,
@@ -19,7 +21,7 @@ from graphc.codegen.bindings import (
     spread,
     update_buffers,
 )
-from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, quoted
 from graphc.codegen.printer import guard_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -30,23 +32,35 @@ from graphc.ir.node import Node
 
 
 def about(scope: Scope) -> Iterator[str]:
-    """The docstring of the class."""
+    """The docstring of the class: it mentions what this model has, and nothing else."""
     module, vector = scope.context.module, scope.layout.vector()
-    yield "The model with its memory: parameters, gradients and all that is computed on the way."
+    trained = bool(module.gradients) and module.forward is not None
+    own = [*["parameters"] * bool(module.parameters), *["gradients"] * trained]
+    computed = f"{', '.join(own)} and what" if own else "what"
+    yield f"The model with its memory: {computed} is computed on the way."
     yield ""
     if module.parameters:
         inside = ", views of `param_vector`" if vector else ""
         yield f"params  the parameters{inside}: write into them, do not replace them"
-    if module.gradients and module.forward is not None:
+    if trained:
         inside = ", views of `grad_vector`" if vector else ""
         yield f"grads   the gradients{inside}: overwritten by the next backward pass"
     if module.graph.states:
-        yield "state   what the model carries from step to step; each forward pass replaces it"
-    yield ""
-    yield "What methods return is the caller's to keep, except `grads`. One workspace serves one"
-    yield "thread at a time; two share nothing. A copy has the same parameters and its own memory."
+        replaced = "each forward pass replaces it" if module.updates else "replace it as you like"
+        yield f"state   what the model carries from step to step; {replaced}"
+    if module.parameters or trained or module.graph.states:
+        yield ""
+    sentences = [
+        f"What methods return is the caller's to keep{', except `grads`' * trained}.",
+        "One workspace serves one thread at a time; two share nothing.",
+        f"A copy has {'the same parameters and ' * bool(module.parameters)}its own memory.",
+    ]
     if any(node.op is ARGUMENT for node in scope.layout.kept_between()):
-        yield "Arguments of `forward` have to stay as they are until `backward` has read them."
+        sentences.append(
+            "Arguments have to stay as they are until `backward` has read them: "
+            "pass no views of `grads`."
+        )
+    yield from textwrap.wrap(" ".join(sentences), LINE - 12)
 
 
 def memory(scope: Scope) -> Iterator[FunctionView]:
@@ -141,8 +155,7 @@ def views(scope: Scope, before: str, vector: str, nodes: Sequence[Node]) -> str:
         if node not in parts:
             items.append(f"{key}: np.zeros({scope.shape(node.shape)}, {node.dtype.source})")
             continue
-        shape = ", ".join(sizes) or "()"
-        items.append(f"{key}: self.{vector}[{parts[node]}].reshape({shape})")
+        items.append(f"{key}: self.{vector}[{parts[node]}]{reshaped(sizes)}")
     return spread(before, items, "}")
 
 
@@ -210,11 +223,15 @@ def resize(scope: Scope) -> FunctionView:
             lines += bound(scope, name, program, plan, slots)
             used.append(f"self._{name} = {name}")
     lines += [*body(*used), *forgotten(scope)]
+    shared = ["", "Arrays that are never needed at the same time lie in one slot."] * bool(slots)
     if free:
         lines += body(*(f"self.{name} = {name}" for name in free))
-        doc = ["Make room for arguments of other sizes; parameters and state stay."]
+        stay = [*["parameters"] * bool(module.parameters), *["state"] * bool(module.graph.states)]
+        kept = f"; {' and '.join(stay)} stay{'s' * (stay == ['state'])}" if stay else ""
+        doc = [f"Make room for arguments of other sizes{kept}.", *shared]
         return method("resize", ["*", *(f"{name}: int" for name in free)], "None", doc, lines)
-    return method("_allocate", [], "None", ["Make the buffers that statements write into."], lines)
+    doc = ["Make the buffers that statements write into.", *shared]
+    return method("_allocate", [], "None", doc, lines)
 
 
 # --- copies --------------------------------------------------------------------------------------

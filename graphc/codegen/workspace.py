@@ -150,19 +150,13 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         program = module.evaluate
         arrays = variables(scope, program, plans.evaluate)
         (text,) = returned(program, program.results, scope.context, arrays)
-        lines = computed(scope, "evaluate", program, plans.evaluate)
+        lines = annotated(computed(scope, "evaluate", program, plans.evaluate), text, ARRAYS, BODY)
         yield method(
             "evaluate",
             inputs_of(program, scope.context),
             "Array",
             documented("Return the loss in inference mode.", program, scope.context),
-            [
-                *forgotten(scope),
-                *annotated(
-                    computed(scope, "evaluate", program, plans.evaluate), text, ARRAYS, BODY
-                ),
-                *returning([plain(text)], BODY),
-            ],
+            [*forgotten(scope), *lines, *returning([plain(text)], BODY)],
         )
 
 
@@ -275,7 +269,8 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     yield method(
         "step", [*arguments, *hypers], "Array",
         ["Change the parameters by one step, and return the loss before it.", "",
-         "After an exception, parameters and state are what they were.", "", *meanings],
+         f"After an exception, parameters{' and state' * bool(module.graph.states)} are what they "
+         "were.", "", *meanings],
         body(*lines, "return loss"),
     )  # fmt: skip
 
@@ -300,13 +295,16 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) 
     lines += [row.removeprefix(" " * BODY) for row in unpacking(found, "self._update")]
     lines += BufferPrinter(program, plan, names, buffers, comments=False).statements()
     targets = [program.arguments[0], *program.arguments[2 : 2 + len(lowered.slots)]]
-    lines.append("self._residuals = None")
-    for target, node in zip(targets, program.results, strict=True):
-        lines.append(f"{names.of(target)}[...] = {names.of(buffers[node])}")
+    changes = [
+        f"{names.of(target)}[...] = {names.of(buffers[node])}"
+        for target, node in zip(targets, program.results, strict=True)
+    ]
+    # The parameters last: what interrupts even these statements leaves them as they were.
+    lines += ["self._residuals = None", *changes[1:], "self.steps += 1", changes[0]]
     return method(
         lowered.kind, hypers, "None",
         ["Change the parameters by one step along `grad_vector`."],
-        body(*lines, "self.steps += 1"),
+        body(*lines),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from graphc.inspect.text import printable, reading, table
 from graphc.ir import dims
 from graphc.ir.node import Node
 from graphc.ir.pattern import Rule
-from graphc.lower.buffers import Memory, byte_size
+from graphc.lower.buffers import byte_size
 from graphc.lower.layout import Layout, layout
 from graphc.lower.module import LoweredModule
 
@@ -57,12 +57,7 @@ class Report:
     def bound(self, **sizes: int) -> int:
         """The bytes that no plan could do without: the largest set of values alive at one time."""
         known = self.complete(sizes)
-        return max(memory.largest_live_set(known) for memory in self.sequences())
-
-    def sequences(self) -> tuple[Memory, ...]:
-        """The plans of what runs one after the other."""
-        plans = self.layout
-        return plans.training, plans.predict, plans.evaluate
+        return max(memory.largest_live_set(known) for memory in self.layout.sequences())
 
     @cached_property
     def residuals(self) -> tuple[Residual, ...]:
@@ -97,7 +92,9 @@ class Report:
                 raise UsageError(f"the memory depends on {name!r}", hint=f"pass {name}=64, say")
         for name in sizes:
             if name not in known:
-                raise UsageError(f"the model has no size {name!r}; it has {', '.join(known)}")
+                raise UsageError(
+                    f"the model has no size {name!r}; it has {', '.join(known) or 'none'}"
+                )
         return sizes
 
     def text(self, sizes: Mapping[str, int] | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import is_
@@ -51,10 +51,13 @@ class Function:
         return replace(self, outputs=tuple(zip(names, roots, strict=True)))
 
 
-def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
+def topological(
+    roots: Sequence[Node], stop: Iterable[Node] = (), rank: Mapping[Node, int] | None = None
+) -> list[Node]:
     """All nodes that the roots need, operands before users: a depth-first postorder.
 
-    Nodes in `stop` are listed, but not what they are made of.
+    Nodes in `stop` are listed, but not what they are made of. Operands come in their order, or
+    those of the highest rank first.
     """
     order: dict[Node, None] = {}
     ends = frozenset(stop)
@@ -65,7 +68,8 @@ def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
             order[stack.pop()] = None  # type: ignore[index]
         elif node not in order:
             if node.args and node not in ends:
-                stack += (node, None, *node.args[::-1])
+                args = node.args[::-1]
+                stack += (node, None, *(sorted(args, key=rank.__getitem__) if rank else args))
             else:
                 order[node] = None
     return list(order)

@@ -124,6 +124,7 @@ def plan(
         ending.setdefault(place, []).append(node)
     for place, node in enumerate(order):
         if is_array(node) and node not in others:
+            # What forward and backward both compute has its buffer already.
             buffer = memory.buffers.get(node) or inherited(node, place, last, read, memory)
             if buffer is None:
                 slot = free.take(byte_size(node))

@@ -44,10 +44,13 @@ class Layout:
         ]
         return list(dict.fromkeys(found))
 
+    def sequences(self) -> tuple[Memory, ...]:
+        """The plans that share slots: each is of statements that run one after the other."""
+        return self.training, self.predict, self.evaluate
+
     def slots(self) -> list[Slot]:
         """The memory that all methods but the update share."""
-        plans = (self.training, self.predict, self.evaluate)
-        return list(dict.fromkeys(slot for memory in plans for slot in memory.slots))
+        return list(dict.fromkeys(slot for memory in self.sequences() for slot in memory.slots))
 
     def planned(self) -> dims.Extent:
         """The bytes of that memory."""

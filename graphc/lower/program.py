@@ -67,7 +67,7 @@ def lower(
     given_sizes  names of sizes that are arguments of their own
     """
     graph = (*results, *arguments)[0].graph
-    steps = schedule((*(order or results), *kept), arguments)
+    steps = schedule((*(order or results), *kept), arguments, longest_first=not order)
     uses = Counter(chain.from_iterable([node.args for node in steps]))
     named = {*results, *kept}
     inline = frozenset(

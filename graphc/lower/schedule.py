@@ -9,13 +9,24 @@ from graphc.ir.graph import ARGUMENT, CONSTANT
 from graphc.ir.node import Node
 
 
-def schedule(results: Sequence[Node], arguments: Iterable[Node]) -> tuple[Node, ...]:
+def schedule(
+    results: Sequence[Node], arguments: Iterable[Node], *, longest_first: bool = True
+) -> tuple[Node, ...]:
     """Every value to compute, each right before its first use: what is alive stays little.
 
+    Of several operands the one that takes the longest chain comes first: what a recurrence reads
+    in its last step would else be computed before its first, and wait all the time. Results that
+    are in a good order already, as those of backward, do better without.
     Arguments may be inner nodes (the residuals of backward); what they are made of is left out.
     """
     given = set(arguments)
     order = topological(results, stop=given)
+    if longest_first:
+        depth: dict[Node, int] = {}
+        for node in order:
+            args = () if node in given else node.args
+            depth[node] = 1 + max((depth[arg] for arg in args), default=0)
+        order = topological(results, stop=given, rank=depth)
     steps = [n for n in order if n not in given and n.op not in (ARGUMENT, CONSTANT)]
     return tuple(in_order_of_draws(steps))
 

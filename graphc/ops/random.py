@@ -129,7 +129,7 @@ def uniform(shape: Any = None, low: Any = 0.0, high: Any = 1.0) -> Node:
         span = high - low
     else:
         span = np.subtract(high, low, dtype=np.float64)
-        require_constant(place, "high is not below low", span, lambda s: s >= 0)
+        require_constant(place, "high - low is not negative", span.tolist(), lambda s: s >= 0)
     return moved(draw(standard_uniform, graph, sizes, dtype), low, span)
 
 

@@ -116,12 +116,11 @@ def load_numbers(path: str | Path, names: Iterable[str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON file: {error}") from None
     found = content.get("params") if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds no parameters")
-    missing = [name for name in names if name not in found]
+    params: dict[str, Any] = found if isinstance(found, dict) else {}
+    missing = [name for name in names if name not in params]
     if missing:
         raise ValueError(f"{path} holds no parameter {missing[0]!r}")
-    return found
+    return params
 
 
 # --- the self-test -----------------------------------------------------------------------------

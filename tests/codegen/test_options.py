@@ -38,6 +38,14 @@ TRAINING = [
 ]
 
 
+def test_a_module_is_told_in_a_line() -> None:
+    """What a session in a notebook shows of it."""
+    compiled = net("mlp").compiled
+    lines = len(compiled.source.splitlines())
+    name = compiled.lowered.graph.name
+    assert repr(compiled) == f"<module of {name!r}, functional, {lines} lines>"
+
+
 # --- inference ----------------------------------------------------------------------------------
 
 

@@ -261,9 +261,9 @@ def test_files_keep_every_bit(tmp_path: Path) -> None:
 BAD_FILES = {
     "": "is no JSON file",
     "\x00PK": "is no JSON file",
-    "[1, 2]": "holds no parameters",
-    "{}": "holds no parameters",
-    '{"params": [1]}': "holds no parameters",
+    "[1, 2]": "holds no parameter 'w1'",
+    "{}": "holds no parameter 'w1'",
+    '{"params": [1]}': "holds no parameter 'w1'",
     '{"params": {"w1": 1, "w2": 2, "bias": 3}}': "holds no parameter 'offset'",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,22 @@ def test_inference_needs_parameters_and_has_no_training() -> None:
     same(workspace.predict(x), Reference().predict(x))
     with pytest.raises(TypeError, match="params"):
         module.Workspace(batch=6)
+
+
+def test_docstrings_mention_nothing_that_a_workspace_does_not_have() -> None:
+    with gc.Graph("running") as g:
+        x = g.input("x", ("batch", 3))
+        seen = g.state("seen", (3,))
+        g.update(seen, seen + x.sum(axis=0))
+        g.output("y", x - seen)
+    inference = gc.compile(g, style="workspace", inference=True).load().Workspace
+    assert not re.search("param|grad|forward|backward", inference.__doc__)
+    assert "replace it as you like" in inference.__doc__
+    assert inference.resize.__doc__.splitlines()[0].endswith("of other sizes; state stays.")
+    training = gc.compile(g, style="workspace").load().Workspace
+    assert "gradients" in training.__doc__ and "each forward pass replaces it" in training.__doc__
+    stateless = net("mlp", "workspace").module.Workspace
+    assert "state" not in stateless.__doc__ + stateless.resize.__doc__ + stateless.step.__doc__
 
 
 def test_a_model_without_parameters_or_named_sizes() -> None:

@@ -104,15 +104,15 @@ def interrupted(
 
 
 def statements() -> list[str]:
-    """The lines that a step runs, up to where new values come to stand in the parameters."""
+    """The lines that a step runs, up to where new values come to stand where the old ones were."""
     workspace = generated().Workspace(batch=6)
     with interrupted(-1, RuntimeError) as lines:
         workspace.step(x, t)
-    end = lines.index("parameter[...] = updated")
+    end = lines.index("velocity[...] = new_velocity")
     assert lines[end:] == [
-        "parameter[...] = updated",
         "velocity[...] = new_velocity",
         "self.steps += 1",
+        "parameter[...] = updated",
         "return loss",
     ]
     return lines[: end + 1]
@@ -142,6 +142,15 @@ def test_a_step_is_interrupted_in_front_of_any_statement(error: type[BaseExcepti
             right.agrees(workspace)
         except AssertionError as wrong:
             raise AssertionError(f"interrupted in front of {lines[at]!r}") from wrong
+
+
+def test_an_interrupt_between_the_new_values_leaves_the_parameters() -> None:
+    for at in (len(statements()), len(statements()) + 1):
+        workspace = generated().Workspace(batch=6)
+        before = workspace.param_vector.copy()
+        with pytest.raises(KeyboardInterrupt), interrupted(at, KeyboardInterrupt):
+            workspace.step(x, t)
+        np.testing.assert_array_equal(workspace.param_vector, before)
 
 
 # --- backward without its forward pass ----------------------------------------------------------

@@ -230,3 +230,10 @@ def test_residuals_and_who_needs_them() -> None:
 def test_the_report_asks_for_the_sizes_of_the_model(sizes: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         compiled("workspace").report.planned(**sizes)
+
+
+def test_a_model_without_sizes_is_asked_for_one() -> None:
+    with gc.Graph("m") as g:
+        g.output("y", g.input("x", (3,)) * 2)
+    with pytest.raises(UsageError, match="no size 'n'; it has none"):
+        gc.compile(g).report.planned(n=2)

@@ -23,6 +23,7 @@ from tests.fuzz.cases import Case, random_case
 from tests.fuzz.checks import RejectedError, check
 from tests.fuzz.shrink import shrunk
 
+REJECTED = "rejected"
 SCRIPT = '''"""Found by the fuzzer with --seed {seed}: {what}"""
 
 from tests.fuzz.cases import Case
@@ -47,25 +48,30 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     start = time.monotonic()
-    counts: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    styles: Counter[str] = Counter()
     seen: set[str] = set()
     for seed in range(options.seed, options.seed + options.cases):
         if time.monotonic() - start > options.seconds or len(seen) >= options.stop_after:
             break
         case = random_case(random.Random(seed))
         problem = failure(case)
-        counts[(problem and "failed") or "passed"] += problem != REJECTED
-        counts["rejected"] += problem == REJECTED
-        counts[case.style] += 1
-        if problem and problem != REJECTED and problem not in seen:
+        styles[case.style] += 1
+        if problem in (None, REJECTED):
+            outcomes[problem or "passed"] += 1
+            continue
+        outcomes["failed"] += 1
+        if problem not in seen:
             seen.add(problem)
             report(seed, case, problem, options.folder)
-    shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()) if count)
-    print(f"{time.monotonic() - start:.0f} s: {shown or 'nothing was tried'}")
+    told = f"{counted(outcomes)} ({counted(styles)})" if outcomes else "nothing was tried"
+    print(f"{time.monotonic() - start:.0f} s: {told}")
     return 1 if seen else 0
 
 
-REJECTED = "rejected"
+def counted(counts: Counter[str]) -> str:
+    """How many of each kind."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 def failure(case: Case) -> str | None:

@@ -104,3 +104,19 @@ def test_masks_that_meet_only_each_other_are_numbers_first() -> None:
     assert found.both.tolist() == [2, 1, 1, 0]
     assert found.one.tolist() == [2, 0, 1, -1]
     assert found.chosen.tolist() == [1, 2.5, 1, 2.5]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_recurrence_computes_what_a_step_reads_in_that_step(swapped: bool) -> None:
+    def unrolled(steps: int) -> gc.Module:
+        with gc.Graph("recurrence") as g:
+            xs = g.input("xs", ("batch", steps, 3))
+            U, W = g.parameter("U", (3, 4)), g.parameter("W", (4, 4))
+            h = gc.tanh(xs[:, 0] @ U)
+            for step in range(1, steps):
+                fresh, carried = xs[:, step] @ U, h @ W
+                h = gc.tanh(carried + fresh if swapped else fresh + carried)
+            g.output("h", h)
+        return gc.compile(g, inference=True)
+
+    assert unrolled(3).report.planned(batch=8) == unrolled(30).report.planned(batch=8)

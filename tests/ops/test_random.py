@@ -461,7 +461,7 @@ def test_inference_draws_no_masks() -> None:
 # --- the argument -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", [None, 0, np.random.RandomState(0), np.random, "seed"], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 0, np.random.RandomState(0), np.random, "seed"], ids=str)
 def test_another_argument_than_a_generator_is_refused(wrong: Any) -> None:
     with gc.Graph("noise") as g:
         w = g.parameter("w", (3,))
@@ -529,7 +529,7 @@ WRONG: list[tuple[Callable[..., Any], type[GraphcError], str]] = [
     (lambda x: gc.random.normal((3,), scale=np.nan), GraphcError, "scale is not negative, got nan"),
     (lambda x: gc.random.normal((2,), 0, [1, -1]), GraphcError, r"not negative, got \[1, -1\]"),
     (lambda x: gc.random.normal((3,), "0"), DTypeError, "got '0'"),
-    (lambda x: gc.random.uniform((3,), 2, 1), GraphcError, "uniform: high is not below low"),
+    (lambda x: gc.random.uniform((3,), 2, 1), GraphcError, "high - low is not negative, got -1"),
     (lambda x: gc.random.bernoulli(1.5), GraphcError, r"p lies in \[0, 1\], got 1.5"),
     (lambda x: gc.random.bernoulli(-0.1, 3), GraphcError, r"p lies in \[0, 1\], got -0.1"),
     (lambda x: gc.random.bernoulli((3,)), GraphcError, r"p lies in \[0, 1\]"),
