@@ -660,3 +660,11 @@ def test_what_differences_cannot_tell_is_left_out() -> None:
     test = gc.compile(g).lowered.self_test
     assert test is not None
     assert (test.slopes, test.values) == (("w",), ())
+
+
+@pytest.mark.parametrize("shape", [(-1,), "a b", None])
+def test_errors_name_the_op_and_the_line_once(shape: Any) -> None:
+    with gc.Graph("m"), pytest.raises(gc.errors.ShapeError) as caught:
+        gc.random.normal(gc.random.normal(()) if shape is None else shape)
+    assert str(caught.value).count("random.normal: ") == 1
+    assert str(caught.value).count("test_random.py:") == (2 if shape is None else 1)
