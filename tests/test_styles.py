@@ -90,3 +90,29 @@ def test_the_state_of_the_start(compiled: dict[str, Any], style: str) -> None:
 def test_backward_draws_nothing(compiled: dict[str, Any]) -> None:
     for code in compiled.values():
         assert "rng" not in inspect.signature(code.backward).parameters
+
+
+@pytest.mark.parametrize("style", EVERY)
+@pytest.mark.parametrize("name", ["lr", "momentum"])
+@pytest.mark.parametrize("value", [None, "0.1", 1j, np.ones(2), [0.1]])
+def test_hyperparameters_are_checked(
+    compiled: dict[str, Any], style: str, name: str, value: Any
+) -> None:
+    params, state = start(style)
+    optimizer = compiled[style].init_optimizer(params)
+    rng = np.random.default_rng(0)
+    with pytest.raises((TypeError, ValueError), match=f"^{name}: expected"):
+        compiled[style].train_step(params, state, optimizer, 0.7, rng=rng, **{name: value})
+
+
+@pytest.mark.parametrize("style", EVERY)
+def test_hyperparameters_may_be_numbers_of_any_kind(compiled: dict[str, Any], style: str) -> None:
+    params, state = start(style)
+    optimizer = compiled[style].init_optimizer(params)
+    found = [
+        compiled[style].train_step(
+            params, state, optimizer, 0.7, rng=np.random.default_rng(0), lr=lr
+        )[0]["w"]
+        for lr in (1.0, 1, np.float64(1), np.int8(1), np.array(1.0))
+    ]
+    assert len({float(value) for value in found}) == 1

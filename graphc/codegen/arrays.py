@@ -81,6 +81,9 @@ class Arrays(Dialect):
     def kept(self, group: str, node: Node) -> str:
         return f"np.array({group}[{quoted(node.params.name)}], {node.dtype.source})"
 
+    def number(self, name: str) -> str:
+        return f'{name} = float(checked("{name}", {name}, np.float64))'
+
     def readied(self, node: Node, name: str) -> str:
         if node.params.kind == "hyperparameter":
             return f"{name} = gradient.dtype.type({name})"

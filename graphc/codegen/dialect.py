@@ -105,6 +105,10 @@ class Dialect(ABC):
         """A parameter or state as it was given, sharing no memory with that."""
 
     @abstractmethod
+    def number(self, name: str) -> str:
+        """The statement that checks a keyword argument of a training step."""
+
+    @abstractmethod
     def readied(self, node: Node, name: str) -> str:
         """The statement that readies an argument of an optimiser's update; empty for none."""
 

@@ -216,7 +216,8 @@ def train_step(context: Context) -> FunctionView:
     variables, types = result_names(context)
     received = ", ".join([*variables, "grads"])
     call = bracketed(f"{received} = value_and_grad(", [a.passed for a in arguments], ")", 4)
-    body = indented(call)
+    checks = [f"    {context.dialect.number(h.name)}" for h in lowered.hyperparameters]
+    body = [*checks, *indented(call)]
     taken = [*(a.name for a in arguments), *variables, "grads", "optimizer_state", *NEW_STATE]
     local = Names(module.graph, [*taken, *context.reserved])
     variable: dict[str, str] = {}

@@ -87,8 +87,11 @@ class Scalars(Dialect):
     def copied(self, text: str) -> str:
         return text  # numbers cannot change
 
-    def readied(self, node: Node, name: str) -> str:
+    def number(self, name: str) -> str:
         return f'{name} = as_float("{name}", {name})'
+
+    def readied(self, node: Node, name: str) -> str:
+        return "" if node.params.kind == "hyperparameter" else self.number(name)
 
     # --- the boundary ---------------------------------------------------------------------------
 

@@ -286,7 +286,8 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) 
     for node in program.arguments:
         name = names.of(node)
         if node.params.kind == "hyperparameter":
-            lines.append(f"{name} = parameter.dtype.type({node.params.name})")
+            lines.append(ARRAYS.number(name))
+            lines.append(f"{name} = parameter.dtype.type({name})")
         else:
             lines.append(f"{name}: Array = self.{VECTORS.get(name, f'{name}_vector')}")
     plan = scope.layout.update
