@@ -58,7 +58,7 @@ BAD_CALLS: dict[str, tuple[Any, dict[str, Any], type[Exception]]] = {
     "labels that are floats": ((x, t + 0.5), {}, TypeError),
     "no labels": ((x,), {}, TypeError),
     "an update that overflows": ((x, t), {"lr": 3e38, "weight_decay": 3e38}, FloatingPointError),
-    "a learning rate that is text": ((x, t), {"lr": "fast"}, ValueError),
+    "a learning rate that is text": ((x, t), {"lr": "fast"}, TypeError),
     "a learning rate that overflows": ((x, t), {"lr": 1e300}, FloatingPointError),
     "a keyword that does not exist": ((x, t), {"beta": 0.9}, TypeError),
 }
