@@ -159,7 +159,7 @@ def test_gradients_agree_with_pytorch(style: str) -> None:
     x, target = tensors["x"], tensors["target"]
     batch, time = x.shape[:2]
 
-    def heads(name: str, style: str) -> Any:
+    def heads(name: str) -> Any:
         return (x @ tensors[name]).reshape(batch, time, 2, 4).permute(0, 2, 1, 3)
 
     scores = heads("W_q") @ heads("W_k").transpose(2, 3) / 2
