@@ -51,6 +51,7 @@ RESERVED = (
 )
 # What a workspace has beside its named sizes.
 ATTRIBUTES = ("steps", "step", "resize", "set_params", "param_vector", "grad_vector")
+STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
 WORKSPACE_RESERVED = ("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept")
 
 
@@ -85,7 +86,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
         view_version=VIEW_VERSION,
         name=escaped(module.graph.name),
         doc=tuple(docstring(context)),
-        imports=tuple(dialect.imports(functions, without_strings("\n".join(code)))),
+        imports=tuple(dialect.imports(functions, without_strings(code))),
         metadata=tuple(metadata(module)),
         types=definitions,
         loaders=sources[0],
@@ -313,12 +314,13 @@ def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list
         found[dialect.check_rng] = None
     for program in programs(module):
         for node in program.order:
-            found.update(dict.fromkeys(dialect.helpers(node)))
+            for helper in dialect.helpers(node):
+                found[helper] = None
     if tests and module.self_test is not None:
         found.update(dict.fromkeys(dialect.testing(module.self_test)))
     return list(found)
 
 
-def without_strings(code: str) -> str:
+def without_strings(lines: Iterable[str]) -> str:
     """Source without what stands in quotes: the user's words, that could look like code."""
-    return re.sub(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', "", code)
+    return "\n".join(STRING.sub("", line) if '"' in line or "'" in line else line for line in lines)
