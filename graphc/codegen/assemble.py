@@ -49,9 +49,9 @@ RESERVED = (
     *("path", "file", "named", "parts", "agrees", "checks", "vector"),
     *("count", "index"),  # methods of named tuples
 )
+STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
 # What a workspace has beside its named sizes.
 ATTRIBUTES = ("steps", "step", "resize", "set_params", "param_vector", "grad_vector")
-STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
 WORKSPACE_RESERVED = ("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept")
 
 
