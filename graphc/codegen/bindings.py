@@ -64,12 +64,14 @@ def body(*lines: str) -> list[str]:
 
 def fixed_sizes(scope: Scope) -> list[str]:
     """The named sizes of parameters and states, which a workspace keeps."""
-    return [name for name in scope.layout.sizes() if name in scope.layout.fixed_sizes()]
+    fixed = scope.layout.fixed_sizes()
+    return [name for name in scope.layout.sizes() if name in fixed]
 
 
 def free_sizes(scope: Scope) -> list[str]:
     """The named sizes of inputs alone, which can change."""
-    return [name for name in scope.layout.sizes() if name not in scope.layout.fixed_sizes()]
+    fixed = scope.layout.fixed_sizes()
+    return [name for name in scope.layout.sizes() if name not in fixed]
 
 
 def declared(scope: Scope) -> dict[str, Node]:

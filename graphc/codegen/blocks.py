@@ -38,6 +38,20 @@ def documented(first: str, program: Program, context: Context) -> list[str]:
     return [first, "", *listed] if listed else [first]
 
 
+def outputs_doc(program: Program, context: Context, indent: int) -> list[str]:
+    """The docstring of predict: the outputs in one line, or one a line, and the inputs."""
+    dialect = context.dialect
+    names = field_names(context.module.outputs, dialect)
+    results = [
+        name if dialect.typed else f"{name}: {dialect.described(node)}"
+        for name, node in zip(names, program.results, strict=True)
+    ]
+    doc = documented(f"Return {', '.join(results)}.", program, context)
+    if width(doc[0]) > LINE - 10 - indent:
+        doc[:1] = ["Return the outputs.", "", *results]
+    return doc
+
+
 def statements(program: Program, context: Context) -> list[str]:
     """Checks of the arguments, then one line a value."""
     return [
@@ -67,19 +81,10 @@ def inference(context: Context) -> Iterator[FunctionView]:
         texts = returned(program, program.results, context)
         if len(texts) == 1:
             body = annotated(body, texts[0], dialect)
-        results = [
-            name if dialect.typed else f"{name}: {dialect.described(node)}"
-            for name, node in zip(
-                field_names(module.outputs, dialect), program.results, strict=True
-            )
-        ]
-        doc = documented(f"Return {', '.join(results)}.", program, context)
-        if width(doc[0]) > LINE - 14:
-            doc[:1] = ["Return the outputs.", "", *results]
         yield function(
             "predict",
             signature("predict", arguments_of(program, context), outputs_type(context)),
-            doc,
+            outputs_doc(program, context, 4),
             [*body, *returning([lambda indent, before: outputs_text(texts, indent, before)])],
         )
     if module.evaluate is not None:

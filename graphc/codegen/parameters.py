@@ -56,7 +56,7 @@ def init(
 ) -> FunctionView:
     """A function that makes a dict of initial values."""
     names = context.names
-    sizes = dict.fromkeys(n for node in nodes for size in node.shape for n in dims.names(size))
+    sizes = dims.names_in_order(node.shape for node in nodes)
     keywords = ["*", *(f"{names.of_size(size)}: int" for size in sizes)] if sizes else []
     items = []
     for node in nodes:

@@ -67,7 +67,7 @@ def made_workspace(context: Context, given: list[str]) -> list[str]:
     module, names = context.module, context.names
     assert module.self_test is not None
     declared = module.graph.declared()
-    sizes = dict.fromkeys(n for node in declared for size in node.shape for n in dims.names(size))
+    sizes = dims.names_in_order(node.shape for node in declared)
     made = ["params"] if module.parameters else []
     made += [f"{names.of_size(name)}={module.self_test.sizes[name]}" for name in sizes]
     lines = [bracketed("workspace = Workspace(", made, ")", 4)]
@@ -85,16 +85,20 @@ def by_differences(
     if not module.loss:
         patterns = [context.dialect.sample(node, test) for node in bars]
         body = [*indented(bracketed("bars = [", patterns, "]", 4)), *body]
-    call, first, group = "forward(", ")[0]", "params"
+    cotangents = [] if module.loss else ["*bars"]
     if module.options["style"] == "workspace":
         call, first, group = "workspace.forward(", ")", "workspace.params"
         body += [*made_workspace(context, given), ""]
-    body.append("    def values() -> list[Any]:")
-    if "state" in given and module.options["style"] == "workspace":
-        body.append("        workspace.state = state")
-        given = [name for name in given if name != "state"]
-    if module.options["style"] == "workspace":
-        given = [name for name in given if name != "params"]
+        before = ["        workspace.state = state"] if "state" in given else []
+        given = [name for name in given if name not in ("params", "state")]
+        derived = ["values()", f"grads = workspace.backward({', '.join(cotangents)})"]
+    else:
+        call, first, group = "forward(", ")[0]", "params"
+        before = []
+        skipped = ", ".join(["_", *(["_"] if module.updates else []), "residuals"])
+        derived = [bracketed(f"{skipped} = forward(", given, ")", 4)]
+        derived.append(f"grads = backward({', '.join(['residuals', *cotangents])})")
+    body += ["    def values() -> list[Any]:", *before]
     if module.loss or len(module.outputs) == 1:
         text = bracketed(f"return [{call}", given, f"{first}]", 8, statement=True)
         body += indented(text, 8)
@@ -104,15 +108,7 @@ def by_differences(
         fields = dict(zip(module.outputs, named, strict=True))
         found = [f"outputs.{fields[node.params.name]}" for node in bars]
         body += indented(bracketed("return [", found, "]", 8, statement=True), 8)
-    body.append("")
-    arguments = [] if module.loss else ["*bars"]
-    if module.options["style"] == "workspace":
-        body += indented("values()")
-        body += indented(f"grads = workspace.backward({', '.join(arguments)})")
-    else:
-        skipped = ", ".join(["_", *(["_"] if module.updates else []), "residuals"])
-        body += indented(bracketed(f"{skipped} = forward(", given, ")", 4))
-        body += indented(f"grads = backward({', '.join(['residuals', *arguments])})")
+    body += ["", *(row for line in derived for row in indented(line))]
     checks = []
     for name in test.slopes:
         node = next(n for n in test.phases if n.params.name == name)

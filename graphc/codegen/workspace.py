@@ -21,21 +21,20 @@ from graphc.codegen.bindings import (
     unpacking,
     variables,
 )
-from graphc.codegen.blocks import cotangents, documented, objective, outputs_type
+from graphc.codegen.blocks import cotangents, documented, objective, outputs_doc, outputs_type
 from graphc.codegen.functions import (
     Argument,
     annotated,
     checks,
     cotangent_lines,
     dict_text,
-    field_names,
     inputs_of,
     outputs_text,
     plain,
     returned,
     returning,
 )
-from graphc.codegen.literals import LINE, quoted
+from graphc.codegen.literals import quoted
 from graphc.codegen.memory import copied, copying, forgotten, memory
 from graphc.codegen.printer import Printer, Written
 from graphc.codegen.view import FunctionView
@@ -110,8 +109,7 @@ def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[st
     """Everything in a method before its results: sizes, checks, arrays, statements."""
     inputs = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "input"]
     states = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "state"]
-    shapes = [size for node in (*states, *inputs) for size in node.shape]
-    sizes = [*program.sizes, *(n for size in shapes for n in dims.names(size))]
+    sizes = [*program.sizes, *dims.names_in_order(n.shape for n in (*states, *inputs))]
     return [
         *size_lines(scope, sizes),
         *body(*["state = self.state"] * bool(states)),
@@ -128,13 +126,6 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         program = module.predict
         arrays = variables(scope, program, plans.predict)
         texts = returned(program, program.results, scope.context, arrays)
-        results = [
-            f"{name}: {ARRAYS.described(node)}"
-            for name, node in zip(field_names(module.outputs, ARRAYS), program.results, strict=True)
-        ]
-        doc = documented(f"Return {', '.join(results)}.", program, scope.context)
-        if len(doc[0]) > LINE - 18:
-            doc[:1] = ["Return the outputs.", "", *results]
         lines = computed(scope, "predict", program, plans.predict)
         if len(texts) == 1:
             lines = annotated(lines, texts[0], ARRAYS, BODY)
@@ -143,7 +134,7 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
             "predict",
             inputs_of(program, scope.context),
             outputs_type(scope.context),
-            doc,
+            outputs_doc(program, scope.context, BODY),
             [*forgotten(scope), *lines, *returning(result, BODY)],
         )
     if module.evaluate is not None:

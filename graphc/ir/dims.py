@@ -6,7 +6,7 @@ polynomials are one object, so that comparing shapes is comparing identities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -195,6 +195,11 @@ def names(size: Extent) -> Iterator[str]:
             else:
                 yield from names(atom.dividend)
                 yield from names(atom.divisor)
+
+
+def names_in_order(shapes: Iterable[Shape]) -> list[str]:
+    """The names that the sizes of some shapes depend on, each once, in order of appearance."""
+    return list(dict.fromkeys(n for shape in shapes for size in shape for n in names(size)))
 
 
 def all_names(shape: Shape) -> set[str]:

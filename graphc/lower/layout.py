@@ -39,10 +39,7 @@ class Layout:
 
     def sizes(self) -> list[str]:
         """The named sizes that a workspace is made for."""
-        found = [
-            name for node in self.declared() for size in node.shape for name in dims.names(size)
-        ]
-        return list(dict.fromkeys(found))
+        return dims.names_in_order(node.shape for node in self.declared())
 
     def sequences(self) -> tuple[Memory, ...]:
         """The plans that share slots: each is of statements that run one after the other."""
