@@ -169,15 +169,15 @@ def inherited(
         return None
     for arg in node.args:
         buffer = memory.buffers.get(arg)
-        others = {value for other in node.args if other is not arg for value in read.get(other, ())}
         if (
             buffer is not None
             and buffer.values[-1] is arg
             and last[arg] == place
             and arg.type == node.type
-            and arg not in others
         ):
-            return buffer
+            others = (read.get(other, ()) for other in node.args if other is not arg)
+            if not any(value is arg for values in others for value in values):
+                return buffer
     return None
 
 
