@@ -14,9 +14,7 @@ from graphc.ir.function import differentiable_path
 from graphc.ir.graph import ITEM
 from graphc.ir.node import Node
 from graphc.ops.families import add_up
-from graphc.ops.operands import cast
-from graphc.ops.reduction import sum as sum_over
-from graphc.ops.shape import reshape
+from graphc.ops.reduction import fitted
 
 Bar: TypeAlias = "Node | list[Node | None] | None"  # a list for a node with several results
 
@@ -93,25 +91,3 @@ def contributions(
             contribution = op.vjp(index, bar, node, kinks)
             if contribution is not None:
                 yield operand, contribution
-
-
-def fitted(contribution: Node, node: Node) -> Node:
-    """A contribution in the shape and dtype of its node: the transpose of broadcasting and casting.
-
-    What was repeated is summed over.
-    """
-    if contribution.type == node.type:
-        return contribution
-    extra = contribution.ndim - node.ndim
-    stretched = tuple(
-        extra + axis
-        for axis, size in enumerate(node.shape)
-        if size == 1 and contribution.shape[extra + axis] != 1
-    )
-    if extra and stretched:
-        contribution = reshape(sum_over(contribution, (*range(extra), *stretched)), node.shape)
-    elif extra:
-        contribution = sum_over(contribution, tuple(range(extra)))
-    elif stretched:
-        contribution = sum_over(contribution, stretched, keepdims=True)
-    return cast(contribution, node.dtype)

@@ -20,6 +20,7 @@ import numpy as np
 from graphc.errors import DeclarationError, DTypeError, GraphcError, Site, UnsupportedError
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, Template
+from graphc.ir.intervals import EVERYWHERE, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op, inside
 from graphc.ir.types import FLOAT, INT, DType, Guard, TensorType, Type, as_dtype, float32
@@ -354,6 +355,10 @@ ARGUMENT = Op(
     emission=Emission("None"),
     call=_not_callable,
 )
+def _range(array: np.ndarray[Any, Any]) -> Interval:
+    return Interval(float(array.min()), float(array.max())) if array.size else EVERYWHERE
+
+
 CONSTANT = Op(
     name="constant",
     doc="A constant array.",
@@ -363,6 +368,7 @@ CONSTANT = Op(
     emission=Emission("None"),
     call=_not_callable,
     differentiable=False,
+    bounds=lambda node: _range(node.params.data.array),
 )
 ITEM = Op(
     name="item",
@@ -374,6 +380,13 @@ ITEM = Op(
     call=_not_callable,
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
 )
+
+
+def scalar_value(node: Node) -> Any:
+    """The number that a scalar constant is, else None."""
+    if node.op is not CONSTANT or node.shape:
+        return None
+    return node.params.data.array.item()
 
 
 def _inferred(node: Node) -> tuple[Type, tuple[Guard, ...]]:

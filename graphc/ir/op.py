@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ import numpy as np
 
 from graphc.errors import UnsupportedError
 from graphc.ir.emission import Emission
+from graphc.ir.intervals import Domain, Interval
 from graphc.ir.types import Type
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Op:
     random          draws from the generator `rng`, at the place that its `serial` has among all
                     draws: never merged, moved past another draw, or computed again
     symbolic    (sympy, *expressions) -> expression, where the op is a formula of scalars
+    selects     for each operand (*operands) -> the condition under which the result is that
+                operand, and no other has a part in it; None: always
+    compares    what is not selected takes part in the selection, as in a maximum
+    finite      node -> for each operand the domain in which value and slope are finite; None: all
+    bounds      (node, *intervals of the operands) -> an interval that holds all of the result
     kink        the row of the table of conventions that its derivative follows
     family      which mathematics it shares: elementwise, linear, composite, or none
     noun        what a value of it is called where nothing better is known
@@ -70,6 +76,10 @@ class Op:
     commutative: bool = False
     random: bool = False
     symbolic: Callable[..., Any] | None = None
+    selects: tuple[Callable[..., Node] | None, ...] = ()
+    compares: bool = False
+    finite: Callable[[Node], Sequence[Domain | None]] | None = None
+    bounds: Callable[..., Interval] | None = None
     kink: Mapping[str, str] | None = None
     family: str = ""
     noun: str = ""

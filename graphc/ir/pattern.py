@@ -12,11 +12,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.ir.graph import CONSTANT
+from graphc.ir.graph import scalar_value
 from graphc.ir.node import Node
 from graphc.ir.op import FUNCTIONS, OPS, Op
 
@@ -33,8 +34,14 @@ class Pattern:
     def __add__(self, other: object) -> Pattern:
         return call("add", self, other)
 
+    def __radd__(self, other: object) -> Pattern:
+        return call("add", other, self)
+
     def __sub__(self, other: object) -> Pattern:
         return call("subtract", self, other)
+
+    def __rsub__(self, other: object) -> Pattern:
+        return call("subtract", other, self)
 
     def __mul__(self, other: object) -> Pattern:
         return call("multiply", self, other)
@@ -83,9 +90,26 @@ class Apply(Pattern):
     args: tuple[Pattern, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Either(Pattern):
+    """Several ways to write the same thing; each becomes a variant of the rule."""
+
+    forms: tuple[Pattern, ...]
+
+
 def call(op: str, *args: object) -> Pattern:
     """The pattern of an op; numbers stand for scalar constants."""
     return Apply(op, tuple(a if isinstance(a, Pattern) else Literal(a) for a in args))  # type: ignore[arg-type]
+
+
+def calls(names: str) -> list[Callable[..., Pattern]]:
+    """A function for each op named, so that patterns read as formulas: `log(1 + exp(x))`."""
+    return [partial(call, name) for name in names.split()]
+
+
+def either(*forms: Pattern) -> Pattern:
+    """A pattern that any of the given ones stands for."""
+    return Either(forms)
 
 
 def wilds(names: str) -> list[Wild]:
@@ -189,7 +213,11 @@ def compile_rules(rules: tuple[Rule, ...]) -> Table:
 
 
 def orders(pattern: Pattern) -> Iterator[Pattern]:
-    """The pattern with the operands of commutative ops in either order, all through."""
+    """The pattern in each of its forms, with the operands of commutative ops in either order."""
+    if isinstance(pattern, Either):
+        for form in pattern.forms:
+            yield from orders(form)
+        return
     if not isinstance(pattern, Apply):
         yield pattern
         return
@@ -244,13 +272,6 @@ def has_value(node: Node, value: float) -> bool:
     """Whether a node is a scalar constant of exactly this value (0.0 is not -0.0)."""
     own = scalar_value(node)
     return own == value and (value != 0 or bool(np.signbit(own) == np.signbit(value)))
-
-
-def scalar_value(node: Node) -> Any:
-    """The number that a scalar constant is, else None."""
-    if node.op is not CONSTANT or node.shape:
-        return None
-    return node.params.data.array.item()
 
 
 def instantiate(pattern: Pattern, like: Node, bindings: Bindings) -> Node:

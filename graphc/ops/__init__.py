@@ -3,6 +3,7 @@
 from graphc.ops.comparison import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
+from graphc.ops.functions import *
 from graphc.ops.indexing import *
 from graphc.ops.joining import *
 from graphc.ops.linalg import *
@@ -12,11 +13,13 @@ from graphc.ops.nn import *
 from graphc.ops.operands import astype as astype
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
+from graphc.ops.stable import *
 
 from . import (
     comparison,
     derivatives,
     elementwise,
+    functions,
     indexing,
     joining,
     linalg,
@@ -26,6 +29,7 @@ from . import (
     random,
     reduction,
     shape,
+    stable,
 )
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     *comparison.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
+    *functions.__all__,
     *indexing.__all__,
     *joining.__all__,
     *linalg.__all__,
@@ -42,4 +47,5 @@ __all__ = [
     *nn.__all__,
     *reduction.__all__,
     *shape.__all__,
+    *stable.__all__,
 ]

@@ -7,23 +7,36 @@ g times ∂y/∂operand.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import GraphcError
 from graphc.ir.graph import CONSTANT
+from graphc.ir.intervals import (
+    NOT_NEGATIVE,
+    NOT_ZERO,
+    POSITIVE,
+    Interval,
+    added,
+    inverted,
+    joined,
+    multiplied,
+    negated,
+    squared,
+)
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
 from graphc.ir.types import BOOL, FLOAT
 from graphc.ops.families import Kinked, composite, elementwise, given, unary_call
 from graphc.ops.operands import operands
-from graphc.runtime import arrays, scalars
+from graphc.runtime import scalars
 
 __all__ = [
-    "abs", "add", "clip", "cos", "divide", "exp", "expm1", "leaky_relu", "log", "log1p", "mask",
-    "maximum", "minimum", "multiply", "negative", "positive", "pow", "reciprocal", "relu",
-    "sigmoid", "sign", "sin", "sqrt", "square", "stop_gradient", "subtract", "tanh", "where",
+    "abs", "add", "clip", "divide", "leaky_relu", "mask", "maximum", "minimum", "multiply",
+    "negative", "positive", "reciprocal", "relu", "sign", "sqrt", "square", "stop_gradient",
+    "subtract", "where",
 ]  # fmt: skip
 
 # --- arithmetic --------------------------------------------------------------------------------
@@ -40,14 +53,14 @@ add = elementwise(
     numpy="{x} + {y}", out="np.add({x}, {y}, out={out})",
     math=_plain("{x} + {y}", "{x} or {y}"),
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: g),
-    symbolic=lambda sp, x, y: x + y, commutative=True,
+    symbolic=lambda sp, x, y: x + y, commutative=True, bounds=added,
 )  # fmt: skip
 subtract = elementwise(
     "subtract", "x - y", operands="x y", result="number",
     noun="difference", phrase="{x}_minus_{y}",
     numpy="{x} - {y}", out="np.subtract({x}, {y}, out={out})", math="{x} - {y}",
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: -g),
-    symbolic=lambda sp, x, y: x - y,
+    symbolic=lambda sp, x, y: x - y, bounds=lambda x, y: added(x, negated(y)),
 )  # fmt: skip
 multiply = elementwise(
     "multiply", "x * y", operands="x y", result="same",
@@ -55,7 +68,7 @@ multiply = elementwise(
     numpy="{x} * {y}", out="np.multiply({x}, {y}, out={out})",
     math=_plain("{x} * {y}", "{x} and {y}"),
     rules=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
-    symbolic=lambda sp, x, y: x * y, commutative=True,
+    symbolic=lambda sp, x, y: x * y, commutative=True, bounds=multiplied,
 )  # fmt: skip
 divide = elementwise(
     "divide", "x / y", operands="x y",
@@ -63,106 +76,34 @@ divide = elementwise(
     numpy="{x} / {y}", out="np.divide({x}, {y}, out={out})", math="{x} / {y}",
     rules=(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y / b)),
     symbolic=lambda sp, x, y: x / y, domain=((-2, 2), (0.5, 2)),
+    finite=(None, NOT_ZERO), bounds=lambda x, y: multiplied(x, inverted(y)),
 )  # fmt: skip
 negative = elementwise(
     "negative", "-x", result="number",
     noun="negated",
     numpy="-{x}", out="np.negative({x}, out={out})", math="-{x}",
     rules=(lambda g, y, x: -g,),
-    symbolic=lambda sp, x: -x,
+    symbolic=lambda sp, x: -x, bounds=negated,
 )  # fmt: skip
 reciprocal = elementwise(
     "reciprocal", "1 / x",
     numpy="np.reciprocal({x})", out="np.divide(1, {x}, out={out})", math="1.0 / {x}",
     rules=(lambda g, y, x: -(g * (y * y)),),
-    symbolic=lambda sp, x: 1 / x, domain=((0.5, 2),),
+    symbolic=lambda sp, x: 1 / x, domain=((0.5, 2),), finite=(NOT_ZERO,), bounds=inverted,
 )  # fmt: skip
 square = elementwise(
     "square", "x²", result="number",
     noun="square",
     ufunc="np.square", math="{x} * {x}",
     rules=(lambda g, y, x: g * (2 * x),),
-    symbolic=lambda sp, x: x**2,
+    symbolic=lambda sp, x: x**2, bounds=squared,
 )  # fmt: skip
 sqrt = elementwise(
     "sqrt", "√x",
     ufunc="np.sqrt", math="math.sqrt({x})",
     rules=(lambda g, y, x: 0.5 * g / y,),
-    symbolic=lambda sp, x: sp.sqrt(x), domain=((0.5, 2),),
-)  # fmt: skip
-
-
-def _pow_base(g: Node, y: Node, x: Node, p: Node) -> Node | None:
-    if p.op is CONSTANT and not p.shape:
-        exponent = p.params.data.array.item()
-        return None if exponent == 0 else g * (p * x ** (exponent - 1))
-    # x**-1 must not meet 0 where p is 0: the derivative there is 0.
-    return g * (p * x ** where(p == 0, 1, p - 1))
-
-
-def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
-    # lim x→0 of x**p log x is 0 for p > 0, and at 0**0 the constant branch is taken.
-    return g * (y * log(where((x == 0) & (p >= 0), 1, x)))
-
-
-pow = elementwise(
-    "pow", "x to the power p", operands="x p",
-    noun="power",
-    numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})", math="math.pow({x}, {p})",
-    rules=(_pow_base, _pow_exponent),
-    symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)),
-)  # fmt: skip
-
-# --- functions ---------------------------------------------------------------------------------
-
-exp = elementwise(
-    "exp", "e to the power x",
-    ufunc="np.exp", math="math.exp({x})",
-    rules=(lambda g, y, x: g * y,),
-    symbolic=lambda sp, x: sp.exp(x),
-)  # fmt: skip
-log = elementwise(
-    "log", "natural logarithm of x",
-    ufunc="np.log", math="math.log({x})",
-    rules=(lambda g, y, x: g / x,),
-    symbolic=lambda sp, x: sp.log(x), domain=((0.5, 2),),
-)  # fmt: skip
-expm1 = elementwise(
-    "expm1", "exp(x) - 1, accurate near 0",
-    ufunc="np.expm1", math="math.expm1({x})",
-    rules=(lambda g, y, x: g * (y + 1),),
-    symbolic=lambda sp, x: sp.exp(x) - 1,
-)  # fmt: skip
-log1p = elementwise(
-    "log1p", "log(1 + x), accurate near 0",
-    ufunc="np.log1p", math="math.log1p({x})",
-    rules=(lambda g, y, x: g / (x + 1),),
-    symbolic=lambda sp, x: sp.log(1 + x), domain=((-0.5, 2),),
-)  # fmt: skip
-sin = elementwise(
-    "sin", "sine of x radians",
-    ufunc="np.sin", math="math.sin({x})",
-    rules=(lambda g, y, x: g * cos(x),),
-    symbolic=lambda sp, x: sp.sin(x),
-)  # fmt: skip
-cos: Op = elementwise(
-    "cos", "cosine of x radians",
-    ufunc="np.cos", math="math.cos({x})",
-    rules=(lambda g, y, x: -(g * sin(x)),),
-    symbolic=lambda sp, x: sp.cos(x),
-)  # fmt: skip
-tanh = elementwise(
-    "tanh", "hyperbolic tangent of x",
-    ufunc="np.tanh", math="math.tanh({x})",
-    rules=(lambda g, y, x: g * (1 - y * y),),
-    symbolic=lambda sp, x: sp.tanh(x),
-)  # fmt: skip
-sigmoid = elementwise(
-    "sigmoid", "1 / (1 + exp(-x))",
-    numpy="sigmoid({x})", helpers=(arrays.sigmoid,),
-    math="sigmoid({x})", plain=(scalars.sigmoid,),
-    rules=(lambda g, y, x: g * (y * (1 - y)),),
-    symbolic=lambda sp, x: 1 / (1 + sp.exp(-x)),
+    symbolic=lambda sp, x: sp.sqrt(x), domain=((0.5, 2),), finite=(POSITIVE,),
+    bounds=lambda x: Interval(x.low**0.5 if x.low > 0 else 0.0, inf),
 )  # fmt: skip
 
 # --- pieces: what has a kink, or no slope at all -----------------------------------------------
@@ -173,6 +114,7 @@ mask: Op = elementwise(
     numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
     math=_plain("{x} * {condition}", "{x} and {condition}"),
     rules=(lambda g, y, x, condition: mask(g, condition), None),
+    selects=(lambda x, condition: condition, None),
 )  # fmt: skip
 where = elementwise(
     "where", "x where the condition holds, else y", operands="condition x y",
@@ -183,6 +125,8 @@ where = elementwise(
         lambda g, y, condition, a, b: mask(g, condition),
         lambda g, y, condition, a, b: mask(g, ~condition),
     ),
+    selects=(None, lambda condition, a, b: condition, lambda condition, a, b: ~condition),
+    bounds=lambda condition, a, b: joined(a, b),
 )  # fmt: skip
 abs = elementwise(
     "abs", "|x|", result="same",
@@ -194,7 +138,7 @@ abs = elementwise(
         textbook=lambda g, y, x: g * sign(x),
     ),),
     kink={"torch": "abs'(0) = 0", "jax": "abs'(0) = 1", "textbook": "abs'(0) = 0"},
-    symbolic=lambda sp, x: sp.Abs(x), domain=((0.5, 2),),
+    symbolic=lambda sp, x: sp.Abs(x), domain=((0.5, 2),), bounds=lambda x: NOT_NEGATIVE,
 )  # fmt: skip
 sign: Op = elementwise(
     "sign", "-1, 0 or 1", result="number",
@@ -221,6 +165,7 @@ relu = elementwise(
     ),),
     kink={"torch": "relu'(0) = 0", "jax": "relu'(0) = 0", "textbook": "relu'(0) = 1"},
     symbolic=lambda sp, x: sp.Max(x, 0),
+    selects=(lambda x: ~(x < 0),), compares=True, bounds=lambda x: NOT_NEGATIVE,
 )  # fmt: skip
 
 
@@ -276,6 +221,8 @@ maximum = elementwise(
     rules=_extremum_rules(lambda a, b: a > b, lambda a, b: a >= b),
     kink={key: text.format("maximum") for key, text in _TIES.items()},
     symbolic=lambda sp, x, y: sp.Max(x, y), domain=((-2, 0), (0, 2)),
+    selects=(lambda x, y: ~(x < y), lambda x, y: ~(y < x)), compares=True,
+    bounds=lambda x, y: Interval(*map(max, x, y)),
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "the smaller of x and y", operands="x y", result="same",
@@ -285,6 +232,8 @@ minimum = elementwise(
     rules=_extremum_rules(lambda a, b: a < b, lambda a, b: a <= b),
     kink={key: text.format("minimum") for key, text in _TIES.items()},
     symbolic=lambda sp, x, y: sp.Min(x, y), domain=((-2, 0), (0, 2)),
+    selects=(lambda x, y: ~(x > y), lambda x, y: ~(y > x)), compares=True,
+    bounds=lambda x, y: Interval(*map(min, x, y)),
 )  # fmt: skip
 
 
@@ -325,6 +274,12 @@ _clip = elementwise(
         "textbook": "clip at its bound: 1",
     },
     symbolic=lambda sp, x, low, high: sp.Min(sp.Max(x, low), high),
+    selects=(
+        lambda x, low, high: ~((x < low) | (x > high)),
+        lambda x, low, high: x < low,
+        lambda x, low, high: x > high,
+    ),
+    compares=True, bounds=lambda x, low, high: Interval(low.low, high.high),
     domain=((-2, 2), (-1, -0.5), (0.5, 1)),
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from graphc.errors import DTypeError, GraphcError
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, Text
 from graphc.ir.graph import Graph
+from graphc.ir.intervals import Domain, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import JVP, VJP, Draw, Op
 from graphc.ir.types import TensorType, bool_, broadcast
@@ -57,6 +58,11 @@ def elementwise(
     plain: tuple[Callable[..., Any], ...] = (),
     noun: str = "",
     phrase: str = "",
+    body: Callable[..., Node] | None = None,
+    selects: Sequence[Callable[..., Node] | None] = (),
+    compares: bool = False,
+    finite: Sequence[Domain | None] | Callable[[Node], Sequence[Domain | None]] = (),
+    bounds: Callable[..., Interval] | None = None,
 ) -> Op:
     """Declare an op that works on each element by itself, with NumPy's broadcasting.
 
@@ -66,13 +72,16 @@ def elementwise(
     domain    for each operand the open interval from which tests draw
     result    `float`: ints become floats; `same`: the operands' dtype; `number`: the same, but
               bools are refused, as NumPy does; `bool`
+    body      the same value in other ops, for an op that is no single expression
+    finite    for each operand the domain in which value and slope are finite; None: everywhere
+    bounds    (*intervals of the operands) -> that of the result
     """
     names = tuple(operands.split())
     condition_index = names.index("condition") if "condition" in names else None
     value_index = 1 if condition_index == 0 else 0
     listed = ", ".join(f"{{{n}}}" for n in names)
     emission = Emission(
-        numpy or f"{ufunc}({listed})",
+        numpy or (f"{ufunc}({listed})" if ufunc else ""),
         out or (f"{ufunc}({listed}, out={{out}})" if ufunc else None),
         math or None,
         helpers=helpers,
@@ -125,9 +134,14 @@ def elementwise(
         call=call,
         vjp=vjp if differentiable else None,
         jvp=jvp if differentiable else None,
+        body=body,
         differentiable=differentiable,
         commutative=commutative,
         symbolic=symbolic,
+        selects=tuple(selects),
+        compares=compares,
+        finite=(finite if callable(finite) else lambda node: finite) if finite else None,
+        bounds=(lambda node, *intervals: bounds(*intervals)) if bounds else None,
         kink=kink,
         family="elementwise",
         noun=noun,
@@ -190,6 +204,7 @@ def linear(
     samples: tuple[Draw, ...] = (),
     noun: str = "",
     phrase: str = "",
+    bounds: Callable[..., Interval] | None = None,
 ) -> Op:
     """Declare an op that is linear in its first operand; others (indices) have no derivative.
 
@@ -209,6 +224,7 @@ def linear(
         call=call,
         vjp=vjp,
         jvp=linear_jvp,
+        bounds=bounds,
         family="linear",
         noun=noun,
         phrase=phrase,
@@ -245,6 +261,8 @@ def composite(
     emission: Emission | None = None,
     symbolic: Callable[..., Any] | None = None,
     differentiable: bool = True,
+    bounds: Callable[..., Interval] | None = None,
+    kink: dict[str, str] | None = None,
     samples: tuple[Draw, ...] = (),
 ) -> Op:
     """Declare an op by its body in other ops: (*operands, *parameters) -> Node.
@@ -280,6 +298,8 @@ def composite(
         body=body,
         symbolic=symbolic,
         differentiable=differentiable,
+        bounds=bounds,
+        kink=kink,
         family="composite",
         samples=samples,
     )

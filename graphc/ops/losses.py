@@ -7,8 +7,9 @@ from typing import Any
 from graphc.ir import dims
 from graphc.ir.node import Node
 from graphc.ir.op import Op
-from graphc.ops.elementwise import log, square
+from graphc.ops.elementwise import square
 from graphc.ops.families import composite
+from graphc.ops.functions import log
 from graphc.ops.indexing import one_hot, pick
 from graphc.ops.nn import shifted_exp, softmax
 from graphc.ops.operands import operand, operands, require_int, require_rank, size_node

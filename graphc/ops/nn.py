@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from graphc.errors import ShapeError
+from graphc.ir.intervals import Interval, interval_of
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ops.comparison import isfinite
-from graphc.ops.elementwise import exp, log, stop_gradient, where
-from graphc.ops.families import composite, given
-from graphc.ops.operands import axes_of, axis_of, flag, operand
+from graphc.ops.elementwise import stop_gradient, where
+from graphc.ops.families import add_up, composite, given
+from graphc.ops.functions import exp, log
+from graphc.ops.operands import axes_of, axis_of, flag, operand, operands
 from graphc.ops.reduction import max, restored, sum
 from graphc.ops.shape import squeeze
 
@@ -96,6 +99,36 @@ def _logsumexp_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
     return sum(weights(node) * tangents[0], axes, keepdims)
 
 
+def weighed(x: Node, weights: Node) -> Node:
+    """x, and -inf where its weight is 0: exp(x) may be infinite there, and 0 times that is NaN."""
+    return x if interval_of(weights).low > 0 else where(weights == 0, -inf, x)
+
+
+def _weighted_body(x: Node, weights: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    x = weighed(x, weights)
+    shift = x.graph.hint(finite(stop_gradient(max(x, axes, True))), "shift")
+    result = shift + log(sum(weights * exp(x - shift), axes, True))
+    return result if keepdims or not axes else squeeze(result, axes)
+
+
+def _weighted_slopes(node: Node) -> tuple[Node, Node]:
+    """∂y/∂x = w exp(x - y), and ∂y/∂w without the w, where y is the result."""
+    x, weights = node.args
+    slope = exp(x - finite(restored(node, node)))
+    return weights * exp(weighed(x, weights) - finite(restored(node, node))), slope
+
+
+def _weighted_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+    return restored(bar, node) * _weighted_slopes(node)[index]
+
+
+def _weighted_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node | None:
+    slopes = _weighted_slopes(node)
+    terms = [s * t for s, t in zip(slopes, tangents, strict=True) if t is not None]
+    total = add_up(terms)
+    return None if total is None else sum(total, *node.params)
+
+
 def _samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
     def sample(chosen: dict[str, Any]) -> Draw:
         return lambda rng: ((rng.normal(size=(3, 4)),), chosen)
@@ -108,7 +141,7 @@ softmax = composite(
     parameters=("axis",), body=_softmax_body, call=_axis_call,
     vjp=lambda index, bar, node, kinks: _softmax_rule(bar, node),
     jvp=lambda node, tangents, kinks: _softmax_rule(given(tangents), node),
-    samples=_samples({}, {"axis": 0}),
+    samples=_samples({}, {"axis": 0}), bounds=lambda node, x: Interval(0.0, 1.0),
 )  # fmt: skip
 log_softmax = composite(
     "log_softmax", "log(softmax(x)) along an axis",
@@ -122,4 +155,20 @@ logsumexp = composite(
     vjp=lambda index, bar, node, kinks: restored(bar, node) * weights(node),
     jvp=_logsumexp_jvp,
     samples=_samples({}, {"axis": 0}, {"axis": (0, 1), "keepdims": True}),
+)  # fmt: skip
+weighted_logsumexp = composite(
+    "weighted_logsumexp", "log(sum(weights exp(x))) over axes",
+    operands=("x", "weights"), parameters=("axes", "keepdims"),
+    body=_weighted_body, vjp=_weighted_vjp, jvp=_weighted_jvp,
+    call=lambda op, x, weights, axis=None, keepdims=False: op.node(
+        operands(x, weights, floating=True),
+        axes_of(op.name, axis, operand(x)), flag(op.name, "keepdims", keepdims),
+    ),
+    samples=(
+        lambda rng: ((rng.normal(size=(3, 4)), rng.uniform(0.5, 2, (3, 4))), {}),
+        lambda rng: ((rng.normal(size=(3, 4)), rng.uniform(0.5, 2, ())), {"axis": 0}),
+        lambda rng: (
+            (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, 4)), {"axis": 1, "keepdims": True}
+        ),
+    ),
 )  # fmt: skip

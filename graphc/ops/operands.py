@@ -12,6 +12,7 @@ from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission, size_text
 from graphc.ir.graph import Graph, current_graph, plain_array
+from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ir.types import (
@@ -194,6 +195,7 @@ astype = Op(
     ),
     call=lambda op, x, dtype: cast(operand(x), as_dtype(dtype)),
     vjp=lambda index, bar, node, kinks: cast(bar, node.args[0].dtype),
+    bounds=lambda node, x: Interval(0.0, 1.0) if node.args[0].dtype is bool_ else x,
     jvp=lambda node, tangents, kinks: node.graph.rebuild(node, tangents),  # type: ignore[arg-type]
     samples=(lambda rng: ((rng.normal(size=(2, 3)), "float64"), {}),),
 )
@@ -206,4 +208,5 @@ dimension = Op(
     emission=Emission(lambda node: f"np.{node.dtype.name}({size_text(node.params.size)})"),
     call=lambda op, size, dtype="float32": size_node(current_graph(), size, as_dtype(dtype)),
     differentiable=False,
+    bounds=lambda node: Interval(1.0, 2.0**63),  # of nothing there is nothing to divide
 )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from graphc.errors import GraphcError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission
+from graphc.ir.intervals import NOT_NEGATIVE, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import JVP, VJP, Draw, Op
 from graphc.ir.types import FLOAT, TensorType, bool_, int64
 from graphc.ops.elementwise import mask, sqrt, square, where
 from graphc.ops.families import Kinked, composite, given, linear, without_axes
-from graphc.ops.operands import axes_of, flag, operand, size_node
+from graphc.ops.operands import axes_of, cast, flag, operand, size_node
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
 from graphc.runtime import arrays
 
@@ -94,10 +96,15 @@ def _samples(*, of_nothing: bool = False) -> tuple[Draw, ...]:
     return tuple(sample(*case) for case in cases)
 
 
+def _sum_bounds(node: Node, x: Interval) -> Interval:
+    """A sum may have no terms, or any number of them."""
+    return Interval(0.0 if x.low >= 0 else -inf, 0.0 if x.high <= 0 else inf)
+
+
 sum = linear(
     "sum", "the sum of x over axes", noun="total",
     parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum"),
-    transpose=spread, call=_count_call, samples=_samples(of_nothing=True),
+    transpose=spread, call=_count_call, samples=_samples(of_nothing=True), bounds=_sum_bounds,
 )  # fmt: skip
 mean = linear(
     "mean", "the sum of x over axes, divided by the number of its terms",
@@ -105,8 +112,30 @@ mean = linear(
     transpose=lambda bar, y: spread(
         bar / size_node(y.graph, reduced_size(y.args[0], y.params.axes), y.dtype), y
     ),
-    call=_float_call, samples=_samples(),
+    call=_float_call, samples=_samples(), bounds=lambda node, x: x,
 )  # fmt: skip
+
+def fitted(contribution: Node, node: Node) -> Node:
+    """A contribution in the shape and dtype of its node: the transpose of broadcasting and casting.
+
+    What was repeated is summed over.
+    """
+    if contribution.type == node.type:
+        return contribution
+    extra = contribution.ndim - node.ndim
+    stretched = tuple(
+        extra + axis
+        for axis, size in enumerate(node.shape)
+        if size == 1 and contribution.shape[extra + axis] != 1
+    )
+    if extra and stretched:
+        contribution = reshape(sum(contribution, (*range(extra), *stretched)), node.shape)
+    elif extra:
+        contribution = sum(contribution, tuple(range(extra)))
+    elif stretched:
+        contribution = sum(contribution, stretched, keepdims=True)
+    return cast(contribution, node.dtype)
+
 
 # --- extrema -----------------------------------------------------------------------------------
 
@@ -140,6 +169,7 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
     return Op(
         name=name, doc=doc, operands=("x",), parameters=("axes", "keepdims"), noun=f"{name}imum",
         infer=_infer, emission=_method(name), call=_call, vjp=vjp, jvp=jvp,
+        bounds=lambda node, x: x,
         kink={"torch": even, "jax": even, "textbook": f"{name} over axes, ties: the first"},
         samples=_samples(),
     )  # fmt: skip
@@ -258,7 +288,7 @@ def _moment(
 ) -> Op:
     return composite(
         name, doc, parameters=("axes", "keepdims", "correction"), body=body, call=_moment_call,
-        vjp=vjp, jvp=jvp,
+        vjp=vjp, jvp=jvp, bounds=lambda node, x: NOT_NEGATIVE,
         samples=(
             lambda rng: ((rng.normal(size=(3, 4)),), {}),
             lambda rng: ((rng.normal(size=(3, 4)), 0, True), {"correction": 1}),

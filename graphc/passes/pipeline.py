@@ -13,6 +13,7 @@ from graphc.ir.op import OPS
 from graphc.ir.pattern import Rule, Table, compile_rules
 from graphc.passes.driver import Report, normalize, rewrite
 from graphc.passes.expand import EXPAND_RULES, MODE_RULES
+from graphc.passes.guards import guard
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 
@@ -43,7 +44,6 @@ class Pipeline:
 
     def passes(self, mode: str) -> list[tuple[str, Callable[[Function], Function]]]:
         """The passes in order."""
-        stabilize = STABILIZE_RULES if self.stabilize else ()
         return [
             # Derivatives of what only the other mode computes would be wasted.
             ("specialise", lambda f: self.rewritten(f, MODE_RULES[mode])),
@@ -51,7 +51,7 @@ class Pipeline:
             # stabilised first; composites are still whole and have better rules than their bodies.
             ("differentiate", lambda f: self.differentiate(f, self.kinks, self.stabilized)),
             # Values that no derivative was asked of, and forms that only the rules of ops make.
-            ("stabilise", lambda f: self.rewritten(f, stabilize)),
+            ("stabilise", lambda f: f.with_roots(self.stabilized(f.roots))),
             # Forward and backward share the insides of composites once both are spelled out; from
             # here on nothing needs a composite.
             ("expand", lambda f: self.rewritten(f, EXPAND_RULES)),
@@ -64,9 +64,11 @@ class Pipeline:
         return rewrite(function, table(rules, len(OPS)), self.report) if rules else function
 
     def stabilized(self, roots: Sequence[Node]) -> list[Node]:
-        """The targets of a derivative, before it is taken."""
-        rules = STABILIZE_RULES if self.stabilize else ()
-        return normalize(roots, table(rules, len(OPS)), self.report)
+        """Values in forms that survive floating point, whichever branches are chosen."""
+        if not self.stabilize:
+            return list(roots)
+        stable = normalize(roots, table(STABILIZE_RULES, len(OPS)), self.report)
+        return guard(stable, self.report)
 
 
 @cache

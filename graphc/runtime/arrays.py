@@ -17,6 +17,19 @@ def sigmoid(x: Array) -> Array:
     return result
 
 
+def exp_sum(x: Array, y: Array) -> Array:
+    """exp(x + y), with what the addition rounds off made good: the last bits count in an exponent.
+
+    The rest is that of Knuth's sum of two numbers (The Art of Computer Programming, 4.2.2).
+    """
+    total = x + y
+    with np.errstate(invalid="ignore"):  # infinities have no rest
+        part = total - x
+        rest = (x - (total - part)) + (y - part)
+    result: Array = np.exp(total) * (1 + np.where(np.isfinite(rest), rest, x.dtype.type(0)))
+    return result
+
+
 def embed(x: Array, shape: tuple[int, ...], key: Any) -> Array:
     """Zeros of a shape, with x at a basic index: the transpose of reading `[key]`."""
     result = np.zeros(shape, x.dtype)

@@ -20,6 +20,27 @@ def sigmoid(x: float) -> float:
     return math.exp(min(x, 0.0)) / (1.0 + math.exp(-abs(x)))
 
 
+def logaddexp(x: float, y: float) -> float:
+    """log(exp(x) + exp(y)); exp only ever sees numbers <= 0, so that it cannot overflow."""
+    larger = x if x >= y or x != x else y
+    return larger if math.isinf(larger) else larger + math.log1p(math.exp(-abs(x - y)))
+
+
+def exp_sum(x: float, y: float) -> float:
+    """exp(x + y), with what the addition rounds off made good."""
+    total = x + y
+    part = total - x
+    rest = (x - (total - part)) + (y - part)
+    return math.exp(total) * (1.0 + (rest if math.isfinite(rest) else 0.0))
+
+
+def power(x: float, p: float) -> float:
+    """x to the power p; 0 to a negative power is an infinity, as NumPy has it."""
+    if x != 0.0 or not p < 0.0:
+        return math.pow(x, p)
+    return math.copysign(math.inf, x) if p % 2.0 == 1.0 else math.inf
+
+
 def sign(x: float) -> float:
     """-1, 0 or 1; NaN stays NaN."""
     return float((x > 0.0) - (x < 0.0)) if x == x else x

@@ -1,0 +1,146 @@
+"""Elementwise functions: powers, exponentials, logarithms, angles. Name left, formula right.
+
+In a rule, g is a cotangent or a tangent, y the result, the rest the operands; the rule is
+g times ∂y/∂operand.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from graphc.ir.graph import scalar_value
+from graphc.ir.intervals import MODERATE, NOT_NEGATIVE, NOT_ZERO, POSITIVE, Domain, Interval
+from graphc.ir.node import Node
+from graphc.ir.op import Op
+from graphc.ops.elementwise import where
+from graphc.ops.families import elementwise
+from graphc.runtime import arrays, scalars
+
+__all__ = [
+    "cos", "cosh", "exp", "expm1", "hypot", "log", "log1p", "logaddexp", "pow", "sigmoid", "sin",
+    "sinh", "tanh",
+]  # fmt: skip
+
+# --- powers ------------------------------------------------------------------------------------
+
+
+def _pow_base(g: Node, y: Node, x: Node, p: Node) -> Node | None:
+    exponent = scalar_value(p)
+    if exponent is not None:
+        return None if exponent == 0 else g * (p * x ** (exponent - 1))
+    # x**-1 must not meet 0 where p is 0: the derivative there is 0.
+    return g * (p * x ** where(p == 0, 1, p - 1))
+
+
+def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
+    # lim x→0 of x**p log x is 0 for p > 0, and at 0**0 the constant branch is taken.
+    return g * (y * log(where((x == 0) & (p >= 0), 1, x)))
+
+
+def _plain_power(node: Node) -> str:
+    """Python's own raises an error for 0 to a negative power."""
+    exponent = scalar_value(node.args[1])
+    own = exponent is not None and exponent >= 0
+    return "math.pow({x}, {p})" if own else "power({x}, {p})"
+
+
+def _pow_finite(node: Node) -> tuple[Domain | None, None]:
+    exponent = scalar_value(node.args[1])
+    if exponent is None or not float(exponent).is_integer():
+        return POSITIVE, None
+    return (None if exponent >= 0 else NOT_ZERO), None
+
+
+pow = elementwise(
+    "pow", "x to the power p", operands="x p",
+    noun="power",
+    numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})",
+    math=_plain_power, plain=(scalars.power,),
+    rules=(_pow_base, _pow_exponent),
+    symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)), finite=_pow_finite,
+)  # fmt: skip
+
+hypot: Op = elementwise(
+    "hypot", "√(x² + y²), of which neither square overflows", operands="x y", commutative=True,
+    ufunc="np.hypot", math="math.hypot({x}, {y})",
+    rules=(
+        lambda g, out, x, y: g * (x / where(out == 0, 1.0, out)),
+        lambda g, out, x, y: g * (y / where(out == 0, 1.0, out)),
+    ),
+    symbolic=lambda sp, x, y: sp.sqrt(x**2 + y**2), bounds=lambda x, y: NOT_NEGATIVE,
+    kink=dict.fromkeys(("torch", "jax", "textbook"), "hypot'(0, 0) = 0"),
+)  # fmt: skip
+
+# --- exponentials and logarithms ---------------------------------------------------------------
+
+exp = elementwise(
+    "exp", "e to the power x",
+    ufunc="np.exp", math="math.exp({x})",
+    rules=(lambda g, y, x: g * y,),
+    symbolic=lambda sp, x: sp.exp(x), finite=(MODERATE,), bounds=lambda x: NOT_NEGATIVE,
+)  # fmt: skip
+log = elementwise(
+    "log", "natural logarithm of x",
+    ufunc="np.log", math="math.log({x})",
+    rules=(lambda g, y, x: g / x,),
+    symbolic=lambda sp, x: sp.log(x), domain=((0.5, 2),), finite=(POSITIVE,),
+)  # fmt: skip
+expm1 = elementwise(
+    "expm1", "exp(x) - 1, accurate near 0",
+    ufunc="np.expm1", math="math.expm1({x})",
+    rules=(lambda g, y, x: g * exp(x),),  # y + 1 has no digit of exp(-40)
+    symbolic=lambda sp, x: sp.exp(x) - 1, finite=(MODERATE,),
+)  # fmt: skip
+log1p = elementwise(
+    "log1p", "log(1 + x), accurate near 0",
+    ufunc="np.log1p", math="math.log1p({x})",
+    rules=(lambda g, y, x: g / (x + 1),),
+    symbolic=lambda sp, x: sp.log(1 + x), domain=((-0.5, 2),), finite=(Domain(-1.0, inf, 0.0),),
+)  # fmt: skip
+logaddexp = elementwise(
+    "logaddexp", "log(exp(x) + exp(y)), of which no exponential overflows", operands="x y",
+    ufunc="np.logaddexp", math="logaddexp({x}, {y})", plain=(scalars.logaddexp,), commutative=True,
+    rules=(lambda g, out, x, y: g * sigmoid(x - y), lambda g, out, x, y: g * sigmoid(y - x)),
+    symbolic=lambda sp, x, y: sp.log(sp.exp(x) + sp.exp(y)),
+)  # fmt: skip
+sigmoid: Op = elementwise(
+    "sigmoid", "1 / (1 + exp(-x))",
+    numpy="sigmoid({x})", helpers=(arrays.sigmoid,),
+    math="sigmoid({x})", plain=(scalars.sigmoid,),
+    rules=(lambda g, y, x: g * (y * (1 - y)),),
+    symbolic=lambda sp, x: 1 / (1 + sp.exp(-x)), bounds=lambda x: Interval(0.0, 1.0),
+)  # fmt: skip
+
+# --- angles ------------------------------------------------------------------------------------
+
+sin = elementwise(
+    "sin", "sine of x radians",
+    ufunc="np.sin", math="math.sin({x})",
+    rules=(lambda g, y, x: g * cos(x),),
+    symbolic=lambda sp, x: sp.sin(x),
+)  # fmt: skip
+cos: Op = elementwise(
+    "cos", "cosine of x radians",
+    ufunc="np.cos", math="math.cos({x})",
+    rules=(lambda g, y, x: -(g * sin(x)),),
+    symbolic=lambda sp, x: sp.cos(x),
+)  # fmt: skip
+tanh = elementwise(
+    "tanh", "hyperbolic tangent of x",
+    ufunc="np.tanh", math="math.tanh({x})",
+    rules=(lambda g, y, x: g * (1 - y * y),),
+    symbolic=lambda sp, x: sp.tanh(x), bounds=lambda x: Interval(-1.0, 1.0),
+)  # fmt: skip
+cosh: Op = elementwise(
+    "cosh", "hyperbolic cosine of x",
+    ufunc="np.cosh", math="math.cosh({x})",
+    rules=(lambda g, y, x: g * sinh(x),),
+    symbolic=lambda sp, x: sp.cosh(x), finite=(Domain(-10.0, 10.0, 0.0),),
+    bounds=lambda x: Interval(1.0, inf),
+)  # fmt: skip
+sinh = elementwise(
+    "sinh", "hyperbolic sine of x",
+    ufunc="np.sinh", math="math.sinh({x})",
+    rules=(lambda g, y, x: g * cosh(x),),
+    symbolic=lambda sp, x: sp.sinh(x), finite=(Domain(-10.0, 10.0, 0.0),),
+)  # fmt: skip

@@ -1,0 +1,237 @@
+"""Rules for logarithms of what overflows, underflows or rounds off before the logarithm is taken."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from graphc.ir.graph import scalar_value
+from graphc.ir.node import Node
+from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules, either, wilds
+from graphc.ir.types import FLOAT
+from graphc.ops.elementwise import abs
+from graphc.ops.functions import log as log_of
+from graphc.ops.functions import logaddexp
+from graphc.ops.losses import cross_entropy
+from graphc.ops.nn import log_softmax, logsumexp, weighted_logsumexp
+from graphc.ops.operands import cast
+from graphc.passes.sums import (
+    exponents,
+    is_along,
+    is_maximum,
+    leaves_cast,
+    plain,
+    scaled_sum,
+    weighted_exponential,
+    without_maximum,
+)
+
+x, y, z, s, t = wilds("x y z s t")
+cosh, exp, expm1, log, log1p, log_sigmoid, mean, sigmoid, softmax, sqrt, square, sum = calls(
+    "cosh exp expm1 log log1p log_sigmoid mean sigmoid softmax sqrt square sum"
+)
+
+# --- of a sum that is written out --------------------------------------------------------------
+
+
+def log_of_terms(node: Node, x: Node, y: Node) -> Node | None:
+    """The largest exponential decides; a number above 0 is one too."""
+    found = exponents(node.args[0])
+    if found is None:
+        return None
+    first, *rest = found
+    for other in rest:
+        first = logaddexp(first, other)
+    return first
+
+
+TERMS = (
+    # exp(x) is infinite above 709 (88 in float32), and is lost beside 1 below -37 (-17).
+    Rule("log(1 + exp(x)) = softplus(x)",
+         either(log(1.0 + exp(x)), log1p(exp(x))), call("softplus", x), STABILIZE),
+    Rule("log(exp(x) + exp(y)) = logaddexp(x, y)", log(x + y), log_of_terms, STABILIZE),
+    # 1 - exp(x) is 0 for small x, and exp(x) is lost beside 1 for large ones.
+    Rule("log(1 - exp(x)) = log1mexp(x)",
+         either(log(-expm1(x)), log1p(-exp(x))), call("log1mexp", x), STABILIZE),
+    Rule("log(cosh(x)) = log_cosh(x)", log(cosh(x)), call("log_cosh", x), STABILIZE),
+    Rule("log(1 + x) = log1p(x)", log(1.0 + x), log1p(x), STABILIZE),
+    Rule("log(1 - x) = log1p(-x)", log(1.0 - x), log1p(-x), STABILIZE),
+)  # fmt: skip
+
+# --- of a sum over axes ------------------------------------------------------------------------
+
+
+def log_of_sum(node: Node, x: Node) -> Node | None:
+    """exp(x) overflows long before the result does. An empty sum has no maximum to take."""
+    axes, keepdims = node.args[0].params
+    empty = any(x.shape[axis] == 0 for axis in axes)
+    return None if empty else logsumexp(x, axes, keepdims)
+
+
+def log_of_scaled_sum(node: Node, x: Node, y: Node | None = None) -> Node | None:
+    """Scale and weights go under the exponentials' sum, so that nothing is added that cancels."""
+    total = scaled_sum(node.args[0])
+    found = weighted_exponential(total) if total is not None else None
+    if found is None or found.factor is None:
+        return None
+    if not found.axes or any(found.term.shape[axis] == 0 for axis in found.axes):
+        return None
+    return weighted_logsumexp(found.term, found.factor, found.axes, found.keepdims)
+
+
+def own_logsumexp(node: Node, x: Node) -> Node | None:
+    """By hand each has the rounding of a large logsumexp."""
+    total = node.args[1]
+    axes = plain(total).params.axes
+    return log_softmax(x, axes[0]) if len(axes) == 1 and is_along(total, x, axes) else None
+
+
+def unshifted_logsumexp(node: Node, x: Node, y: Node) -> Node | None:
+    """The maximum that was subtracted by hand and added again: the composite does it itself."""
+    first, second = node.args
+    total = first if first.op is logsumexp else second
+    if x is not second and x is not first:
+        return None
+    u = without_maximum(y, total.params.axes)
+    if u is None or not is_maximum(x, u, total.params.axes):
+        return None
+    result = logsumexp(u, *total.params)
+    return result if result.type == node.type else None
+
+
+def unshifted(node: Node, x: Node, y: Node) -> Node | None:
+    """The same of what the maximum was subtracted from."""
+    u = without_maximum(node.args[0], (node.params.axis,))
+    return None if u is None else node.op.node((u,), node.params.axis)
+
+
+_TOTAL = call("logsumexp", x)
+SUMS = (
+    Rule("log(softmax(x)) = log_softmax(x)", log(softmax(x)),
+         lambda node, x: log_softmax(x, node.args[0].params.axis), STABILIZE),
+    Rule("log(sum(exp(x))) = logsumexp(x)", log(sum(exp(x))), log_of_sum, STABILIZE),
+    Rule("log(s * sum(t * exp(x))) = weighted_logsumexp(x, s * t)",
+         either(log(sum(x)), log(mean(x)), log(x * y), log(x / y)), log_of_scaled_sum, STABILIZE),
+    Rule("x - logsumexp(x) = log_softmax(x)",
+         x - either(_TOTAL, *(call(view, _TOTAL)
+                              for view in ("expand_dims", "reshape", "broadcast_to"))),
+         own_logsumexp, STABILIZE),
+    Rule("max(x) + logsumexp(x - max(x)) = logsumexp(x)", x + call("logsumexp", y),
+         unshifted_logsumexp, STABILIZE),
+    Rule("softmax(x - max(x)) = softmax(x)", softmax(x - y), unshifted, STABILIZE),
+    Rule("log_softmax(x - max(x)) = log_softmax(x)", call("log_softmax", x - y), unshifted,
+         STABILIZE),
+)  # fmt: skip
+
+# --- of products and powers --------------------------------------------------------------------
+
+INVERSES = ("exp", "exp_sum", "sigmoid", "softmax")  # whose logarithm takes them back
+
+
+def log_of_factors(node: Node, x: Node, y: Node) -> Node | None:
+    """What is 0 or infinite by itself only has a large logarithm."""
+    if x.op.name not in INVERSES and y.op.name not in INVERSES:
+        return None
+    return log_of(x) + log_of(y) if node.args[0].op.name == "multiply" else log_of(x) - log_of(y)
+
+
+def log_of_power(node: Node, x: Node, s: Node) -> Node | None:
+    """A power leaves the range of floats k times as early as its base."""
+    power = scalar_value(s)
+    if power is None or power == 0:
+        return None
+    return s * log_of(abs(x) if power % 2 == 0 else x)
+
+
+FACTORS = (
+    Rule("log(exp(x)) = x", log(exp(x)), x, STABILIZE),
+    Rule("log(exp(x) * exp(y)) = x + y", log(call("exp_sum", x, y)), x + y, STABILIZE),
+    Rule("log(sigmoid(x)) = log_sigmoid(x)", log(sigmoid(x)), log_sigmoid(x), STABILIZE),
+    Rule("log(x * y) = log(x) + log(y)", either(log(x * y), log(x / y)), log_of_factors, STABILIZE),
+    Rule("log(x ** s) = s * log(x)", log(x**s), log_of_power, STABILIZE),
+    Rule("log(x * x) = 2 * log(|x|)", either(log(square(x)), log(x * x)),
+         2.0 * log(call("abs", x)), STABILIZE),
+    Rule("log(sqrt(x)) = 0.5 * log(x)", log(sqrt(x)), 0.5 * log(x), STABILIZE),
+    Rule("log(1 / x) = -log(x)", either(log(1.0 / x), log(call("reciprocal", x))), -log(x),
+         STABILIZE),
+)  # fmt: skip
+
+# --- with a view or a cast between -------------------------------------------------------------
+
+
+@cache
+def composed() -> Table:
+    """The rules for a logarithm of something else than a view or a cast."""
+    return compile_rules((*TERMS, *SUMS, *FACTORS))
+
+
+def has_rule(node: Node) -> bool:
+    """Whether one of the rules fires on a node."""
+    return any(variant.apply(node, {}) is not None for variant in composed().candidates(node))
+
+
+def log_of_view(node: Node, x: Node) -> Node | None:
+    """Which element stands where makes no difference to a logarithm."""
+    view = node.args[0]
+    inside = log_of(x)
+    return view.graph.rebuild(view, (inside, *view.args[1:])) if has_rule(inside) else None
+
+
+def log_of_cast(node: Node, x: Node) -> Node | None:
+    """What overflows in the narrow dtype is computed in the wide one, before or after the cast."""
+    if x.dtype.kind != FLOAT:
+        return None
+    if node.dtype.itemsize <= x.dtype.itemsize:
+        return cast(log_of(x), node.dtype) if has_rule(log_of(x)) else None
+    wide = log_of(leaves_cast(x, lambda leaf: cast(leaf, node.dtype)))
+    return wide if has_rule(wide) else None
+
+
+BETWEEN = (
+    *(Rule(f"log({view}(x)) = {view}(log(x))", log(call(view, x)), log_of_view, STABILIZE)
+      for view in ("reshape", "expand_dims", "squeeze", "permute_dims", "broadcast_to", "getitem")),
+    Rule("log(pick(x, y)) = pick(log(x), y)", log(call("pick", x, y)),
+         lambda node, x, y: log_of_view(node, x), STABILIZE),
+    Rule("log(cast(x)) = cast(log(x))", log(call("astype", x)), log_of_cast, STABILIZE),
+)  # fmt: skip
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def mean_cross_entropy(node: Node, x: Node, y: Node) -> Node | None:
+    """With its own derivative, softmax - one_hot, which needs no sum of cotangents."""
+    picked = plain_pick(node)
+    logits = picked.args[0]
+    last = logits.ndim - 1
+    if logits.params.axis != last or node.shape or mean_axes(node) != tuple(range(last)):
+        return None
+    return cross_entropy(logits.args[0], y)
+
+
+def plain_pick(node: Node) -> Node:
+    """The pick inside of a negated mean."""
+    while node.op.name != "pick":
+        node = node.args[0]
+    return node
+
+
+def mean_axes(node: Node) -> tuple[int, ...]:
+    """The axes of the mean in it."""
+    while node.op.name != "mean":
+        node = node.args[0]
+    axes: tuple[int, ...] = node.params.axes
+    return axes
+
+
+_PICKED = call("pick", call("log_softmax", x), y)
+_OWN, _OTHER = log_sigmoid(z), log_sigmoid(-z)
+LOSSES = (
+    Rule("-mean(pick(log_softmax(x), y)) = cross_entropy(x, y)",
+         either(-mean(_PICKED), mean(-_PICKED)), mean_cross_entropy, STABILIZE),
+    Rule("t * log_sigmoid(z) + (1 - t) * log_sigmoid(-z) = -sigmoid_cross_entropy(z, t)",
+         t * _OWN + (1.0 - t) * _OTHER, -call("sigmoid_cross_entropy", z, t), STABILIZE),
+    Rule("-t * log_sigmoid(z) - (1 - t) * log_sigmoid(-z) = sigmoid_cross_entropy(z, t)",
+         either(-t * _OWN - (1.0 - t) * _OTHER, -(t * _OWN) - (1.0 - t) * _OTHER),
+         call("sigmoid_cross_entropy", z, t), STABILIZE),
+)  # fmt: skip
+
+LOGARITHMS = (*FACTORS[:1], *TERMS, *SUMS, *FACTORS[1:], *BETWEEN, *LOSSES)

@@ -1,0 +1,198 @@
+"""Recognition of sums: of exponentials, of squares, with a scale, with their maximum subtracted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from graphc.ir.graph import CONSTANT, scalar_value
+from graphc.ir.node import Node
+from graphc.ir.types import FLOAT
+from graphc.ops.families import without_axes
+from graphc.ops.operands import size_node
+from graphc.ops.reduction import reduced_size
+
+MAX_TERMS = 16  # of a sum that is written out
+VIEWS = ("expand_dims", "squeeze", "reshape", "broadcast_to")  # that keep the order of elements
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledSum:
+    """scale · Σ weight · term over axes; None stands for a factor of 1."""
+
+    term: Node
+    axes: tuple[int, ...]
+    keepdims: bool
+    scale: Node | None = None
+    weight: Node | None = None
+
+    @property
+    def factor(self) -> Node | None:
+        """Scale and weight in one, where the scale can go inside of the sum."""
+        if self.scale is None or self.weight is None:
+            return self.scale or self.weight
+        return self.scale * self.weight
+
+
+def is_number(node: Node) -> bool:
+    """Whether a node is a scalar that is known when the graph is declared, but for its sizes."""
+    return not node.shape and (node.op is CONSTANT or node.op.name == "dimension")
+
+
+def scaled_sum(node: Node) -> ScaledSum | None:
+    """A sum or mean times or over numbers."""
+    op = node.op.name
+    if op in ("sum", "mean"):
+        (x,) = node.args
+        axes, keepdims = node.params
+        if op == "sum":
+            return ScaledSum(x, axes, keepdims)
+        size = size_node(node.graph, reduced_size(x, axes), x.dtype)
+        return ScaledSum(x, axes, keepdims, 1.0 / size)
+    if op in ("multiply", "divide") and any(map(is_number, node.args)):
+        u, v = node.args
+        if op == "multiply" and is_number(u):
+            u, v = v, u
+        inner = scaled_sum(u) if is_number(v) else None
+        if inner is None:
+            return None
+        number = 1.0 / v if op == "divide" else v
+        return replace(inner, scale=number if inner.scale is None else inner.scale * number)
+    return None
+
+
+def weighted_exponential(total: ScaledSum) -> ScaledSum | None:
+    """The sum with x for its term where it was exp(x), or a product of that with weights."""
+    term = total.term
+    if term.op.name == "exp":
+        return replace(total, term=term.args[0])
+    if term.op.name not in ("multiply", "divide"):
+        return None
+    u, v = term.args
+    if term.op.name == "multiply" and v.op.name == "exp":
+        u, v = v, u
+    if u.op.name != "exp" or u.shape != term.shape:
+        return None
+    return replace(total, term=u.args[0], weight=v if term.op.name == "multiply" else 1.0 / v)
+
+
+def terms(node: Node) -> list[Node]:
+    """The terms of a sum that is written with `+`, from left to right."""
+    found: list[Node] = []
+    stack = [node]
+    while stack and len(found) <= MAX_TERMS:
+        part = stack.pop()
+        if part.op.name == "add":
+            stack += reversed(part.args)
+        else:
+            found.append(part)
+    return found
+
+
+def exponent(node: Node) -> Node | None:
+    """x where the node is exp(x), or a number that is one."""
+    if node.op.name == "exp":
+        return node.args[0]
+    value = scalar_value(node)
+    if value is None or node.dtype.kind != FLOAT or not 0 < value < math.inf:
+        return None
+    return node.graph.constant(math.log(value), node.dtype)
+
+
+def exponents(node: Node) -> list[Node] | None:
+    """The exponents of a sum of two or more exponentials, of which all but one may be numbers."""
+    parts = terms(node)
+    if not 2 <= len(parts) <= MAX_TERMS or not any(part.op.name == "exp" for part in parts):
+        return None
+    found = [exponent(part) for part in parts]
+    return None if any(x is None for x in found) else [x for x in found if x is not None]
+
+
+def squared(node: Node) -> Node | None:
+    """x where the node is its square, however that is written."""
+    if node.op.name == "square":
+        return node.args[0]
+    if node.op.name == "multiply" and node.args[0] is node.args[1]:
+        return node.args[0]
+    if node.op.name == "pow" and scalar_value(node.args[1]) == 2:
+        return node.args[0]
+    return None
+
+
+# --- shapes ------------------------------------------------------------------------------------
+
+
+def plain(node: Node) -> Node:
+    """A value without the views around it that only add axes or repeat it."""
+    while node.op.name in VIEWS:
+        node = node.args[0]
+    return node
+
+
+def is_along(reduced: Node, x: Node, axes: tuple[int, ...]) -> bool:
+    """Whether what is a reduction of x over axes meets in x the elements that it was made of.
+
+    It does as with `keepdims`, after its axes were put back by hand, or where only leading axes are
+    gone, which broadcasting puts back.
+    """
+    while reduced.op.name == "broadcast_to":
+        reduced = reduced.args[0]
+    kept = without_axes(x.shape, axes, True)
+    return (1,) * (x.ndim - reduced.ndim) + reduced.shape == kept
+
+
+def mean_of(node: Node) -> tuple[Node, tuple[int, ...]] | None:
+    """(x, axes) where the node is the mean of x, also as a sum over its size, views aside."""
+    base = plain(node)
+    if base.op.name == "mean":
+        return base.args[0], base.params.axes
+    if base.op.name == "divide" and base.args[0].op.name == "sum":
+        total, size = base.args
+        (x,), axes = total.args, total.params.axes
+        if size is size_node(node.graph, reduced_size(x, axes), x.dtype):
+            return x, axes
+    return None
+
+
+def is_maximum(node: Node, x: Node, axes: tuple[int, ...]) -> bool:
+    """Whether a node is the maximum of x over axes, views aside.
+
+    It may stand in a `stop_gradient`: what is shifted by it and back does not depend on it.
+    """
+    base = plain(node)
+    if base.op.name == "stop_gradient":
+        base = plain(base.args[0])
+    return base.op.name == "max" and base.args[0] is x and base.params.axes == axes
+
+
+def without_maximum(x: Node, axes: tuple[int, ...]) -> Node | None:
+    """u where x is u - max(u) over axes."""
+    if x.op.name != "subtract":
+        return None
+    u, shift = x.args
+    return u if is_maximum(shift, u, axes) and is_along(shift, u, axes) else None
+
+
+def difference(x: Node, y: Node) -> Node | None:
+    """The number x - y, not 0, where one of them is the other plus or minus a number."""
+    for upper, lower, sign in ((x, y, 1.0), (y, x, -1.0)):
+        if upper.op.name in ("add", "subtract") and lower in upper.args:
+            first, second = upper.args
+            step = scalar_value(second if first is lower else first)
+            if step and (upper.op.name == "add" or first is lower):
+                signed = sign * step if upper.op.name == "add" else -sign * step
+                return x.graph.constant(signed, x.dtype)
+    return None
+
+
+# --- logarithms and casts ----------------------------------------------------------------------
+
+
+def leaves_cast(node: Node, cast: Callable[[Node], Node], depth: int = 8) -> Node:
+    """The same value computed in another dtype, as far down as its exponentials and sums go."""
+    deep = node.op.name in ("exp", "add", "subtract", "multiply", "divide", "negative", "sum", "mean")
+    if not deep or not depth:
+        return cast(node)
+    args = tuple([leaves_cast(arg, cast, depth - 1) for arg in node.args])
+    return node.graph.rebuild(node, args)
