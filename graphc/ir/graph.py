@@ -355,6 +355,8 @@ ARGUMENT = Op(
     emission=Emission("None"),
     call=_not_callable,
 )
+
+
 def _range(array: np.ndarray[Any, Any]) -> Interval:
     return Interval(float(array.min()), float(array.max())) if array.size else EVERYWHERE
 

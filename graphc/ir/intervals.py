@@ -6,6 +6,7 @@ found from a few operations above, and errs towards "it can".
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import inf, isnan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,24 +42,44 @@ class Domain(NamedTuple):
 
 
 EVERYWHERE = Interval(-inf, inf)
+NOWHERE = Interval(inf, -inf)
+ZERO = Interval(0.0, 0.0)
 NOT_NEGATIVE = Interval(0.0, inf)
 POSITIVE = Domain(0.0, inf, 1.0)
 NOT_ZERO = Domain(-inf, inf, 1.0, 0.0)
 MODERATE = Domain(-inf, 10.0, 0.0)  # exp stays finite in every float dtype
 
 
-def interval_of(node: Node, depth: int = DEPTH) -> Interval:
-    """An interval that holds every element of a value, unless it is NaN."""
+def interval_of(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH) -> Interval:
+    """An interval that holds every element of a value that is no NaN.
+
+    unless  conditions: what is told holds for the elements where all of them are false
+    """
     bounds = node.op.bounds
     if bounds is None and node.op.emission.view and depth:
-        return interval_of(node.args[0], depth - 1)
+        return interval_of(node.args[0], unless, depth - 1)
     if bounds is None or not depth:
         return EVERYWHERE
-    found = bounds(node, *[interval_of(arg, depth - 1) for arg in node.args])
+    operands = [
+        NOWHERE if is_chosen(node, index, unless) else interval_of(arg, unless, depth - 1)
+        for index, arg in enumerate(node.args)
+    ]
+    found = bounds(node, *operands)
     return EVERYWHERE if isnan(found.low) or isnan(found.high) else found
 
 
-def unsafe_operands(node: Node) -> list[tuple[int, Domain]]:
+def is_chosen(node: Node, index: int, conditions: Sequence[Node]) -> bool:
+    """Whether an operand has a part in the result under one of some conditions, and only then."""
+    if not conditions or not node.op.selects or node.op.compares:
+        return False
+    own = node.op.selects[index]
+    if own is None:
+        return False
+    condition = own(*node.args)
+    return any(condition is other for other in conditions)
+
+
+def unsafe_operands(node: Node, unless: Sequence[Node] = ()) -> list[tuple[int, Domain]]:
     """The operands for which value or slope may be infinite or undefined, with their domains."""
     if node.op.finite is None:
         return []
@@ -66,16 +87,21 @@ def unsafe_operands(node: Node) -> list[tuple[int, Domain]]:
     return [
         (index, domain)
         for index, domain in domains
-        if domain is not None and not domain.holds(interval_of(node.args[index]))
+        if domain is not None and not domain.holds(interval_of(node.args[index], unless))
     ]
 
 
-def may_be_infinite(node: Node, depth: int = DEPTH) -> bool:
+def may_be_infinite(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH) -> bool:
     """Whether a value comes, element by element, from an op that has infinite results."""
     if node.op.family not in ("elementwise", "linear") or not depth:
         return False
-    unsafe = bool(unsafe_operands(node))
-    return unsafe or any(may_be_infinite(arg, depth - 1) for arg in node.args)
+    if unsafe_operands(node, unless):
+        return True
+    return any(
+        may_be_infinite(arg, unless, depth - 1)
+        for index, arg in enumerate(node.args)
+        if not is_chosen(node, index, unless)
+    )
 
 
 # --- arithmetic --------------------------------------------------------------------------------
@@ -111,3 +137,17 @@ def squared(x: Interval) -> Interval:
 def joined(x: Interval, y: Interval) -> Interval:
     """Whatever is in one or the other."""
     return Interval(min(x.low, y.low), max(x.high, y.high))
+
+
+def increasing(
+    function: Callable[[float], float], least: float, greatest: float
+) -> Callable[[Interval], Interval]:
+    """f(x) of an increasing function; its limits where it is not defined or overflows."""
+
+    def at(x: float, otherwise: float) -> float:
+        try:
+            return function(x)
+        except (ValueError, OverflowError):
+            return otherwise
+
+    return lambda x: Interval(at(x.low, least), at(x.high, greatest))

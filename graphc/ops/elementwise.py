@@ -6,6 +6,7 @@ g times ∂y/∂operand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -18,8 +19,10 @@ from graphc.ir.intervals import (
     NOT_NEGATIVE,
     NOT_ZERO,
     POSITIVE,
+    ZERO,
     Interval,
     added,
+    increasing,
     inverted,
     joined,
     multiplied,
@@ -103,7 +106,7 @@ sqrt = elementwise(
     ufunc="np.sqrt", math="math.sqrt({x})",
     rules=(lambda g, y, x: 0.5 * g / y,),
     symbolic=lambda sp, x: sp.sqrt(x), domain=((0.5, 2),), finite=(POSITIVE,),
-    bounds=lambda x: Interval(x.low**0.5 if x.low > 0 else 0.0, inf),
+    bounds=increasing(math.sqrt, 0.0, inf),
 )  # fmt: skip
 
 # --- pieces: what has a kink, or no slope at all -----------------------------------------------
@@ -114,7 +117,7 @@ mask: Op = elementwise(
     numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
     math=_plain("{x} * {condition}", "{x} and {condition}"),
     rules=(lambda g, y, x, condition: mask(g, condition), None),
-    selects=(lambda x, condition: condition, None),
+    selects=(lambda x, condition: condition, None), bounds=lambda x, condition: joined(x, ZERO),
 )  # fmt: skip
 where = elementwise(
     "where", "x where the condition holds, else y", operands="condition x y",

@@ -6,10 +6,19 @@ g times ∂y/∂operand.
 
 from __future__ import annotations
 
+import math
 from math import inf
 
 from graphc.ir.graph import scalar_value
-from graphc.ir.intervals import MODERATE, NOT_NEGATIVE, NOT_ZERO, POSITIVE, Domain, Interval
+from graphc.ir.intervals import (
+    MODERATE,
+    NOT_NEGATIVE,
+    NOT_ZERO,
+    POSITIVE,
+    Domain,
+    Interval,
+    increasing,
+)
 from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ops.elementwise import where
@@ -77,13 +86,14 @@ exp = elementwise(
     "exp", "e to the power x",
     ufunc="np.exp", math="math.exp({x})",
     rules=(lambda g, y, x: g * y,),
-    symbolic=lambda sp, x: sp.exp(x), finite=(MODERATE,), bounds=lambda x: NOT_NEGATIVE,
+    symbolic=lambda sp, x: sp.exp(x), finite=(MODERATE,), bounds=increasing(math.exp, 0.0, inf),
 )  # fmt: skip
 log = elementwise(
     "log", "natural logarithm of x",
     ufunc="np.log", math="math.log({x})",
     rules=(lambda g, y, x: g / x,),
     symbolic=lambda sp, x: sp.log(x), domain=((0.5, 2),), finite=(POSITIVE,),
+    bounds=increasing(math.log, -inf, inf),
 )  # fmt: skip
 expm1 = elementwise(
     "expm1", "exp(x) - 1, accurate near 0",
@@ -138,7 +148,7 @@ cosh: Op = elementwise(
     symbolic=lambda sp, x: sp.cosh(x), finite=(Domain(-10.0, 10.0, 0.0),),
     bounds=lambda x: Interval(1.0, inf),
 )  # fmt: skip
-sinh = elementwise(
+sinh: Op = elementwise(
     "sinh", "hyperbolic sine of x",
     ufunc="np.sinh", math="math.sinh({x})",
     rules=(lambda g, y, x: g * cosh(x),),

@@ -115,6 +115,7 @@ mean = linear(
     call=_float_call, samples=_samples(), bounds=lambda node, x: x,
 )  # fmt: skip
 
+
 def fitted(contribution: Node, node: Node) -> Node:
     """A contribution in the shape and dtype of its node: the transpose of broadcasting and casting.
 

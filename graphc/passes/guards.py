@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from graphc.ir.function import topological
-from graphc.ir.graph import scalar_value
-from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
+from graphc.ir.intervals import may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast
@@ -29,7 +28,9 @@ GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: Non
 
 def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     """The roots, with the operands masked that would do harm where they are not needed."""
-    return masked(topological(roots), dict.fromkeys(roots), report)
+    needs: dict[Node, Node | None] = dict.fromkeys(roots)
+    found = dict(zip(needs, masked(topological(roots), needs, report), strict=True))
+    return [found[root] for root in roots]
 
 
 def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Report) -> list[Node]:
@@ -38,20 +39,19 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
     nodes  in order, operands first; what is not among them is left as it is
     needs  the values asked for, each with the condition under which an element is; None: always
     """
-    harmful = harmful_operands(nodes, [node for node, need in needs.items() if need is None])
-    comparing = [node for node in nodes if node.op.compares]
-    done: dict[Node, Node] = {}
-    if harmful:
-        known = needed_elements(nodes, needs, harmful)
-    if not harmful and not any(map(loses_to_infinity, comparing)):
+    suspect = suspects(nodes, [node for node, need in needs.items() if need is None])
+    known = needed_elements(nodes, needs, suspect) if suspect else {}
+    harmful = {
+        node: unsafe_operands(node, (need,)) for node, need in known.items() if need is not None
+    }
+    if not any(harmful.values()) and not any(map(loses_to_infinity, nodes)):
         return list(needs)
+    done: dict[Node, Node] = {}
     for node in nodes:
         args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
         for index, domain in harmful.get(node, ()):
-            chosen = known.get(node)
-            if chosen is not None:
-                args[index] = where(chosen, args[index], domain.inside)
-                report.fired.append((GUARD, node))
+            args[index] = where(known[node], args[index], domain.inside)
+            report.fired.append((GUARD, node))
         if node.op.compares:
             args = [compared(node, index, arg, report) for index, arg in enumerate(args)]
         done[node] = node.graph.rebuild(node, tuple(args))
@@ -67,17 +67,14 @@ def has_slope(node: Node) -> bool:
 # --- what a choice leaves out ------------------------------------------------------------------
 
 
-def harmful_operands(
-    nodes: Sequence[Node], needed: Sequence[Node]
-) -> dict[Node, list[tuple[int, Domain]]]:
-    """For each value that is not always needed, the operands that may do harm."""
+def suspects(nodes: Sequence[Node], needed: Sequence[Node]) -> list[Node]:
+    """The values that may be infinite or have an infinite slope, and are not always needed."""
     always = set(needed)
     for node in reversed(nodes):
         if node in always and has_slope(node):
             always.update(arg for i, arg in enumerate(node.args) if choice(node, i) is None)
     rarely = [node for node in nodes if node not in always and has_slope(node)]
-    found = {node: unmasked(node) for node in rarely if node.op.finite is not None}
-    return {node: operands for node, operands in found.items() if operands}
+    return [node for node in rarely if node.op.finite is not None and unsafe_operands(node)]
 
 
 def choice(node: Node, index: int) -> Callable[..., Node] | None:
@@ -85,26 +82,14 @@ def choice(node: Node, index: int) -> Callable[..., Node] | None:
     return node.op.selects[index] if node.op.selects and not node.op.compares else None
 
 
-def unmasked(node: Node) -> list[tuple[int, Domain]]:
-    """The operands that may do harm and have no mask yet."""
-    return [
-        (index, domain)
-        for index, domain in unsafe_operands(node)
-        if node.args[index].op is not where
-        or domain.inside not in map(scalar_value, node.args[index].args[1:])
-    ]
-
-
 def needed_elements(
-    nodes: Sequence[Node],
-    given: Mapping[Node, Node | None],
-    harmful: Mapping[Node, list[tuple[int, Domain]]],
+    nodes: Sequence[Node], given: Mapping[Node, Node | None], suspect: Sequence[Node]
 ) -> dict[Node, Node | None]:
-    """For what harm is above of, the condition under which an element is needed; None: always.
+    """For what is made of suspects, when an element of it is needed: a condition; None: always.
 
     What only a comparison reads has no entry.
     """
-    above = set(harmful)
+    above = set(suspect)
     for node in nodes:
         if not above.isdisjoint(node.args):
             above.add(node)
@@ -115,10 +100,15 @@ def needed_elements(
         for index, arg in enumerate(node.args):
             if arg in above:
                 need = passed_on(node, index, needs[node])
-                before = needs.get(arg, need)
-                both = need is not None and before is not None
-                needs[arg] = (need if before is need else before | need) if both else None
+                needs[arg] = either(needs[arg], need) if arg in needs else need
     return needs
+
+
+def either(first: Node | None, second: Node | None) -> Node | None:
+    """The elements that one of two users needs."""
+    if first is None or second is None:
+        return None
+    return first if first is second else first | second
 
 
 def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
@@ -138,13 +128,14 @@ def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
 def transposed(need: Node, node: Node, index: int) -> Node | None:
     """Elements of a result as elements of an operand: along the transpose, where there is one."""
     operand = node.args[index]
-    part: Node | None = broadcast_to(need, node.shape)
     if node.op.family == "linear" and index == 0 and node.op.vjp is not None:
-        part = node.op.vjp(0, part, node, "torch")
+        part = node.op.vjp(0, broadcast_to(need, node.shape), node, "torch")
     elif {"axes", "keepdims"} <= set(node.op.parameters):
-        part = spread(part, node)
-    elif node.op.family != "elementwise":
-        return None
+        part = spread(broadcast_to(need, node.shape), node)
+    elif node.op.family == "elementwise":
+        part = broadcast_to(need, broadcast([need.shape, node.shape])[0])
+    else:
+        part = None
     if part is None or (part.dtype.kind == BOOL and part.shape == operand.shape):
         return part
     return fitted(cast(part, operand.dtype), operand) > 0
@@ -155,7 +146,9 @@ def transposed(need: Node, node: Node, index: int) -> Node | None:
 
 def loses_to_infinity(node: Node) -> bool:
     """Whether an operand of a maximum may have an infinite slope where it is not the larger."""
-    return any(may_be_infinite(arg) and not is_compared(arg) for arg in node.args)
+    return node.op.compares and any(
+        may_be_infinite(arg) and not is_compared(arg) for arg in node.args
+    )
 
 
 def is_compared(node: Node) -> bool:

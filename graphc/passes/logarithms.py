@@ -1,4 +1,4 @@
-"""Rules for logarithms of what overflows, underflows or rounds off before the logarithm is taken."""
+"""Rules for logarithms of what overflows, vanishes or rounds off before they are taken."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from graphc.ops.functions import logaddexp
 from graphc.ops.losses import cross_entropy
 from graphc.ops.nn import log_softmax, logsumexp, weighted_logsumexp
 from graphc.ops.operands import cast
+from graphc.ops.stable import softplus
 from graphc.passes.sums import (
     exponents,
     is_along,
@@ -40,7 +41,7 @@ def log_of_terms(node: Node, x: Node, y: Node) -> Node | None:
         return None
     first, *rest = found
     for other in rest:
-        first = logaddexp(first, other)
+        first = softplus(other) if scalar_value(first) == 0 else logaddexp(first, other)
     return first
 
 
@@ -60,21 +61,17 @@ TERMS = (
 # --- of a sum over axes ------------------------------------------------------------------------
 
 
-def log_of_sum(node: Node, x: Node) -> Node | None:
-    """exp(x) overflows long before the result does. An empty sum has no maximum to take."""
-    axes, keepdims = node.args[0].params
-    empty = any(x.shape[axis] == 0 for axis in axes)
-    return None if empty else logsumexp(x, axes, keepdims)
+def log_of_sum(node: Node, x: Node, y: Node | None = None) -> Node | None:
+    """exp(x) overflows long before the result does. An empty sum has no maximum to take.
 
-
-def log_of_scaled_sum(node: Node, x: Node, y: Node | None = None) -> Node | None:
-    """Scale and weights go under the exponentials' sum, so that nothing is added that cancels."""
+    Scale and weights go under the sum of the shifted exponentials, so that nothing cancels.
+    """
     total = scaled_sum(node.args[0])
     found = weighted_exponential(total) if total is not None else None
-    if found is None or found.factor is None:
+    if found is None or any(found.term.shape[axis] == 0 for axis in found.axes):
         return None
-    if not found.axes or any(found.term.shape[axis] == 0 for axis in found.axes):
-        return None
+    if found.factor is None:
+        return logsumexp(found.term, found.axes, found.keepdims)
     return weighted_logsumexp(found.term, found.factor, found.axes, found.keepdims)
 
 
@@ -108,9 +105,9 @@ _TOTAL = call("logsumexp", x)
 SUMS = (
     Rule("log(softmax(x)) = log_softmax(x)", log(softmax(x)),
          lambda node, x: log_softmax(x, node.args[0].params.axis), STABILIZE),
-    Rule("log(sum(exp(x))) = logsumexp(x)", log(sum(exp(x))), log_of_sum, STABILIZE),
+    Rule("log(sum(exp(x))) = logsumexp(x)", log(sum(x)), log_of_sum, STABILIZE),
     Rule("log(s * sum(t * exp(x))) = weighted_logsumexp(x, s * t)",
-         either(log(sum(x)), log(mean(x)), log(x * y), log(x / y)), log_of_scaled_sum, STABILIZE),
+         either(log(mean(x)), log(x * y), log(x / y)), log_of_sum, STABILIZE),
     Rule("x - logsumexp(x) = log_softmax(x)",
          x - either(_TOTAL, *(call(view, _TOTAL)
                               for view in ("expand_dims", "reshape", "broadcast_to"))),

@@ -14,9 +14,10 @@ import numpy as np
 from graphc.ir import dims
 from graphc.ir.emission import evaluate
 from graphc.ir.function import sizes_read
-from graphc.ir.graph import CONSTANT, ITEM
+from graphc.ir.graph import CONSTANT, ITEM, scalar_value
+from graphc.ir.intervals import ZERO, interval_of
 from graphc.ir.node import Node
-from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, scalar_value, wilds
+from graphc.ir.pattern import EXACT, REASSOCIATE, Rule, call, wilds
 from graphc.ir.types import FLOAT, TensorType, bool_, broadcast
 from graphc.ops.operands import size_node
 from graphc.ops.reduction import sum as sum_over
@@ -277,6 +278,12 @@ def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
     return sum_over(x, node.params.axes, node.params.keepdims) * s
 
 
+def masked_already(node: Node, x: Node, y: Node) -> Node | None:
+    """A mask on what has the same mask inside, and is finite where that is 0."""
+    cases = [(y, part) for part in y.args] if y.op.name == "logical_and" else [(y,)]
+    return x if all(interval_of(x, case) == ZERO for case in cases) else None
+
+
 ZEROS = (  # the sign of a zero may change: a sum begins with 0, and terms that cancel make 0
     *(Rule(f"{name}(x) over no axes = x", call(name, x), over_nothing, REASSOCIATE)
       for name in ("sum", "mean")),
@@ -285,6 +292,7 @@ ZEROS = (  # the sign of a zero may change: a sum begins with 0, and terms that 
     *(Rule(f"{name}(-x) = -{name}(x)", call(name, -x), negated_reduction, REASSOCIATE)
       for name in ("sum", "mean")),
     Rule("(-x) @ y = -(x @ y)", call("matmul", -x, y), -call("matmul", x, y), REASSOCIATE),
+    Rule("mask(x, y) = x where x is 0 unless y", call("mask", x, y), masked_already, REASSOCIATE),
 )  # fmt: skip
 
 

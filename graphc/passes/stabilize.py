@@ -65,11 +65,9 @@ _SUMMED = sum(exp(x))
 
 def share_of_terms(node: Node, x: Node, y: Node, z: Node) -> Node | None:
     """exp(x) over a sum of two exponentials that it is one of."""
-    found = exponents(node.args[1])
-    if found is None or len(found) != 2 or x not in found:
-        return None
-    found.remove(x)
-    return sigmoid_of(x - found[0])
+    found = exponents(node.args[1]) or []
+    others = [other for other in found if other is not x]
+    return sigmoid_of(x - others[0]) if len(found) == 2 and len(others) == 1 else None
 
 
 def share_of_sum(node: Node, x: Node) -> Node | None:
@@ -206,8 +204,8 @@ ROOTS = (
 
 
 def chosen(node: Node, x: Node, y: Node) -> Node | None:
-    """Infinity times False is no zero."""
-    return where(y, x, 0.0) if may_be_infinite(x) else None
+    """Infinity times False is no zero: it matters if x can be infinite where it is masked out."""
+    return where(y, x, 0.0) if may_be_infinite(x, unless=(y,)) else None
 
 
 ZEROS = (

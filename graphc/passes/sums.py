@@ -14,6 +14,7 @@ from graphc.ops.operands import size_node
 from graphc.ops.reduction import reduced_size
 
 MAX_TERMS = 16  # of a sum that is written out
+COMPUTED = ("exp", "add", "subtract", "multiply", "divide", "negative", "sum", "mean")
 VIEWS = ("expand_dims", "squeeze", "reshape", "broadcast_to")  # that keep the order of elements
 
 
@@ -30,9 +31,9 @@ class ScaledSum:
     @property
     def factor(self) -> Node | None:
         """Scale and weight in one, where the scale can go inside of the sum."""
-        if self.scale is None or self.weight is None:
-            return self.scale or self.weight
-        return self.scale * self.weight
+        if self.scale is None:
+            return self.weight
+        return self.scale if self.weight is None else self.scale * self.weight
 
 
 def is_number(node: Node) -> bool:
@@ -65,16 +66,18 @@ def scaled_sum(node: Node) -> ScaledSum | None:
 def weighted_exponential(total: ScaledSum) -> ScaledSum | None:
     """The sum with x for its term where it was exp(x), or a product of that with weights."""
     term = total.term
-    if term.op.name == "exp":
-        return replace(total, term=term.args[0])
+    x = inverse("exp", term)
+    if x is not None:
+        return replace(total, term=x)
     if term.op.name not in ("multiply", "divide"):
         return None
     u, v = term.args
-    if term.op.name == "multiply" and v.op.name == "exp":
-        u, v = v, u
-    if u.op.name != "exp" or u.shape != term.shape:
+    x = inverse("exp", u)
+    if x is None and term.op.name == "multiply":
+        u, v, x = v, u, inverse("exp", v)
+    if x is None or u.shape != term.shape:
         return None
-    return replace(total, term=u.args[0], weight=v if term.op.name == "multiply" else 1.0 / v)
+    return replace(total, term=x, weight=v if term.op.name == "multiply" else 1.0 / v)
 
 
 def terms(node: Node) -> list[Node]:
@@ -90,10 +93,23 @@ def terms(node: Node) -> list[Node]:
     return found
 
 
+def inverse(function: str, node: Node) -> Node | None:
+    """x where the node is f(x), also where f(x) was reshaped or cast: then x is in its place."""
+    if node.op.name == function:
+        return node.args[0]
+    if not node.op.emission.view and node.op.name != "astype":
+        return None
+    x = squared(node.args[0]) if function == "square" else inverse(function, node.args[0])
+    if x is None or x.dtype.kind != FLOAT:
+        return None
+    return node.graph.rebuild(node, (x, *node.args[1:]))
+
+
 def exponent(node: Node) -> Node | None:
     """x where the node is exp(x), or a number that is one."""
-    if node.op.name == "exp":
-        return node.args[0]
+    x = inverse("exp", node)
+    if x is not None:
+        return x
     value = scalar_value(node)
     if value is None or node.dtype.kind != FLOAT or not 0 < value < math.inf:
         return None
@@ -103,21 +119,19 @@ def exponent(node: Node) -> Node | None:
 def exponents(node: Node) -> list[Node] | None:
     """The exponents of a sum of two or more exponentials, of which all but one may be numbers."""
     parts = terms(node)
-    if not 2 <= len(parts) <= MAX_TERMS or not any(part.op.name == "exp" for part in parts):
+    if not 2 <= len(parts) <= MAX_TERMS or all(map(is_number, parts)):
         return None
-    found = [exponent(part) for part in parts]
-    return None if any(x is None for x in found) else [x for x in found if x is not None]
+    found = [x for x in map(exponent, parts) if x is not None]
+    return found if len(found) == len(parts) else None
 
 
 def squared(node: Node) -> Node | None:
     """x where the node is its square, however that is written."""
-    if node.op.name == "square":
-        return node.args[0]
     if node.op.name == "multiply" and node.args[0] is node.args[1]:
         return node.args[0]
     if node.op.name == "pow" and scalar_value(node.args[1]) == 2:
         return node.args[0]
-    return None
+    return inverse("square", node)
 
 
 # --- shapes ------------------------------------------------------------------------------------
@@ -177,12 +191,16 @@ def without_maximum(x: Node, axes: tuple[int, ...]) -> Node | None:
 def difference(x: Node, y: Node) -> Node | None:
     """The number x - y, not 0, where one of them is the other plus or minus a number."""
     for upper, lower, sign in ((x, y, 1.0), (y, x, -1.0)):
-        if upper.op.name in ("add", "subtract") and lower in upper.args:
-            first, second = upper.args
-            step = scalar_value(second if first is lower else first)
-            if step and (upper.op.name == "add" or first is lower):
-                signed = sign * step if upper.op.name == "add" else -sign * step
-                return x.graph.constant(signed, x.dtype)
+        if upper.op.name not in ("add", "subtract"):
+            continue
+        first, second = upper.args
+        if upper.op.name == "add" and second is lower:
+            first, second = second, first
+        step = scalar_value(second)
+        if first is lower and step:
+            return x.graph.constant(
+                sign * step if upper.op.name == "add" else -sign * step, x.dtype
+            )
     return None
 
 
@@ -191,8 +209,7 @@ def difference(x: Node, y: Node) -> Node | None:
 
 def leaves_cast(node: Node, cast: Callable[[Node], Node], depth: int = 8) -> Node:
     """The same value computed in another dtype, as far down as its exponentials and sums go."""
-    deep = node.op.name in ("exp", "add", "subtract", "multiply", "divide", "negative", "sum", "mean")
-    if not deep or not depth:
+    if node.op.name not in COMPUTED or not depth:
         return cast(node)
     args = tuple([leaves_cast(arg, cast, depth - 1) for arg in node.args])
     return node.graph.rebuild(node, args)
