@@ -157,12 +157,10 @@ def own_root(node: Node, x: Node) -> Node:
 def variance_of_centred(node: Node, x: Node, y: Node) -> Node | None:
     """Already in two passes; as one value its root has a derivative where it is 0."""
     axes, keepdims = node.params
-    shifted = node.args[0]
-    while shifted.op.name != "subtract":
-        shifted = shifted.args[0]
     found = mean_of(y)
-    own = found == (x, axes) and is_along(y, x, axes) and bool(axes)
-    return var(x, axes, keepdims) if own else None
+    if found is None or found[0] is not x or found[1] != axes or not is_along(y, x, axes):
+        return None
+    return var(x, axes, keepdims) if axes else None
 
 
 def variance_in_one_pass(node: Node, x: Node, y: Node) -> Node | None:
