@@ -26,8 +26,8 @@ from graphc.ops.families import elementwise
 from graphc.runtime import arrays, scalars
 
 __all__ = [
-    "cos", "cosh", "exp", "expm1", "hypot", "log", "log1p", "logaddexp", "pow", "sigmoid", "sin",
-    "sinh", "tanh",
+    "cos", "cosh", "exp", "expm1", "hypot", "log", "log1p", "pow", "sigmoid", "sin", "sinh",
+    "tanh",
 ]  # fmt: skip
 
 # --- powers ------------------------------------------------------------------------------------
@@ -106,12 +106,6 @@ log1p = elementwise(
     ufunc="np.log1p", math="math.log1p({x})",
     rules=(lambda g, y, x: g / (x + 1),),
     symbolic=lambda sp, x: sp.log(1 + x), domain=((-0.5, 2),), finite=(Domain(-1.0, inf, 0.0),),
-)  # fmt: skip
-logaddexp = elementwise(
-    "logaddexp", "log(exp(x) + exp(y)), of which no exponential overflows", operands="x y",
-    ufunc="np.logaddexp", math="logaddexp({x}, {y})", plain=(scalars.logaddexp,), commutative=True,
-    rules=(lambda g, out, x, y: g * sigmoid(x - y), lambda g, out, x, y: g * sigmoid(y - x)),
-    symbolic=lambda sp, x, y: sp.log(sp.exp(x) + sp.exp(y)),
 )  # fmt: skip
 sigmoid: Op = elementwise(
     "sigmoid", "1 / (1 + exp(-x))",

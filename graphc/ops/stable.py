@@ -21,10 +21,58 @@ from graphc.ops.reduction import max, restored, sum
 from graphc.ops.shape import squeeze
 from graphc.runtime import arrays, scalars
 
-__all__ = ["log_sigmoid", "norm", "softplus"]
+__all__ = ["log_sigmoid", "logaddexp", "norm", "softplus"]
+
+# --- exponentials ------------------------------------------------------------------------------
+
+exp_sum: Op = elementwise(
+    "exp_sum", "exp(x) exp(y), of which neither factor overflows", operands="x y",
+    commutative=True,
+    numpy="exp_sum({x}, {y})", helpers=(arrays.exp_sum,),
+    math="exp_sum({x}, {y})", plain=(scalars.exp_sum,),
+    rules=(lambda g, out, x, y: g * out, lambda g, out, x, y: g * out),
+    symbolic=lambda sp, x, y: sp.exp(x + y), bounds=lambda x, y: NOT_NEGATIVE,
+)  # fmt: skip
+
+
+def _share_body(x: Node, y: Node) -> Node:
+    # Not sigmoid(x - y): what the difference rounds off is large in an exponent.
+    decay = x.graph.hint(exp_sum(minimum(x, y), -maximum(x, y)), "decay")
+    result: Node = where(x < y, decay, 1.0) / (1.0 + decay)
+    return result
+
+
+share: Op = elementwise(
+    "share", "exp(x) / (exp(x) + exp(y))", operands="x y",
+    body=_share_body,
+    rules=(
+        lambda g, out, x, y: g * (out * share(y, x)),
+        lambda g, out, x, y: -(g * (out * share(y, x))),
+    ),
+    symbolic=lambda sp, x, y: sp.exp(x) / (sp.exp(x) + sp.exp(y)),
+    bounds=lambda x, y: Interval(0.0, 1.0),
+)  # fmt: skip
+
+
+def _sigmoid_slope_body(x: Node) -> Node:
+    decay = x.graph.hint(exp(-abs(x)), "decay")
+    return decay / square(1.0 + decay)
+
+
+sigmoid_slope: Op = elementwise(
+    "sigmoid_slope", "sigmoid(x) (1 - sigmoid(x))",
+    body=_sigmoid_slope_body, rules=(lambda g, y, x: -(g * (y * tanh(0.5 * x))),),
+    symbolic=lambda sp, x: sp.exp(x) / (1 + sp.exp(x)) ** 2, bounds=lambda x: Interval(0.0, 0.25),
+)  # fmt: skip
 
 # --- logarithms of sums of exponentials --------------------------------------------------------
 
+logaddexp = elementwise(
+    "logaddexp", "log(exp(x) + exp(y)), of which no exponential overflows", operands="x y",
+    ufunc="np.logaddexp", math="logaddexp({x}, {y})", plain=(scalars.logaddexp,), commutative=True,
+    rules=(lambda g, out, x, y: g * share(x, y), lambda g, out, x, y: g * share(y, x)),
+    symbolic=lambda sp, x, y: sp.log(sp.exp(x) + sp.exp(y)),
+)  # fmt: skip
 softplus = elementwise(
     "softplus", "log(1 + exp(x))",
     body=lambda x: relu(x) + log1p(exp(-abs(x))),
@@ -38,11 +86,23 @@ log_sigmoid = elementwise(
     symbolic=lambda sp, x: -sp.log(1 + sp.exp(-x)),
     bounds=lambda x: Interval(-math.inf, 0.0),
 )  # fmt: skip
+
+
+def _sigmoid_cross_entropy_body(z: Node, t: Node) -> Node:
+    # Not relu(z) - z t, in which what is left of a large z cancels.
+    size = abs(z)
+    return where(z > 0, 1.0 - t, t) * size + log1p(exp(-size))
+
+
 sigmoid_cross_entropy = elementwise(
     "sigmoid_cross_entropy", "-(t log p + (1 - t) log(1 - p)) where p = sigmoid(z)",
     operands="z t",
-    body=lambda z, t: relu(z) - z * t + log1p(exp(-abs(z))),
-    rules=(lambda g, y, z, t: g * (sigmoid(z) - t), lambda g, y, z, t: -(g * z)),
+    body=_sigmoid_cross_entropy_body,
+    rules=(
+        # sigmoid(z) - t, of which something is left where the sigmoid is all but 1, and t is 1.
+        lambda g, y, z, t: g * ((1.0 - t) * sigmoid(z) - t * sigmoid(-z)),
+        lambda g, y, z, t: -(g * z),
+    ),
     symbolic=lambda sp, z, t: sp.log(1 + sp.exp(z)) - z * t,
 )  # fmt: skip
 
@@ -58,7 +118,8 @@ _LOG_2 = math.log(2.0)
 log1mexp = elementwise(
     "log1mexp", "log(1 - exp(x)) of x < 0",
     body=_log1mexp_body,
-    rules=(lambda g, y, x: g * (exp(x) / expm1(x)),),
+    # Of x < 0; at 0 itself the denominator is 0, and not -0.
+    rules=(lambda g, y, x: -(g * (exp(x) / abs(expm1(x)))),),
     symbolic=lambda sp, x: sp.log(1 - sp.exp(x)), domain=((-2, -0.1),),
     finite=(Domain(-math.inf, 0.0, -1.0),), bounds=lambda x: Interval(-math.inf, 0.0),
 )  # fmt: skip
@@ -77,53 +138,43 @@ log_cosh = elementwise(
     symbolic=lambda sp, x: sp.log(sp.cosh(x)), bounds=lambda x: NOT_NEGATIVE,
 )  # fmt: skip
 
-# --- exponentials ------------------------------------------------------------------------------
-
-exp_sum: Op = elementwise(
-    "exp_sum", "exp(x) exp(y), of which neither factor overflows", operands="x y",
-    commutative=True,
-    numpy="exp_sum({x}, {y})", helpers=(arrays.exp_sum,),
-    math="exp_sum({x}, {y})", plain=(scalars.exp_sum,),
-    rules=(lambda g, out, x, y: g * out, lambda g, out, x, y: g * out),
-    symbolic=lambda sp, x, y: sp.exp(x + y), bounds=lambda x, y: NOT_NEGATIVE,
-)  # fmt: skip
-
-
-def _sigmoid_slope_body(x: Node) -> Node:
-    decay = x.graph.hint(exp(-abs(x)), "decay")
-    return decay / square(1.0 + decay)
-
-
-sigmoid_slope: Op = elementwise(
-    "sigmoid_slope", "sigmoid(x) (1 - sigmoid(x))",
-    body=_sigmoid_slope_body, rules=(lambda g, y, x: -(g * (y * tanh(0.5 * x))),),
-    symbolic=lambda sp, x: sp.exp(x) / (1 + sp.exp(x)) ** 2, bounds=lambda x: Interval(0.0, 0.25),
-)  # fmt: skip
-
 # --- x log x -----------------------------------------------------------------------------------
 
 
-def _xlogx_slope(g: Node, y: Node, x: Node, z: Node) -> Node:
-    log_x = log(where(x == 0, 1.0, x))
-    return g * where(x == 0, -math.inf, log_x - z + 1.0)
+def _log_but_of_0(x: Node) -> Node:
+    return log(where(x == 0, 1.0, x))
 
 
+def _xlogx_slope(g: Node, y: Node, x: Node, z: Node, s: Node) -> Node:
+    return g * (s * where(x == 0, -math.inf, _log_but_of_0(x) - z + 1.0))
+
+
+# The scale is an operand, since s x may be in the range of floats where x log(x) is not.
 xlogx = elementwise(
-    "xlogx", "x (log(x) - z), and 0 where x is 0", operands="x z",
-    body=lambda x, z: x * (log(where(x == 0, 1.0, x)) - z),
-    rules=(_xlogx_slope, lambda g, y, x, z: -(g * x)),
-    symbolic=lambda sp, x, z: x * (sp.log(x) - z), domain=((0.5, 2), (-2, 2)),
-    finite=(POSITIVE, None),
+    "xlogx", "s x (log(x) - z), and 0 where x is 0", operands="x z s",
+    body=lambda x, z, s: (s * x) * (_log_but_of_0(x) - z),
+    rules=(
+        _xlogx_slope,
+        lambda g, y, x, z, s: -(g * (s * x)),
+        lambda g, y, x, z, s: g * (x * (_log_but_of_0(x) - z)),
+    ),
+    symbolic=lambda sp, x, z, s: s * x * (sp.log(x) - z), domain=((0.5, 2), (-2, 2), (-2, 2)),
+    finite=(POSITIVE, None, None),
 )  # fmt: skip
 
 
+def _log_of_quotient(x: Node, y: Node) -> Node:
+    """log(x / y), and 0 where x is 0; of what is negative or NaN there is none."""
+    return log(where((x == 0) & (y >= 0), 1.0, x / y))
+
+
 def _rel_entr_slope(g: Node, out: Node, x: Node, y: Node) -> Node:
-    return g * where(x == 0, -math.inf, log(where(x == 0, 1.0, x / y)) + 1.0)
+    return g * where(x == 0, -math.inf, _log_of_quotient(x, y) + 1.0)
 
 
 rel_entr = elementwise(
     "rel_entr", "x log(x / y), and 0 where x is 0", operands="x y",
-    body=lambda x, y: x * log(where(x == 0, 1.0, x / y)),
+    body=lambda x, y: x * _log_of_quotient(x, y),
     rules=(_rel_entr_slope, lambda g, out, x, y: -(g * (x / y))),
     symbolic=lambda sp, x, y: x * sp.log(x / y), domain=((0.5, 2), (0.5, 2)),
     finite=(POSITIVE, POSITIVE),

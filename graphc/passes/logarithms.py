@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
+
+import numpy as np
 
 from graphc.ir.graph import scalar_value
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules, either, wilds
 from graphc.ir.types import FLOAT
-from graphc.ops.elementwise import abs
+from graphc.ops.comparison import isfinite
+from graphc.ops.elementwise import abs, stop_gradient, where
 from graphc.ops.functions import log as log_of
-from graphc.ops.functions import logaddexp
 from graphc.ops.losses import cross_entropy
 from graphc.ops.nn import log_softmax, logsumexp, weighted_logsumexp
 from graphc.ops.operands import cast
-from graphc.ops.stable import softplus
+from graphc.ops.stable import logaddexp, softplus
 from graphc.passes.sums import (
     exponents,
     is_along,
@@ -125,16 +128,24 @@ INVERSES = ("exp", "exp_sum", "sigmoid", "softmax")  # whose logarithm takes the
 
 
 def log_of_factors(node: Node, x: Node, y: Node) -> Node | None:
-    """What is 0 or infinite by itself only has a large logarithm."""
+    """What is 0 or infinite by itself only has a large logarithm.
+
+    Large logarithms may cancel, and with them their digits: where the product is none of floats'
+    limits, its own logarithm is the better one. The derivative is that of the sum.
+    """
     if x.op.name not in INVERSES and y.op.name not in INVERSES:
         return None
-    return log_of(x) + log_of(y) if node.args[0].op.name == "multiply" else log_of(x) - log_of(y)
+    (product,) = node.args
+    total = log_of(x) + log_of(y) if product.op.name == "multiply" else log_of(x) - log_of(y)
+    inside = (product >= float(np.finfo(node.dtype.name).tiny)) & isfinite(product)
+    own = log_of(where(inside, product, 1.0))
+    return total + stop_gradient(where(inside, own - total, 0.0))
 
 
 def log_of_power(node: Node, x: Node, s: Node) -> Node | None:
     """A power leaves the range of floats k times as early as its base."""
     power = scalar_value(s)
-    if power is None or power == 0:
+    if power is None or power == 0 or not math.isfinite(power):
         return None
     return s * log_of(abs(x) if power % 2 == 0 else x)
 

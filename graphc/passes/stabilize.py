@@ -23,7 +23,7 @@ from graphc.ops.functions import sigmoid as sigmoid_of
 from graphc.ops.nn import logsumexp
 from graphc.ops.nn import softmax as softmax_of
 from graphc.ops.reduction import std, var
-from graphc.ops.stable import exp_sum, norm
+from graphc.ops.stable import exp_sum, norm, share
 from graphc.passes.logarithms import LOGARITHMS
 from graphc.passes.sums import (
     difference,
@@ -67,7 +67,7 @@ def share_of_terms(node: Node, x: Node, y: Node, z: Node) -> Node | None:
     """exp(x) over a sum of two exponentials that it is one of."""
     found = exponents(node.args[1]) or []
     others = [other for other in found if other is not x]
-    return sigmoid_of(x - others[0]) if len(found) == 2 and len(others) == 1 else None
+    return share(x, others[0]) if len(found) == 2 and len(others) == 1 else None
 
 
 def share_of_sum(node: Node, x: Node) -> Node | None:
@@ -100,7 +100,7 @@ EXPONENTIALS = (
     Rule("(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = tanh(x)",
          (exp(x) - exp(-x)) / (exp(x) + exp(-x)), tanh(x), STABILIZE),
     Rule("2 * sigmoid(x) - 1 = tanh(x / 2)", 2.0 * sigmoid(x) - 1.0, tanh(0.5 * x), STABILIZE),
-    Rule("exp(x) / (exp(x) + exp(y)) = sigmoid(x - y)", exp(x) / (y + z), share_of_terms,
+    Rule("exp(x) / (exp(x) + exp(y)) = share(x, y)", exp(x) / (y + z), share_of_terms,
          STABILIZE),
     Rule("(exp(x) + exp(-x)) / 2 = cosh(x)",
          either((exp(x) + exp(-x)) / 2.0, 0.5 * (exp(x) + exp(-x))), call("cosh", x), STABILIZE),
@@ -212,10 +212,10 @@ ZEROS = (
          lambda node, x: where(isfinite(x), node.graph.constant(1.0, x.dtype), math.nan),
          STABILIZE),
     # 0 times the logarithm of 0.
-    Rule("x * log(x) = xlogx(x)", x * log(x), call("xlogx", x, 0.0), STABILIZE),
-    Rule("s * x * log(x) = s * xlogx(x)", (s * x) * log(x), s * call("xlogx", x, 0.0), STABILIZE),
-    Rule("-x * log(x) = -xlogx(x)", -x * log(x), -call("xlogx", x, 0.0), STABILIZE),
-    Rule("x * (log(x) - y) = xlogx(x, y)", x * (log(x) - y), call("xlogx", x, y), STABILIZE),
+    Rule("x * log(x) = xlogx(x)", x * log(x), call("xlogx", x, 0.0, 1.0), STABILIZE),
+    Rule("s * x * log(x) = xlogx(x, 0, s)", (s * x) * log(x), call("xlogx", x, 0.0, s), STABILIZE),
+    Rule("-x * log(x) = -xlogx(x)", -x * log(x), -call("xlogx", x, 0.0, 1.0), STABILIZE),
+    Rule("x * (log(x) - y) = xlogx(x, y)", x * (log(x) - y), call("xlogx", x, y, 1.0), STABILIZE),
     Rule("x * log(x / y) = rel_entr(x, y)", x * log(x / y), call("rel_entr", x, y), STABILIZE),
     Rule("mask(x, y) = where(y, x, 0)", call("mask", x, y), chosen, STABILIZE),
 )  # fmt: skip

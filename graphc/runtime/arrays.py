@@ -26,7 +26,8 @@ def exp_sum(x: Array, y: Array) -> Array:
     with np.errstate(invalid="ignore"):  # infinities have no rest
         part = total - x
         rest = (x - (total - part)) + (y - part)
-    result: Array = np.exp(total) * (1 + np.where(np.isfinite(rest), rest, x.dtype.type(0)))
+    # Large rests are of sums that no exponential is finite for, but 0 times infinity is NaN.
+    result: Array = np.exp(total) * (1 + np.where(np.abs(rest) < 0.5, rest, x.dtype.type(0)))
     return result
 
 

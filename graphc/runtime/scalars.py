@@ -31,7 +31,7 @@ def exp_sum(x: float, y: float) -> float:
     total = x + y
     part = total - x
     rest = (x - (total - part)) + (y - part)
-    return math.exp(total) * (1.0 + (rest if math.isfinite(rest) else 0.0))
+    return math.exp(total) * (1.0 + (rest if abs(rest) < 0.5 else 0.0))
 
 
 def power(x: float, p: float) -> float:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mpmath as mp
 
-FAR = mp.ldexp(1, 5000)  # stands for infinity: beyond every float, so that limits are reached
+FAR = mp.ldexp(1, 1100)  # stands for infinity: beyond every float, so that limits are reached
 BITS = {"float64": 1300, "float32": 400}  # the exponents of floats, and digits to spare
 
 
@@ -88,9 +89,19 @@ def over(x: Any, y: Any) -> Any:
     return x / y if y else mp.sign(x) * mp.inf
 
 
+@cache
+def _exp(x: Any, precision: int) -> Any:
+    return mp.exp(x)
+
+
+@cache
+def _log(x: Any, precision: int) -> Any:
+    return mp.log(x)
+
+
 inverse = function(lambda x: over(mp.mpf(1), x), lambda x, y: -y * y)
-exp = function(mp.exp, lambda x, y: y)
-log = function(real(mp.log, 0), lambda x, y: over(mp.mpf(1), x) if x >= 0 else mp.nan)
+exp = function(lambda x: _exp(x, mp.mp.prec), lambda x, y: y)
+log = function(real(lambda x: _log(x, mp.mp.prec), 0), lambda x, y: over(mp.mpf(1), x) if x >= 0 else mp.nan)
 sqrt = function(real(mp.sqrt, 0), lambda x, y: over(mp.mpf(0.5), y))
 cos = function(mp.cos, lambda x, y: -mp.sin(x))
 magnitude = function(abs, lambda x, y: mp.sign(x))

@@ -272,7 +272,7 @@ BETWEEN = [
            narrow=(100.0, -20.0), arrays=True)
       for view, build in VIEWS.items()),
     Case("log(pick(x, y)) = pick(log(x), y)",
-         lambda x: gc.log(gc.pick(above(gc.stack([2 * x, x], 1)), gc.ones_like(x).astype("int64"))),
+         lambda x: gc.log(gc.pick(above(gc.stack([2 * x, x], 1)), (gc.zeros_like(x) + 1).astype("int64"))),
          softplus, (1000.0, -40.0), narrow=(100.0, -20.0), arrays=True),
     # The wide exponential is taken of the wide operand.
     Case("log(cast(x)) = cast(log(x))", lambda x: gc.log(above(x).astype("float64")), softplus,

@@ -92,14 +92,14 @@ EXPONENTIALS = [
         narrow=(1e-10, 40.0),
     ),
     *forms(
-        "exp(x) / (exp(x) + exp(y)) = sigmoid(x - y)", share,
+        "exp(x) / (exp(x) + exp(y)) = share(x, y)", share,
         ((1000.0, 999.0), (-1000.0, -1001.0), (80.0, 3.0)),
         lambda x, y: gc.exp(x) / (gc.exp(x) + gc.exp(y)),
         lambda x, y: gc.exp(x) / (gc.exp(y) + gc.exp(x)),
         narrow=((100.0, 99.0), (-110.0, -111.0), (40.0, 3.0)),
         also=((1e-3, 700.0), (-700.0, 1e-3), (3.0, 40.1), (-1e-4, 80.0)),
     ),
-    Case("exp(x) / (exp(x) + exp(y)) = sigmoid(x - y)", lambda x: gc.exp(x) / (2 + gc.exp(x)),
+    Case("exp(x) / (exp(x) + exp(y)) = share(x, y)", lambda x: gc.exp(x) / (2 + gc.exp(x)),
          lambda x: exact.exp(x) / (2 + exact.exp(x)), (1000.0,), narrow=(100.0,)),
     *forms(
         "(exp(x) + exp(-x)) / 2 = cosh(x)", cosh, (710.0, -710.0, 1e-20),
@@ -244,12 +244,12 @@ ZEROS = [
         lambda x: gc.log(x) * x,
     ),
     *forms(
-        "s * x * log(x) = s * xlogx(x)", times_xlogx, ((3.0, 0.0),),
+        "s * x * log(x) = xlogx(x, 0, s)", times_xlogx, ((3.0, 0.0),),
         lambda s, x: s * x * gc.log(x),
         lambda s, x: x * s * gc.log(x),
         lambda s, x: gc.log(x) * (s * x),
     ),
-    Case("s * x * log(x) = s * xlogx(x)", lambda x: -2.5 * x * gc.log(x),
+    Case("s * x * log(x) = xlogx(x, 0, s)", lambda x: -2.5 * x * gc.log(x),
          lambda x: -2.5 * xlogx(x), (0.0,)),
     *forms(
         "-x * log(x) = -xlogx(x)", lambda x: -xlogx(x), (0.0,),
