@@ -38,9 +38,9 @@ def signs(rng: np.random.Generator, count: int) -> np.ndarray[Any, Any]:
     return rng.choice([1.0, -1.0], count)
 
 
-def sampled(case: Case, dtype: str) -> list[tuple[float, ...]]:
+def sampled(case: Case, dtype: str, seed: int = 7) -> list[tuple[float, ...]]:
     """Points over the whole range, those of the case among them; the same in every run."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     half = COUNT // 2
     with np.errstate(over="ignore", under="ignore"):
         if case.operands == 1:
