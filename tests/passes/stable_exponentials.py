@@ -7,27 +7,27 @@ from typing import Any
 import mpmath as mp
 
 import graphc as gc
-from tests.passes import exact
+from tests.passes import dual
 from tests.passes.stable_cases import LOGARITHMS, Case, forms
 
 # --- exponentials ------------------------------------------------------------------------------
 
 
 def share(x: Any, y: Any) -> Any:
-    return exact.exp(x) / (exact.exp(x) + exact.exp(y))
+    return dual.exp(x) / (dual.exp(x) + dual.exp(y))
 
 
 def cosh(x: Any) -> Any:
-    return (exact.exp(x) + exact.exp(-x)) / 2
+    return (dual.exp(x) + dual.exp(-x)) / 2
 
 
 TINY: dict[str, Any] = {"points": (1e-20, -1e-17), "narrow": (1e-10, -1e-9)}
 EXPONENTIALS = [
-    *(Case("exp(x) - 1 = expm1(x)", build, lambda x: exact.exp(x) - 1, **TINY)
+    *(Case("exp(x) - 1 = expm1(x)", build, lambda x: dual.exp(x) - 1, **TINY)
       for build in (lambda x: gc.exp(x) - 1, lambda x: gc.exp(x) + -1, lambda x: -1 + gc.exp(x))),
-    Case("1 - exp(x) = -expm1(x)", lambda x: 1 - gc.exp(x), lambda x: 1 - exact.exp(x), **TINY),
+    Case("1 - exp(x) = -expm1(x)", lambda x: 1 - gc.exp(x), lambda x: 1 - dual.exp(x), **TINY),
     *forms(
-        "exp(x) * exp(y) = exp_sum(x, y)", lambda x, y: exact.exp(x + y),
+        "exp(x) * exp(y) = exp_sum(x, y)", lambda x, y: dual.exp(x + y),
         ((800.0, -790.0), (-760.0, 760.5)),
         lambda x, y: gc.exp(x) * gc.exp(y),
         lambda x, y: gc.exp(y) * gc.exp(x),
@@ -35,33 +35,33 @@ EXPONENTIALS = [
         also=((1e17, -9.0), (1e16, -5.0), (-1e16, 5.0), (700.1, -690.3)),
     ),
     *forms(
-        "exp(x) / exp(y) = exp_sum(x, -y)", lambda x, y: exact.exp(x - y),
+        "exp(x) / exp(y) = exp_sum(x, -y)", lambda x, y: dual.exp(x - y),
         ((800.0, 790.0), (-760.0, -760.5)),
         lambda x, y: gc.exp(x) / gc.exp(y),
         narrow=((100.0, 95.0), (-110.0, -110.5)),
     ),
     Case("exp(x) / exp(y) = exp_sum(x, -y)", lambda x, y: gc.exp(x) / gc.exp(-y),
-         lambda x, y: exact.exp(x + y), ((800.0, -790.0),), narrow=((100.0, -95.0),)),
+         lambda x, y: dual.exp(x + y), ((800.0, -790.0),), narrow=((100.0, -95.0),)),
     *forms(
-        "exp(x) / (1 + exp(x)) = sigmoid(x)", exact.sigmoid, (1000.0, 40.0),
+        "exp(x) / (1 + exp(x)) = sigmoid(x)", dual.sigmoid, (1000.0, 40.0),
         lambda x: gc.exp(x) / (1 + gc.exp(x)),
         lambda x: gc.exp(x) / (gc.exp(x) + 1),
         narrow=(100.0, 20.0),
     ),
     *forms(
-        "expm1(x) / (1 + exp(x)) = tanh(x / 2)", lambda x: exact.tanh(x / 2), (1000.0, 80.0),
+        "expm1(x) / (1 + exp(x)) = tanh(x / 2)", lambda x: dual.tanh(x / 2), (1000.0, 80.0),
         lambda x: (gc.exp(x) - 1) / (gc.exp(x) + 1),
         lambda x: gc.expm1(x) / (1 + gc.exp(x)),
         narrow=(100.0, 40.0),
     ),
     *forms(
-        "-expm1(x) / (1 + exp(x)) = -tanh(x / 2)", lambda x: -exact.tanh(x / 2), (1000.0, 80.0),
+        "-expm1(x) / (1 + exp(x)) = -tanh(x / 2)", lambda x: -dual.tanh(x / 2), (1000.0, 80.0),
         lambda x: (1 - gc.exp(x)) / (1 + gc.exp(x)),
         lambda x: -gc.expm1(x) / (gc.exp(x) + 1),
         narrow=(100.0, 40.0),
     ),
     *forms(
-        "1 / (1 + exp(-x)) = sigmoid(x)", exact.sigmoid, (-1000.0,),
+        "1 / (1 + exp(-x)) = sigmoid(x)", dual.sigmoid, (-1000.0,),
         lambda x: 1 / (1 + gc.exp(-x)),
         lambda x: 1 / (gc.exp(-x) + 1),
         lambda x: gc.reciprocal(1 + gc.exp(-x)),
@@ -69,23 +69,23 @@ EXPONENTIALS = [
         narrow=(-100.0,),
     ),
     Case("1 / (1 + exp(-x)) = sigmoid(x)", lambda x: 1 / (1 + gc.exp(x)),
-         lambda x: exact.sigmoid(-x), (1000.0,), narrow=(100.0,)),
+         lambda x: dual.sigmoid(-x), (1000.0,), narrow=(100.0,)),
     *forms(
-        "y / (1 + exp(-x)) = y * sigmoid(x)", lambda x, y: y * exact.sigmoid(x), ((-1000.0, 3.0),),
+        "y / (1 + exp(-x)) = y * sigmoid(x)", lambda x, y: y * dual.sigmoid(x), ((-1000.0, 3.0),),
         lambda x, y: y / (1 + gc.exp(-x)),
         lambda x, y: y / (gc.exp(-x) + 1),
         narrow=((-100.0, 3.0),), also=((-740.0, 1e300), (-709.5, 1e300), (-88.5, 1e30)),
     ),
     Case("y / (1 + exp(-x)) = y * sigmoid(x)", lambda x: x / (1 + gc.exp(-x)),
-         lambda x: x * exact.sigmoid(x), (-1000.0,), narrow=(-100.0,)),
+         lambda x: x * dual.sigmoid(x), (-1000.0,), narrow=(-100.0,)),
     *forms(
-        "(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = tanh(x)", exact.tanh, (1000.0, 1e-20),
+        "(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = tanh(x)", dual.tanh, (1000.0, 1e-20),
         lambda x: (gc.exp(x) - gc.exp(-x)) / (gc.exp(x) + gc.exp(-x)),
         lambda x: (gc.exp(x) - gc.exp(-x)) / (gc.exp(-x) + gc.exp(x)),
         narrow=(100.0, 1e-10),
     ),
     *forms(
-        "2 * sigmoid(x) - 1 = tanh(x / 2)", lambda x: exact.tanh(x / 2), (1e-20, 80.0),
+        "2 * sigmoid(x) - 1 = tanh(x / 2)", lambda x: dual.tanh(x / 2), (1e-20, 80.0),
         lambda x: 2 * gc.sigmoid(x) - 1,
         lambda x: gc.sigmoid(x) * 2 - 1,
         lambda x: 2 / (1 + gc.exp(-x)) - 1,
@@ -100,7 +100,7 @@ EXPONENTIALS = [
         also=((1e-3, 700.0), (-700.0, 1e-3), (3.0, 40.1), (-1e-4, 80.0)),
     ),
     Case("exp(x) / (exp(x) + exp(y)) = share(x, y)", lambda x: gc.exp(x) / (2 + gc.exp(x)),
-         lambda x: exact.exp(x) / (2 + exact.exp(x)), (1000.0,), narrow=(100.0,)),
+         lambda x: dual.exp(x) / (2 + dual.exp(x)), (1000.0,), narrow=(100.0,)),
     *forms(
         "(exp(x) + exp(-x)) / 2 = cosh(x)", cosh, (710.0, -710.0, 1e-20),
         lambda x: (gc.exp(x) + gc.exp(-x)) / 2,
@@ -114,12 +114,12 @@ EXPONENTIALS = [
 
 
 def slope(x: Any) -> Any:
-    return exact.sigmoid(x) * exact.sigmoid(-x)
+    return dual.sigmoid(x) * dual.sigmoid(-x)
 
 
 TAILS = [
     *forms(
-        "1 - sigmoid(x) = sigmoid(-x)", lambda x: exact.sigmoid(-x), (40.0, 700.0),
+        "1 - sigmoid(x) = sigmoid(-x)", lambda x: dual.sigmoid(-x), (40.0, 700.0),
         lambda x: 1 - gc.sigmoid(x),
         lambda x: 1 - 1 / (1 + gc.exp(-x)),
         narrow=(20.0, 80.0),
@@ -152,7 +152,7 @@ def length(*terms: Any) -> Any:
     total = terms[0] * terms[0]
     for term in terms[1:]:
         total = total + term * term
-    return exact.sqrt(total)
+    return dual.sqrt(total)
 
 
 RANGE: dict[str, Any] = {"points": (1e200, -1e-200, 0.0), "narrow": (1e30, -1e-30, 0.0)}
@@ -161,7 +161,7 @@ PLANE: dict[str, Any] = {
     "narrow": ((1e30, 1e29), (1e-30, -1e-30), (0.0, 0.0)),
 }
 ROOTS = [
-    *(Case("sqrt(x * x) = |x|", build, exact.magnitude, **RANGE)
+    *(Case("sqrt(x * x) = |x|", build, dual.magnitude, **RANGE)
       for build in (
           lambda x: gc.sqrt(x * x),
           lambda x: gc.sqrt(x**2),
@@ -177,7 +177,7 @@ ROOTS = [
       )),
     Case("sqrt(x * x + y * y) = hypot(x, y)", lambda x, y: gc.sqrt(x * x + y * y + x * x),
          lambda x, y: length(x, y, x), **PLANE),
-    *(Case("sqrt(x) ** 2 = x", build, exact.positive, (0.0,))
+    *(Case("sqrt(x) ** 2 = x", build, dual.positive, (0.0,))
       for build in (
           lambda x: gc.sqrt(x) ** 2,
           lambda x: gc.sqrt(x) * gc.sqrt(x),
@@ -185,26 +185,26 @@ ROOTS = [
       )),
     *forms(
         "sqrt(x + s) - sqrt(x) = s / (sqrt(x + s) + sqrt(x))",
-        lambda x: exact.sqrt(x + 1) - exact.sqrt(x), (1e16, 1e40),
+        lambda x: dual.sqrt(x + 1) - dual.sqrt(x), (1e16, 1e40),
         lambda x: gc.sqrt(x + 1) - gc.sqrt(x),
         lambda x: gc.sqrt(1 + x) - gc.sqrt(x),
         narrow=(1e8, 1e20),
     ),
     *forms(
         "sqrt(x + s) - sqrt(x) = s / (sqrt(x + s) + sqrt(x))",
-        lambda x: exact.sqrt(x) - exact.sqrt(x + 0.5), (1e16,),
+        lambda x: dual.sqrt(x) - dual.sqrt(x + 0.5), (1e16,),
         lambda x: gc.sqrt(x) - gc.sqrt(x + 0.5),
         narrow=(1e8,),
     ),
     *forms(
         "sqrt(x + s) - sqrt(x) = s / (sqrt(x + s) + sqrt(x))",
-        lambda x: exact.sqrt(x) - exact.sqrt(x - 0.5), (1e16,),
+        lambda x: dual.sqrt(x) - dual.sqrt(x - 0.5), (1e16,),
         lambda x: gc.sqrt(x) - gc.sqrt(x - 0.5),
         narrow=(1e8,),
     ),
-    Case("1 - cos(x) = 2 * sin(x / 2) ** 2", lambda x: 1 - gc.cos(x), lambda x: 1 - exact.cos(x),
+    Case("1 - cos(x) = 2 * sin(x / 2) ** 2", lambda x: 1 - gc.cos(x), lambda x: 1 - dual.cos(x),
          (1e-9, 1e-160), narrow=(1e-4, 1e-20)),
-    *(Case("cos(x) - 1 = -2 * sin(x / 2) ** 2", build, lambda x: exact.cos(x) - 1,
+    *(Case("cos(x) - 1 = -2 * sin(x / 2) ** 2", build, lambda x: dual.cos(x) - 1,
            (1e-9, 1e-160), narrow=(1e-4, 1e-20))
       for build in (lambda x: gc.cos(x) - 1, lambda x: gc.cos(x) + -1, lambda x: -1 + gc.cos(x))),
 ]  # fmt: skip
@@ -213,27 +213,27 @@ ROOTS = [
 
 
 def xlogx(x: Any) -> Any:
-    return x * exact.log(x) if x.value else with_slopes(x, 0, -mp.inf)
+    return x * dual.log(x) if x.value else with_slopes(x, 0, -mp.inf)
 
 
 def with_slopes(x: Any, value: Any, slope: Any) -> Any:
     """A function of x where its formula is undefined."""
-    return exact.function(lambda v: mp.mpf(value), lambda v, y: slope)(x)
+    return dual.function(lambda v: mp.mpf(value), lambda v, y: slope)(x)
 
 
 def cross(x: Any, y: Any) -> Any:
     """x (log(x) - y)."""
-    return x * (exact.log(x) - y) if x.value else with_slopes(x, 0, -mp.inf)
+    return x * (dual.log(x) - y) if x.value else with_slopes(x, 0, -mp.inf)
 
 
 def rel_entr(x: Any, y: Any) -> Any:
     if x.value:
-        return x * exact.log(x / y)
+        return x * dual.log(x / y)
     return with_slopes(x, 0 if y.value >= 0 else mp.nan, -mp.inf)
 
 
 def times_xlogx(s: Any, x: Any) -> Any:
-    return s * x * exact.log(x) if x.value else s * with_slopes(x, 0, -mp.inf)
+    return s * x * dual.log(x) if x.value else s * with_slopes(x, 0, -mp.inf)
 
 
 ZEROS = [
@@ -267,7 +267,7 @@ ZEROS = [
         lambda x, y: gc.log(x / y) * x,
     ),
     Case("mask(x, y) = where(y, x, 0)", lambda x: gc.mask(gc.log(x), x > 0),
-         lambda x: exact.log(x) if x.value > 0 else with_slopes(x, 0, mp.mpf(0)), (0.0, -1.0),
+         lambda x: dual.log(x) if x.value > 0 else with_slopes(x, 0, mp.mpf(0)), (0.0, -1.0),
          masks=True),
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.ir.verify import verify
-from tests.passes import exact
+from tests.passes import dual
 from tests.passes.stable_cases import Case
 from tests.styles import functions
 
@@ -59,7 +59,7 @@ def run_all(module: gc.Module, points: Sequence[tuple[float, ...]], dtype: str) 
 
 def exactly(case: Case, point: Sequence[float], dtype: str) -> list[Any]:
     """The value on paper, and the derivatives."""
-    result = exact.at(case.exact, point, dtype)
+    result = dual.at(case.exact, point, dtype)
     return [result.value, *result.slopes]
 
 
@@ -79,5 +79,5 @@ def ulps(actual: float, expected: Any, dtype: str) -> float:
     man, exponent = limited.man_exp
     place = min(exponent + abs(man).bit_length(), info.maxexp) - 1 if man else info.minexp
     spacing = mp.ldexp(1, max(place, info.minexp) - info.nmant)
-    with mp.workprec(exact.BITS[dtype]):
+    with mp.workprec(dual.BITS[dtype]):
         return float(abs(given - limited) / spacing)
