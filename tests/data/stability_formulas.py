@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import mpmath as mp
+
 Point: TypeAlias = Mapping[str, Any]
 
 INF, NAN = math.inf, math.nan
@@ -58,12 +60,7 @@ class Formula:
     atol_ulp: float = 0
 
 
-FORMULAS: list[Formula] = []
-
-
-def at(group: str, expression: str, points: Sequence[Point], **options: Any) -> None:
-    """One more."""
-    FORMULAS.append(Formula(group, expression, points, **options))
+at = Formula  # as in: this formula at these points
 
 
 def x(*values: Any) -> list[Point]:
@@ -81,169 +78,188 @@ ROUNDS_AT_ONE = "what is near 0 here is the difference of numbers near 1"
 
 # --- logarithms of sums of exponentials -----------------------------------------------------------
 
-at("softplus", "log(1 + exp(x))", x(1000, -1000), table=1)
-at("softplus", "log(1 + exp(x))", x(-40, -700, 0.5, [-1000, 0, 1000]))
-at("softplus", "log(1 + exp(x))", x(INF), value=INF, gradient={"x": 1.0},
-   why="the limit: log(1 + exp(x)) is x for large x")
-at("softplus", "log(1 + exp(x))", x(-INF), value=0.0, gradient={"x": 0.0}, why="the limit")
-at("softplus", "log(1 + exp(x))", x(NAN), value=NAN, gradient={"x": NAN}, why="NaN in, NaN out",
-   quiet=False)
-at("softplus", "log(exp(x) + 1)", x(1000, -1000, -40))
-at("softplus", "log(1 + exp(-x))", x(1000, -1000))
-at("softplus", "log(1 + exp(2 * x + 1))", x(1000, -1000))
-at("softplus", "sum(log(1 + exp(x)))", x([-1000, -40, 1000]))
-at("softplus", "3 * log(1 + exp(x)) / 2", x(1000))
-at("softplus", "log(2 + exp(x))", x(1000, -1000))
-at("softplus", "log(exp(x) + 0.5)", x(1000))
-at("softplus", "where(x > 30, x, log(1 + exp(x)))", x(1000, -1000))
-
-at("log of sigmoid", "log(1 / (1 + exp(-x)))", x(1000, -1000), table=2)
-at("log of sigmoid", "log(1 / (1 + exp(-x)))", x(40, 0.5, [-1000, 40, 1000]))
-at("log of sigmoid", "-log(1 + exp(-x))", x(-1000, 40))
-at("log of sigmoid", "log(1 / (exp(-x) + 1))", x(-1000))
-at("log of sigmoid", "log(exp(x) / (1 + exp(x)))", x(1000, -1000))
-at("log of sigmoid", "log(exp(x) / (exp(x) + 1))", x(1000, -1000))
-
-at("logsumexp", "log(sum(exp(x)))", x([1000, 0], [-1000, -1001]), table=3)
-at("logsumexp", "log(sum(exp(x)))", x([0.5, 2, -1]))
-at("logsumexp", "log(sum(exp(x)))", x([-INF, 0, 1]), value=math.log1p(math.e),
-   gradient={"x": [0.0, 1 / (1 + math.e), 1 / (1 + 1 / math.e)]}, why="a masked place counts for nothing")
-at("logsumexp", "log(sum(exp(x), axis=1))", x([[1000, 0], [-1000, -1001]]))
-at("logsumexp", "log(sum(exp(x), axis=0, keepdims=True))", x([[1000, 0], [999, -1001]]))
-at("logsumexp", "log(sum(exp(-x)))", x([1000, 1001]))
-at("logsumexp", "log(sum(exp(2 * x)))", x([500, 499.5]))
-at("logsumexp", "log(mean(exp(x)))", x([1000, 0], [-1000, -1001]))
-at("logsumexp", "log(3 * sum(exp(x)))", x([1000, 0], [-1000, -1001]))
-at("logsumexp", "log(sum(exp(x)) / 2)", x([1000, 999]))
-at("logsumexp", "log(sum(w * exp(x)))", named("w x", ([1, 3], [1000, 999]), ([2, 3], [-1000, -1001])),
-   wrt=("x",))
-at("logsumexp", "log(sum(exp(x) * w))", named("w x", ([1, 3], [1000, 999])))
-at("logsumexp", "max(x) + log(sum(exp(x - max(x))))", x([1000, 0], [-1000, -1001]))
-at("logsumexp", "max(x) + log(sum(exp(x - max(x))))", x([1000, 1000]), value=1000 + math.log(2),
-   gradient={"x": [0.5, 0.5]}, why="smooth: what the maximum contributes cancels")
-at("logsumexp", "log(sum(exp(x - max(x)))) + max(x)", x([-1000, -1001]))
-at("logsumexp", "log(sum(exp(x - max(x))))", x([1000, 0]))
-
-at("logaddexp", "log(exp(a) + exp(b))",
-   named("a b", (1000, 0), (0, 1000), (1000, 1000), (-1000, -1001), (-1000, 1000), (0.5, 2)))
-at("logaddexp", "log(exp(a) + exp(b))", named("a b", ([1000, -1000], [1000, -1001])))
-at("logaddexp", "log(exp(a) + exp(b) + exp(c))",
-   named("a b c", (1000, 999, -1000), (-1000, -1000, -1001)))
-at("logaddexp", "log(exp(a) + (exp(b) + exp(c)))", named("a b c", (1000, 999, -1000)))
-at("logaddexp", "log(2 * exp(a) + 3 * exp(b))", named("a b", (1000, 999)))
-
-at("log of cosh", "log((exp(x) + exp(-x)) / 2)", x(1000, -1000, 3))
-at("log of cosh", "log(0.5 * (exp(-x) + exp(x)))", x(1000))
-at("log of cosh", "log((exp(x) + exp(-x)) / 2)", x(0, 1e-10), atol_ulp=4, why=ROUNDS_AT_ONE)
+EXPONENTIALS = (
+    at("softplus", "log(1 + exp(x))", x(1000, -1000), table=1),
+    at("softplus", "log(1 + exp(x))", x(-40, -700, 0.5, [-1000, 0, 1000])),
+    at("softplus", "log(1 + exp(x))", x(INF), value=INF, gradient={"x": 1.0},
+       why="the limit: log(1 + exp(x)) is x for large x"),
+    at("softplus", "log(1 + exp(x))", x(-INF), value=0.0, gradient={"x": 0.0}, why="the limit"),
+    at("softplus", "log(1 + exp(x))", x(NAN), value=NAN, gradient={"x": NAN}, why="NaN in, NaN out",
+       quiet=False),
+    at("softplus", "log(exp(x) + 1)", x(1000, -1000, -40)),
+    at("softplus", "log(1 + exp(-x))", x(1000, -1000)),
+    at("softplus", "log(1 + exp(2 * x + 1))", x(1000, -1000)),
+    at("softplus", "sum(log(1 + exp(x)))", x([-1000, -40, 1000])),
+    at("softplus", "3 * log(1 + exp(x)) / 2", x(1000)),
+    at("softplus", "log(2 + exp(x))", x(1000, -1000)),
+    at("softplus", "log(exp(x) + 0.5)", x(1000)),
+    at("softplus", "where(x > 30, x, log(1 + exp(x)))", x(1000, -1000)),
+    at("log of sigmoid", "log(1 / (1 + exp(-x)))", x(1000, -1000), table=2),
+    at("log of sigmoid", "log(1 / (1 + exp(-x)))", x(40, 0.5, [-1000, 40, 1000])),
+    at("log of sigmoid", "-log(1 + exp(-x))", x(-1000, 40)),
+    at("log of sigmoid", "log(1 / (exp(-x) + 1))", x(-1000)),
+    at("log of sigmoid", "log(exp(x) / (1 + exp(x)))", x(1000, -1000)),
+    at("log of sigmoid", "log(exp(x) / (exp(x) + 1))", x(1000, -1000)),
+    at("logsumexp", "log(sum(exp(x)))", x([1000, 0], [-1000, -1001]), table=3),
+    at("logsumexp", "log(sum(exp(x)))", x([0.5, 2, -1])),
+    at("logsumexp", "log(sum(exp(x)))", x([-INF, 0, 1]), value=mp.log(1 + mp.e),
+       gradient={"x": [0.0, 1 / (1 + mp.e), 1 / (1 + 1 / mp.e)]},
+       why="a masked place counts for nothing"),
+    at("logsumexp", "log(sum(exp(x), axis=1))", x([[1000, 0], [-1000, -1001]])),
+    at("logsumexp", "log(sum(exp(x), axis=0, keepdims=True))", x([[1000, 0], [999, -1001]])),
+    at("logsumexp", "log(sum(exp(-x)))", x([1000, 1001])),
+    at("logsumexp", "log(sum(exp(2 * x)))", x([500, 499.5])),
+    at("logsumexp", "log(mean(exp(x)))", x([1000, 0], [-1000, -1001])),
+    at("logsumexp", "log(3 * sum(exp(x)))", x([1000, 0], [-1000, -1001])),
+    at("logsumexp", "log(sum(exp(x)) / 2)", x([1000, 999])),
+    at("logsumexp", "log(sum(w * exp(x)))",
+       named("w x", ([1, 3], [1000, 999]), ([2, 3], [-1000, -1001])), wrt=("x",)),
+    at("logsumexp", "log(sum(exp(x) * w))", named("w x", ([1, 3], [1000, 999]))),
+    at("logsumexp", "max(x) + log(sum(exp(x - max(x))))", x([1000, 0], [-1000, -1001])),
+    at("logsumexp", "max(x) + log(sum(exp(x - max(x))))", x([1000, 1000]), value=1000 + mp.log(2),
+       gradient={"x": [0.5, 0.5]}, why="smooth: what the maximum contributes cancels"),
+    at("logsumexp", "log(sum(exp(x - max(x)))) + max(x)", x([-1000, -1001])),
+    at("logsumexp", "log(sum(exp(x - max(x))))", x([1000, 0])),
+    at("logaddexp", "log(exp(a) + exp(b))",
+       named("a b", (1000, 0), (0, 1000), (1000, 1000), (-1000, -1001), (-1000, 1000), (0.5, 2))),
+    at("logaddexp", "log(exp(a) + exp(b))", named("a b", ([1000, -1000], [1000, -1001]))),
+    at("logaddexp", "log(exp(a) + exp(b) + exp(c))",
+       named("a b c", (1000, 999, -1000), (-1000, -1000, -1001))),
+    at("logaddexp", "log(exp(a) + (exp(b) + exp(c)))", named("a b c", (1000, 999, -1000))),
+    at("logaddexp", "log(2 * exp(a) + 3 * exp(b))", named("a b", (1000, 999))),
+    at("log of cosh", "log((exp(x) + exp(-x)) / 2)", x(1000, -1000, 3)),
+    at("log of cosh", "log(0.5 * (exp(-x) + exp(x)))", x(1000)),
+    at("log of cosh", "log((exp(x) + exp(-x)) / 2)", x(0, 1e-10), atol_ulp=4, why=ROUNDS_AT_ONE),
+)  # fmt: skip
 
 # --- softmax and cross-entropy --------------------------------------------------------------------
 
-at("cross-entropy", "-log(exp(x) / sum(exp(x)))[0]", x([-1000, 0]), table=4)
-at("cross-entropy", "-log(exp(x) / sum(exp(x)))[0]", x([0, -1000], [0.5, 2]))
-at("cross-entropy", "-log(exp(x)[0] / sum(exp(x)))", x([-1000, 0]))
-at("cross-entropy", "-log((exp(x) / sum(exp(x)))[0])", x([-1000, 0]))
-at("cross-entropy", "log(sum(exp(x))) - x[0]", x([-1000, 0]))
-at("cross-entropy", "-sum(t * log(exp(x) / sum(exp(x))))",
-   named("t x", ([0, 1, 0], [1000, 0, -1000]), ([0.25, 0.75], [-1000, 0])), wrt=("x",))
-at("cross-entropy", "-sum(t * log(exp(x) / sum(exp(x))))", named("t x", ([1, 0], [50, 0])), wrt=("x",),
-   atol_ulp=4, why="softmax(x) - t, and " + ROUNDS_AT_ONE)
-at("cross-entropy", "-mean(sum(t * log(exp(x) / sum(exp(x), axis=1, keepdims=True)), axis=1))",
-   named("t x", ([[0, 1], [1, 0]], [[1000, 0], [-1000, -999]])), wrt=("x",))
-
-at("log-softmax", "log(exp(x) / sum(exp(x)))", x([1000, 0, -1000], [-1000, 0]))
-at("log-softmax", "x - log(sum(exp(x)))", x([1000, 0, -1000]))
-at("log-softmax", "x - log(sum(exp(x), axis=1, keepdims=True))", x([[1000, 0, -1000], [-1000, 0, -999]]))
-at("log-softmax", "x - max(x) - log(sum(exp(x - max(x))))", x([1000, 0, -1000]))
-at("log-softmax", "log(exp(a) / (exp(a) + exp(b)))", named("a b", (-1000, 0), (1000, 0), (-1000, -1001)))
-
-at("softmax", "(exp(x) / sum(exp(x)))[0]", x([1000, 999], [1000, 0], [-1000, -1001]))
-at("softmax", "sum(w * (exp(x) / sum(exp(x))))", named("w x", ([1, 3], [1000, 999])))
-at("softmax", "(exp(x - max(x)) / sum(exp(x - max(x))))[1]", x([1000, 999]))
-at("softmax", "(exp(x) / sum(exp(x)))[2]", x([-INF, 0, 1]), value=1 / (1 + 1 / math.e),
-   gradient={"x": [0.0, *[s * math.e / (1 + math.e) ** 2 for s in (-1, 1)]]},
-   why="a masked place counts for nothing")
-at("softmax", "exp(a) / (exp(a) + exp(b))", named("a b", (1000, 999), (1000, 0), (-1000, -1001)))
+CROSS_ENTROPIES = (
+    at("cross-entropy", "-log(exp(x) / sum(exp(x)))[0]", x([-1000, 0]), table=4),
+    at("cross-entropy", "-log(exp(x) / sum(exp(x)))[0]", x([0, -1000], [0.5, 2])),
+    at("cross-entropy", "-log(exp(x)[0] / sum(exp(x)))", x([-1000, 0])),
+    at("cross-entropy", "-log((exp(x) / sum(exp(x)))[0])", x([-1000, 0])),
+    at("cross-entropy", "log(sum(exp(x))) - x[0]", x([-1000, 0])),
+    at("cross-entropy", "-sum(t * log(exp(x) / sum(exp(x))))",
+       named("t x", ([0, 1, 0], [1000, 0, -1000]), ([0.25, 0.75], [-1000, 0])), wrt=("x",)),
+    at("cross-entropy", "-sum(t * log(exp(x) / sum(exp(x))))", named("t x", ([1, 0], [50, 0])),
+       wrt=("x",), atol_ulp=4, why="softmax(x) - t, and " + ROUNDS_AT_ONE),
+    at("cross-entropy", "-mean(sum(t * log(exp(x) / sum(exp(x), axis=1, keepdims=True)), axis=1))",
+       named("t x", ([[0, 1], [1, 0]], [[1000, 0], [-1000, -999]])), wrt=("x",)),
+    at("cross-entropy", "-log(exp(a) / (exp(a) + exp(b)))", named("a b", (-1000, 0), (0, -1000))),
+    at("log-softmax", "log(exp(x) / sum(exp(x)))", x([1000, 0, -1000], [-1000, 0])),
+    at("log-softmax", "x - log(sum(exp(x)))", x([1000, 0, -1000])),
+    at("log-softmax", "x - log(sum(exp(x), axis=1, keepdims=True))",
+       x([[1000, 0, -1000], [-1000, 0, -999]])),
+    at("log-softmax", "x - max(x) - log(sum(exp(x - max(x))))", x([1000, 0, -1000])),
+    at("log-softmax", "log(exp(a) / (exp(a) + exp(b)))",
+       named("a b", (-1000, 0), (1000, 0), (-1000, -1001))),
+    at("softmax", "(exp(x) / sum(exp(x)))[0]", x([1000, 999], [1000, 0], [-1000, -1001])),
+    at("softmax", "sum(w * (exp(x) / sum(exp(x))))", named("w x", ([1, 3], [1000, 999]))),
+    at("softmax", "(exp(x - max(x)) / sum(exp(x - max(x))))[1]", x([1000, 999])),
+    at("softmax", "(exp(x) / sum(exp(x)))[2]", x([-INF, 0, 1]), value=1 / (1 + 1 / mp.e),
+       gradient={"x": [0.0, *[s * mp.e / (1 + mp.e) ** 2 for s in (-1, 1)]]},
+       why="a masked place counts for nothing"),
+    at("softmax", "exp(a) / (exp(a) + exp(b))",
+       named("a b", (1000, 999), (1000, 0), (-1000, -1001))),
+)  # fmt: skip
 
 # --- sigmoid and tanh -----------------------------------------------------------------------------
 
-at("sigmoid", "1 / (1 + exp(-x))", x(20, 40, -40, 1000, -1000, 0.5))
-at("sigmoid", "exp(x) / (1 + exp(x))", x(1000, -1000, 40))
-at("sigmoid", "1 - 1 / (1 + exp(-x))", x(40, -40, 1000, -1000))
-at("sigmoid", "1 / (1 + exp(x))", x(1000, 40))
-
-at("binary cross-entropy", "-(t * log(1 / (1 + exp(-x))) + (1 - t) * log(1 - 1 / (1 + exp(-x))))",
-   named("t x", (1, 1000), (0, 1000), (1, -1000), (0, -1000), (0.25, 1000), (0, -40), (0.25, 3)),
-   wrt=("x",))
-at("binary cross-entropy", "-(t * log(1 / (1 + exp(-x))) + (1 - t) * log(1 - 1 / (1 + exp(-x))))",
-   named("t x", (1, 40)), wrt=("x",), atol_ulp=4, why="sigmoid(x) - t, and " + ROUNDS_AT_ONE)
-at("binary cross-entropy", "-mean(t * log(1 / (1 + exp(-x))) + (1 - t) * log(1 - 1 / (1 + exp(-x))))",
-   named("t x", ([1, 0, 1, 0], [1000, 1000, -1000, -1000])), wrt=("x",))
-
-at("tanh", "tanh(x)", x(20, 40, -40, 1000))
-at("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", x(1000, -1000, 20, 1e-10))
-at("cosh and sinh", "(exp(x) - exp(-x)) / 2", x(1e-10, 3, 710))
-at("cosh and sinh", "(exp(x) + exp(-x)) / 2", x(3, 710))
+SIGMOIDS = (
+    at("sigmoid", "1 / (1 + exp(-x))", x(20, 40, -40, 1000, -1000, 0.5)),
+    at("sigmoid", "exp(x) / (1 + exp(x))", x(1000, -1000, 40)),
+    at("sigmoid", "1 - 1 / (1 + exp(-x))", x(40, -40, 1000, -1000)),
+    at("sigmoid", "1 / (1 + exp(x))", x(1000, 40)),
+    at("binary cross-entropy",
+       "-(t * log(1 / (1 + exp(-x))) + (1 - t) * log(1 - 1 / (1 + exp(-x))))",
+       named("t x", (1, 1000), (0, 1000), (1, -1000), (0, -1000), (0.25, 1000), (0, -40),
+             (0.25, 3)),
+       wrt=("x",)),
+    at("binary cross-entropy",
+       "-(t * log(1 / (1 + exp(-x))) + (1 - t) * log(1 - 1 / (1 + exp(-x))))",
+       named("t x", (1, 40)), wrt=("x",), atol_ulp=4, why="sigmoid(x) - t, and " + ROUNDS_AT_ONE),
+    at("binary cross-entropy",
+       "-mean(t * log(1 / (1 + exp(-x))) + (1 - t) * log(1 - 1 / (1 + exp(-x))))",
+       named("t x", ([1, 0, 1, 0], [1000, 1000, -1000, -1000])), wrt=("x",)),
+    at("tanh", "tanh(x)", x(20, 40, -40, 1000)),
+    at("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", x(1000, -1000, 20, 1e-10)),
+    at("cosh and sinh", "(exp(x) - exp(-x)) / 2", x(1e-10, 3, 710)),
+    at("cosh and sinh", "(exp(x) + exp(-x)) / 2", x(3, 710)),
+)  # fmt: skip
 
 # --- near 0 and near 1 ----------------------------------------------------------------------------
 
-at("expm1", "exp(x) - 1", x(1e-10, -1e-10, 1e-20, -1000, 0))
-at("expm1", "1 - exp(x)", x(1e-10, -1000))
-at("expm1", "-1 + exp(x)", x(1e-10))
-at("log1p", "log(1 + x)", x(1e-10, -1e-10, 1e-20, 1e30, 0))
-at("log1p", "log(x + 1)", x(1e-10))
-at("log1p", "log(1 - x)", x(1e-10))
-at("log1p", "log(1 + x * x)", x(1e-10))
-at("log1p", "log(maximum(x, 0) + 1)", x(1e-10, -1))
-at("log of 1 - exp", "log(1 - exp(x))", x(-1e-10, -0.5, -40, -800))
-at("log of 1 - exp", "log(1 - exp(-x))", x(1e-10, 800))
-at("1 - cos", "1 - cos(x)", x(1e-4, 1e-10, 0, 2))
-at("1 - cos", "(1 - cos(x)) / 2", x(1e-10))
-at("difference of roots", "sqrt(x + 1) - sqrt(x)", x(1e10, 1e15, 2))
-at("difference of roots", "sqrt(1 + x) - sqrt(x)", x(1e15))
-at("variance", "mean(x * x) - mean(x) ** 2",
-   x([1, 2, 3, 6], [10001, 10002, 10003, 10006],
-     [1e6 + 1, 1e6 + 2, 1e6 + 3, 1e6 + 6], [1e8 - 32, 1e8 - 32, 1e8, 1e8 + 192]))
-at("variance", "mean(x ** 2) - mean(x) * mean(x)", x([10001, 10002, 10003, 10006]))
+DIFFERENCES = (
+    at("expm1", "exp(x) - 1", x(1e-10, -1e-10, 1e-20, -1000, 0)),
+    at("expm1", "1 - exp(x)", x(1e-10, -1000)),
+    at("expm1", "-1 + exp(x)", x(1e-10)),
+    at("log1p", "log(1 + x)", x(1e-10, -1e-10, 1e-20, 1e30, 0)),
+    at("log1p", "log(x + 1)", x(1e-10)),
+    at("log1p", "log(1 - x)", x(1e-10)),
+    at("log1p", "log(1 + x * x)", x(1e-10)),
+    at("log1p", "log(maximum(x, 0) + 1)", x(1e-10, -1)),
+    at("log of 1 - exp", "log(1 - exp(x))", x(-1e-10, -0.5, -40, -800)),
+    at("log of 1 - exp", "log(1 - exp(-x))", x(1e-10, 800)),
+    at("1 - cos", "1 - cos(x)", x(1e-4, 1e-10, 0, 2)),
+    at("1 - cos", "(1 - cos(x)) / 2", x(1e-10)),
+    at("difference of roots", "sqrt(x + 1) - sqrt(x)", x(1e10, 1e15, 2)),
+    at("difference of roots", "sqrt(1 + x) - sqrt(x)", x(1e15)),
+    at("variance", "mean(x * x) - mean(x) ** 2",
+       x([1, 2, 3, 6], [10001, 10002, 10003, 10006], [1000001, 1000002, 1000003, 1000006],
+         [1e8 - 32, 1e8 - 32, 1e8, 1e8 + 192])),  # sums are exact, and so is the mean
+    at("variance", "mean(x ** 2) - mean(x) * mean(x)", x([10001, 10002, 10003, 10006])),
+)  # fmt: skip
 
 # --- logarithms of powers, products of exponentials -----------------------------------------------
 
-at("log of power", "log(x ** 2)", x(1e200, 1e-200, -3, 1e25, -1e-25))
-at("log of power", "log(x * x)", x(1e200, 1e-25))
-at("log of power", "log(x ** 3)", x(1e150, 1e-150, 1e20))
-at("log of power", "log(1 / x)", x(1e300, 1e-300, 1e30))
-at("log of power", "log(sqrt(x))", x(1e300, 1e-300, 1e-30))
-at("log of exp", "log(exp(x))", x(1000, -1000, [-1000, 1000]))
-at("log of exp", "log(exp(a) * exp(b))", named("a b", (1000, -998), (-1000, 3)))
-at("product of exp", "exp(a) * exp(b)", named("a b", (800, -799), ([800, -1000], [-799, 1000])))
-at("product of exp", "exp(a) / exp(b)", named("a b", (800, 799), (-800, -799)))
+POWERS = (
+    at("log of power", "log(x ** 2)", x(1e200, 1e-200, -3, 1e25, -1e-25)),
+    at("log of power", "log(x * x)", x(1e200, 1e-25)),
+    at("log of power", "log(x ** 3)", x(1e150, 1e-150, 1e20)),
+    at("log of power", "log(1 / x)", x(1e300, 1e-300, 1e30)),
+    at("log of power", "log(sqrt(x))", x(1e300, 1e-300, 1e-30)),
+    at("log of exp", "log(exp(x))", x(1000, -1000, [-1000, 1000])),
+    at("log of exp", "log(exp(a) * exp(b))", named("a b", (1000, -998), (-1000, 3))),
+    at("product of exp", "exp(a) * exp(b)",
+       named("a b", (800, -799), ([800, -1000], [-799, 1000]))),
+    at("product of exp", "exp(a) / exp(b)", named("a b", (800, 799), (-800, -799))),
+)  # fmt: skip
 
 # --- norms ----------------------------------------------------------------------------------------
 
-at("squared norm", "sqrt(sum(x * x)) ** 2", x([0, 0]), value=0.0, gradient={"x": [0.0, 0.0]},
-   why="it is sum(x * x)", table=5)
-at("squared norm", "sqrt(sum(x * x)) ** 2", x([3, 4], [3e10, 4e10]))
-at("squared norm", "sqrt(sum(x * x)) * sqrt(sum(x * x))", x([0, 0]), value=0.0,
-   gradient={"x": [0.0, 0.0]}, why="it is sum(x * x)")
-at("squared norm", "sqrt(x * x + y * y) ** 2", named("x y", (0, 0)), value=0.0,
-   gradient={"x": 0.0, "y": 0.0}, why="it is x * x + y * y")
-at("squared norm", "sqrt(x) ** 2", x(0), value=0.0, gradient={"x": 1.0},
-   why="it is x, to the right of 0 and in the limit at 0")
 ZERO_NORM = "0 is the subgradient of least norm"
-at("norm", "sqrt(sum(x * x))", x([0, 0]), value=0.0, gradient={"x": [0.0, 0.0]}, why=ZERO_NORM,
-   accept=SUBGRADIENT, table=6)
-at("norm", "sqrt(sum(x * x))", x([3e200, 4e200], [3e-200, 4e-200]), table=6)
-at("norm", "sqrt(sum(x * x))", x([3e25, 4e25], [3e-30, 4e-30], [0, 2]))
-at("norm", "sqrt(sum(x ** 2))", x([3e200, 4e200], [3e-200, 4e-200]))
-at("norm", "sqrt(sum(x * x, axis=1))", x([[3e25, 4e25], [3e-30, 4e-30]]))
-at("norm", "sqrt(x * x + y * y)", named("x y", (3e200, 4e200), (3e-200, 4e-200), (3e25, 4e25)))
-at("norm", "sqrt(x * x + y * y)", named("x y", (0, 0)), value=0.0, gradient={"x": 0.0, "y": 0.0},
-   why=ZERO_NORM, accept={name: {"least": -1, "most": 1} for name in "xy"})
-at("norm", "sqrt(mean(x * x))", x([0, 0]), value=0.0, gradient={"x": [0.0, 0.0]}, why=ZERO_NORM,
-   accept=SUBGRADIENT)
-at("norm", "sqrt(mean(x * x))", x([3e200, 4e200], [3e25, 4e25], [3e-30, 4e-30]))
-at("normalised", "x / sqrt(sum(x * x))", x([3e200, 4e200], [3e-200, 4e-200], [3e10, 4e10], [3e-30, 4e-30]))
-at("normalised", "x / sqrt(x * x + y * y)", named("x y", (3e200, 4e200), (3e-30, 4e-30)))
-at("root of square", "sqrt(x * x)", x(1e200, -1e-200, -1e30, 3))
-at("root of square", "sqrt(x ** 2)", x(-1e200, 1e-30))
-at("root of square", "sqrt(x * x)", x(0, -0.0), value=0.0, gradient={"x": 0.0},
-   why="it is abs(x), whose derivative at 0 is 0 by convention", accept=SUBGRADIENT)
+
+NORMS = (
+    at("squared norm", "sqrt(sum(x * x)) ** 2", x([0, 0]), value=0.0, gradient={"x": [0.0, 0.0]},
+       why="it is sum(x * x)", table=5),
+    at("squared norm", "sqrt(sum(x * x)) ** 2", x([3, 4], [3e10, 4e10])),
+    at("squared norm", "sqrt(sum(x * x)) * sqrt(sum(x * x))", x([0, 0]), value=0.0,
+       gradient={"x": [0.0, 0.0]}, why="it is sum(x * x)"),
+    at("squared norm", "sqrt(x * x + y * y) ** 2", named("x y", (0, 0)), value=0.0,
+       gradient={"x": 0.0, "y": 0.0}, why="it is x * x + y * y"),
+    at("squared norm", "sqrt(x) ** 2", x(0), value=0.0, gradient={"x": 1.0},
+       why="it is x, to the right of 0 and in the limit at 0"),
+    at("norm", "sqrt(sum(x * x))", x([0, 0]), value=0.0, gradient={"x": [0.0, 0.0]}, why=ZERO_NORM,
+       accept=SUBGRADIENT, table=6),
+    at("norm", "sqrt(sum(x * x))", x([3e200, 4e200], [3e-200, 4e-200]), table=6),
+    at("norm", "sqrt(sum(x * x))", x([3e25, 4e25], [3e-30, 4e-30], [0, 2])),
+    at("norm", "sqrt(sum(x ** 2))", x([3e200, 4e200], [3e-200, 4e-200])),
+    at("norm", "sqrt(sum(x * x, axis=1))", x([[3e25, 4e25], [3e-30, 4e-30]])),
+    at("norm", "sqrt(x * x + y * y)", named("x y", (3e200, 4e200), (3e-200, 4e-200), (3e25, 4e25))),
+    at("norm", "sqrt(x * x + y * y)", named("x y", (0, 0)), value=0.0,
+       gradient={"x": 0.0, "y": 0.0}, why=ZERO_NORM,
+       accept={name: {"least": -1, "most": 1} for name in "xy"}),
+    at("norm", "sqrt(mean(x * x))", x([0, 0]), value=0.0, gradient={"x": [0.0, 0.0]}, why=ZERO_NORM,
+       accept=SUBGRADIENT),
+    at("norm", "sqrt(mean(x * x))", x([3e200, 4e200], [3e25, 4e25], [3e-30, 4e-30])),
+    at("normalised", "x / sqrt(sum(x * x))",
+       x([3e200, 4e200], [3e-200, 4e-200], [3e10, 4e10], [3e-30, 4e-30])),
+    at("normalised", "x / sqrt(x * x + y * y)", named("x y", (3e200, 4e200), (3e-30, 4e-30))),
+    at("root of square", "sqrt(x * x)", x(1e200, -1e-200, -1e30, 3)),
+    at("root of square", "sqrt(x ** 2)", x(-1e200, 1e-30)),
+    at("root of square", "sqrt(x * x)", x(0, -0.0), value=0.0, gradient={"x": 0.0},
+       why="it is abs(x), whose derivative at 0 is 0 by convention", accept=SUBGRADIENT),
+)  # fmt: skip
+
+SMOOTH = (*EXPONENTIALS, *CROSS_ENTROPIES, *SIGMOIDS, *DIFFERENCES, *POWERS, *NORMS)
