@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from tests.benchmarks.stability import RIGHT, cells
+from tests.benchmarks.stability import RIGHT, cells, verdict
 from tests.benchmarks.stability_peers import PEERS, spelled
 from tests.data import make_stability
 from tests.peers import peer
@@ -92,6 +92,36 @@ def test_so_are_they_on_numbers_of_python(case: Case) -> None:
 
 def test_every_row_of_the_table_is_right() -> None:
     assert cells(PEERS["graphc"]()) == [RIGHT] * len(table())
+
+
+@pytest.mark.parametrize(("name", "slopes", "told"), [
+    ("abs(x) at x=0", 1.0, ""),
+    ("abs(x) at x=0", np.nan, "nan"),
+    ("abs(x) at x=0", -1.5, "wrong"),
+    ("max(x) at x=[1, 1, 0]", [1.0, 0.0, 0.0], ""),
+    ("max(x) at x=[1, 1, 0]", [0.5, 0.0, 0.5], "wrong"),
+    ("max(x) at x=[1, 1, 0]", [1.0, 1.0, 0.0], "wrong"),
+    ("sqrt(sum(x * x)) at x=[0, 0]", [0.0, np.nan], "nan"),
+    ("x ** 0.5 at x=0", np.inf, ""),
+    ("x ** 0.5 at x=0", 0.0, "wrong"),
+    ("sum(x / x) at x=[0, 2]", [np.inf, 0.0], "inf"),
+    ("sum(x / x) at x=[0, 2]", 0.0, "error"),
+])  # fmt: skip
+def test_any_convention_at_a_kink_is_right_and_nothing_else(
+    name: str, slopes: Any, told: str
+) -> None:
+    (case,) = (case for case in cases() if case.name == name)
+    assert verdict(case, case.value, {"x": slopes}) == told
+
+
+@pytest.mark.parametrize(("found", "wanted", "right"), [
+    (0.0, 0.0, True), (1e-320, 0.0, False), (0.0, 1e-320, True), (0.0, 1e-300, False),
+    (1 + 63 * 2.0**-52, 1.0, True), (1 + 66 * 2.0**-52, 1.0, False),
+    (np.inf, np.inf, True), (-np.inf, np.inf, False), (1e308, np.inf, False),
+    (np.nan, np.nan, True), (np.nan, 1.0, False), (1.0, np.nan, False), (np.inf, 1.7e308, False),
+])  # fmt: skip
+def test_what_is_close(found: float, wanted: float, right: bool) -> None:
+    assert bool(close(found, wanted, "float64", 64, 0)) is right
 
 
 # --- the file -------------------------------------------------------------------------------------
