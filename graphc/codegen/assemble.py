@@ -17,6 +17,7 @@ from graphc.codegen import parameters as parameter_blocks
 from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.bindings import Scope
 from graphc.codegen.dialect import Dialect, Helper
+from graphc.codegen.finite import OVERWRITTEN
 from graphc.codegen.functions import Context, field_names
 from graphc.codegen.literals import LINE, bracketed, clipped, escaped, quoted, width
 from graphc.codegen.memory import about
@@ -114,6 +115,7 @@ def reserved(module: LoweredModule, dialect: Dialect) -> Iterable[str]:
     yield from (*RESERVED, *dialect.reserved)
     if module.options["style"] == "workspace":
         yield from (*WORKSPACE_RESERVED, *ATTRIBUTES)
+    yield from [OVERWRITTEN] * module.debug_nan
     yield from (helper.__name__ for helper in needed_helpers(module, dialect, True))
     if module.optimizer is not None:
         yield from (f"{slot}_vector" for slot in module.optimizer.slots)

@@ -21,6 +21,7 @@ from graphc.lower.program import Program
 
 MAX_PLACE = 84  # columns of a string on a line of its own, inside a call in a method
 DERIVED = "derived"
+OVERWRITTEN = "overwritten"  # the variable of an operand that may be infinite, before it is gone
 CHECKED = ("input", "parameter", "state")  # the arguments of forward; backward has only cotangents
 
 
@@ -52,13 +53,11 @@ class FiniteChecks:
                 yield node, node.params.kind
 
     def check(self, node: Node, name: str, told: str, read: Sequence[str], indent: int) -> str:
-        """The statement that checks a value; empty for what is no float.
+        """The statement that checks a value.
 
         name, told  its variable, and how messages call it
         read        the expressions of operands that may be infinite
         """
-        if node.dtype.kind != FLOAT:
-            return ""
         return checked(self.stage, told, name, self.places.get(node, DERIVED), read, indent)
 
     def beside(self, node: Node) -> str:

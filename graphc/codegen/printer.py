@@ -11,7 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
-from graphc.codegen.finite import FiniteChecks
+from graphc.codegen.finite import OVERWRITTEN, FiniteChecks
 from graphc.codegen.literals import LINE, bracketed, escaped, quoted, split, terms, width
 from graphc.codegen.statement import Statement
 from graphc.ir import dims
@@ -19,7 +19,7 @@ from graphc.ir.dims import Shape
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
 from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
-from graphc.ir.types import TensorType, TupleType, shape_text
+from graphc.ir.types import FLOAT, TensorType, TupleType, shape_text
 from graphc.lower.naming import Names
 from graphc.lower.program import MAX_DEPTH, Program, is_literal, promotes_itself
 
@@ -111,33 +111,43 @@ class Printer:
         commented = self.comments and isinstance(node.type, TensorType) and node.ndim > 0
         shape = escaped_shape(node.shape) if commented else self.place(node)
         results = list(self.items.get(node, {}).values())
-        parts = list(self.parts(node))
-        own = set(parts)
         origins = node.graph.origins
+        parts = list(self.parts(node)) if origins or self.finite else []
         told = [origins[part] for part in (*parts, *results) if part in origins]
         statement = Statement(code, shape, tuple(dict.fromkeys(told)))
+        kept, read = ([], []) if self.finite is None else self.may_be_infinite(node, parts)
+        self.lines += kept
         for each in statement.annotated(self.annotated, self.indent):
             self.lines += each.laid(self.indent)
-        if self.finite is not None:
-            read = [arg for part in parts for arg in part.args if arg in self.finite.infinite]
-            read = [arg for arg in dict.fromkeys(read) if arg not in own]
-            for result in results or [node]:
-                self.check(result, self.name(result), read)
+        for result in results or [node]:
+            self.check(result, self.name(result), read)
 
-    def check(self, node: Node, told: str, read: Sequence[Node]) -> None:
-        """Append the statement that checks a value, if it is a float.
+    def check(self, node: Node, told: str, read: Sequence[str]) -> None:
+        """Append the statement that checks a value, where floats are; see `FiniteChecks.check`."""
+        if self.finite is not None and node.dtype.kind == FLOAT:
+            self.lines.append(self.finite.check(node, self.name(node), told, read, self.indent))
 
-        read  what the statement before read that may be infinite
+    def may_be_infinite(self, node: Node, parts: Sequence[Node]) -> tuple[list[str], list[str]]:
+        """What the statement for a value reads that may be infinite, and what keeps a copy of it.
+
+        parts  the values that are computed in the statement
         """
         assert self.finite is not None
-        gone = any(arg.op is CONSTANT or self.overwrites(node, arg) for arg in read)
-        texts = [self.operand(node, arg).text for arg in read]
-        texts = [self.dialect.infinity] if gone else texts
-        statement = self.finite.check(node, self.name(node), told, texts, self.indent)
-        self.lines += [statement] if statement else []
+        own, found = set(parts), self.finite.infinite
+        read = dict.fromkeys(a for p in parts for a in p.args if a in found and a not in own)
+        if any(arg.op is CONSTANT for arg in read):
+            return [], [self.dialect.infinity]
+        kept, names = [], []
+        for arg in read:
+            name = self.operand(node, arg).text
+            if self.overwrites(node, arg):
+                kept = [f"{OVERWRITTEN} = {name}.copy()"]
+                name = OVERWRITTEN
+            names.append(name)
+        return kept, names
 
     def overwrites(self, node: Node, operand: Node) -> bool:
-        """Whether a value is written over an operand of its, which nobody can look at any more."""
+        """Whether a value is written over an operand of its."""
         return False
 
     def place(self, node: Node) -> str:

@@ -12,7 +12,7 @@ class Statement(NamedTuple):
     """One statement.
 
     code   its source, without indentation; lines after the first have theirs already
-    shape  the shape of what it computes, escaped
+    shape  the shape of what it computes, escaped; or what else stands beside it if there is room
     notes  what else the reader is told of it
     """
 
