@@ -1,8 +1,9 @@
-"""`debug_nan`: a module that tells which of its values is not finite first, and whose line it is."""
+"""`debug_nan`: a module that tells which of its values is not finite first, and whose that is."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import traceback
@@ -349,7 +350,7 @@ def test_every_statement_on_numbers_names_its_line() -> None:
     for name, (make, options) in SCALAR_MODELS.items():
         source = gc.compile(make(), style="scalar", debug_nan=True, **options).source
         lines = source.splitlines()
-        for line, following in zip(lines, lines[1:], strict=False):
+        for line, following in itertools.pairwise(lines):
             if (
                 following.startswith("    check_finite(")
                 and " = " in line
