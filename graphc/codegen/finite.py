@@ -66,7 +66,7 @@ class FiniteChecks:
         Python's numbers raise errors before any check can run. Their tracebacks show the line of
         the module, comment and all, and so name the line of the model too.
         """
-        return escaped(self.places.get(node, "")) if self.dialect.raises else ""
+        return escaped(shortened(self.places.get(node, ""), 40)) if self.dialect.raises else ""
 
 
 def checked(
@@ -103,18 +103,18 @@ def places(program: Program) -> dict[Node, str]:
 
 
 def place_of(node: Node) -> str | None:
-    """Where the user wrote a value, or what it is the cotangent of, if that can be told.
-
-    It fits on a line as a string; of a long path the end says most.
-    """
+    """Where the user wrote a value, or what it is the cotangent of, if that can be told."""
     site = node.graph.place_of(node)
-    if site is None:
-        return None
-    shown = path = str(site)
-    while width(quoted(f"from {shown}")) > MAX_PLACE:
+    return None if site is None else shortened(f"from {site}", MAX_PLACE)
+
+
+def shortened(place: str, columns: int) -> str:
+    """A place that takes no more than so many columns as a string; the end of a path says most."""
+    shown, path = place, place.removeprefix("from ")
+    while width(quoted(shown)) > columns:
         path = path[1:]
-        shown = f"…{path}"
-    return f"from {shown}"
+        shown = f"from …{path}"
+    return shown
 
 
 def infinite(program: Program) -> frozenset[Node]:

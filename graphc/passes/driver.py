@@ -103,9 +103,10 @@ def explain(rule: Rule, node: Node, replacement: Node) -> None:
         if not needs(node, replacement):
             graph.explain(replacement, origin(rule.name))
     elif graph.origins and replacement not in graph.origins and node not in graph.origins:
-        for arg in node.args:
-            if arg in graph.origins and not (needs(replacement, arg) or needs(arg, replacement)):
-                graph.explain(replacement, graph.origins[arg])
+        told = [arg for arg in node.args if arg in graph.origins]
+        gone = [arg for arg in told if not (needs(replacement, arg) or needs(arg, replacement))]
+        if gone:
+            graph.explain(replacement, "; ".join(graph.origins[arg] for arg in gone))
 
 
 def needs(node: Node, other: Node) -> bool:

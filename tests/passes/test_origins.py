@@ -1,4 +1,4 @@
-"""What a replacement was made from is noted, and stays noted; of the user's own nodes nothing is."""
+"""What a replacement was made from is noted, and stays noted; of the user's nodes nothing is."""
 
 from __future__ import annotations
 
