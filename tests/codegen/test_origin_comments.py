@@ -13,6 +13,7 @@ import pytest
 import graphc as gc
 from graphc.codegen.literals import LINE
 from graphc.codegen.statement import Statement
+from graphc.ir.function import Function
 from graphc.ir.node import Node
 from tests.codegen.nets import built
 
@@ -60,16 +61,33 @@ def test_it_stands_at_a_scalar_too() -> None:
     assert commented(declare, style="scalar") == [("y", LSE)] * 3
 
 
-def test_it_stands_in_backward_where_a_derivative_was_rewritten() -> None:
-    def declare(g: gc.Graph) -> None:
-        x = g.input("x", (5,), dtype="float64")
-        g.output("slope", gc.grad(gc.sum(gc.square(naive(x))), x))
-        g.loss(gc.sum(gc.grad(gc.sum(gc.square(naive(x))), x) * naive(x * 2)))
+@pytest.mark.parametrize("style", ["functional", "workspace", "scalar"])
+def test_any_pass_can_explain_any_value_also_in_backward(style: str) -> None:
+    with gc.Graph("explained", dtype="float64") as g:
+        shape = () if style == "scalar" else (3,)
+        x = g.input("x", shape)
+        w = g.parameter("w", shape)
+        y = gc.sin(x * w) * w
+        g.output("y", y)
+        g.loss(gc.sum(y * y))
 
-    source = built(declare, {}).compiled.source
-    functions = dict(re.findall(r"^def (\w+)(.*?)\n\n\n", source, re.MULTILINE | re.DOTALL))
-    for name in ("predict", "forward"):
-        assert LSE in functions[name]
+    def explain(name: str, function: Function) -> None:
+        if name == "simplify":
+            for node in function.nodes:
+                g.explain(node, f"{node.op.name} explained")
+
+    source = gc.compile(g, style=style, after_pass=explain).source
+    parts = re.split(r"^ *def (\w+)\(", source, flags=re.MULTILINE)
+    bodies = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert "cos explained" in bodies["backward"]
+    assert bodies["backward"].count("multiply explained") >= 2
+    assert "sin explained" not in bodies["forward"]  # the user wrote it
+    lines = bodies["backward"].splitlines()
+    (place,) = [n for n, line in enumerate(lines) if re.search(r"w_bar = |out=w_bar", line)]
+    if style == "workspace":
+        assert lines[place].endswith("  # (3,), add explained")
+    else:  # written inside the same statement, and too much to stand behind it
+        assert lines[place - 1] == "    # multiply explained; cos explained; add explained"
 
 
 def test_a_statement_says_what_is_written_inside_it() -> None:
