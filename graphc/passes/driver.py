@@ -6,14 +6,16 @@ so a second sweep would find nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 
 from graphc.ir.function import Function, topological
 from graphc.ir.node import Node
-from graphc.ir.pattern import Rule, Table
+from graphc.ir.pattern import STABILIZE, Rule, Table
 
 
 @dataclass(slots=True)
@@ -85,5 +87,64 @@ def replaced(node: Node, table: Table, uses: Counter[Node], report: Report) -> N
                 name = variant.rule.name
                 raise TypeError(f"rule {name!r} makes {replacement!r} of {node!r}: another type")
             report.fired.append((variant.rule, node))
+            explain(variant.rule, node, replacement)
             return replacement
     return None
+
+
+def explain(rule: Rule, node: Node, replacement: Node) -> None:
+    """Note on a replacement which formula it stands for, if it is another than the user's.
+
+    An operand that takes the place of a node stands for itself. What had been replaced already, and
+    is now part of something larger, is told there.
+    """
+    graph = node.graph
+    if rule.preserves == STABILIZE:
+        if not needs(node, replacement):
+            graph.explain(replacement, origin(rule.name))
+    elif graph.origins and replacement not in graph.origins and node not in graph.origins:
+        told = [arg for arg in node.args if arg in graph.origins]
+        gone = [arg for arg in told if not (needs(replacement, arg) or needs(arg, replacement))]
+        if gone:
+            graph.explain(replacement, "; ".join(graph.origins[arg] for arg in gone))
+
+
+def needs(node: Node, other: Node) -> bool:
+    """Whether a node is computed from another, or is it."""
+    stack, seen = [node], {node}
+    while stack:
+        found = stack.pop()
+        if found is other:
+            return True
+        # What a node is made of is older than itself, and has a smaller number.
+        fresh = [arg for arg in found.args if arg.id >= other.id and arg not in seen]
+        stack += fresh
+        seen.update(fresh)
+    return False
+
+
+@cache
+def origin(name: str) -> str:
+    """What a reader is told of a rule: `log(sum(exp(x))) = logsumexp(x)` read backwards.
+
+    That is `logsumexp, from log(sum(exp(.)))`: the name of a single variable says nothing.
+    """
+    before, _, after = name.partition(" = ")
+    if set(VARIABLE.findall(before)) == {"x"}:
+        before = VARIABLE.sub(".", before)
+    call = re.match(r"(\w+)\(", after)
+    whole = call is not None and closes_last(after, call.end() - 1)
+    return f"{call[1] if call and whole else after}, from {before}"
+
+
+VARIABLE = re.compile(r"\b[A-Za-z_]\w*\b(?!\()")
+
+
+def closes_last(text: str, start: int) -> bool:
+    """Whether the parenthesis at a place is closed by the last character of the text."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
+        if depth == 0:
+            return place == len(text) - 1
+    return False

@@ -144,6 +144,15 @@ def load_numbers(path: str | Path, names: Iterable[str]) -> dict[str, Any]:
     return params
 
 
+def check_finite(stage: str, name: str, value: float, place: str, *read: float) -> None:
+    """Raise FloatingPointError for a NaN, or an infinity where nothing that it reads is infinite.
+
+    stage, name, place  for the message: the pass, the variable, the line of the model
+    """
+    if math.isnan(value) or (math.isinf(value) and not any(map(math.isinf, read))):
+        raise FloatingPointError(f"{stage}: {name} ({place}): {value}")
+
+
 # --- the self-test -----------------------------------------------------------------------------
 
 
