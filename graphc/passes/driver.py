@@ -40,11 +40,25 @@ def normalize(
     nodes = topological(roots) if nodes is None else nodes
     if table.by_root.keys().isdisjoint([node.op.name for node in nodes]):
         return list(roots)
-    uses = Counter(chain.from_iterable([node.args for node in nodes]))
-    uses.update(roots)
+    uses: Counter[Node] = Counter()
+    if table.counts_uses:
+        uses.update(chain(roots, *[node.args for node in nodes]))
     normal: dict[Node, Node] = {}
+    for node in nodes:
+        # Nearly all nodes are untouched, and are told from the others at one glance.
+        if table.candidates(node) or any(normal[arg] is not arg for arg in node.args):
+            settle(node, normal, table, uses, report)
+        else:
+            normal[node] = node
+    return [normal[root] for root in roots]
+
+
+def settle(
+    node: Node, normal: dict[Node, Node], table: Table, uses: Counter[Node], report: Report
+) -> None:
+    """Find the normal form of a node, and of all that rules make of it."""
     rewritten: dict[Node, Node] = {}  # to something that has to be brought to normal form itself
-    goals = list(reversed(nodes))
+    goals = [node]
     while goals:
         node = goals[-1]
         if node in normal:
@@ -69,7 +83,6 @@ def normalize(
                 succeed(form, replacement, uses)
                 rewritten[node] = rewritten[form] = replacement
                 goals.append(replacement)
-    return [normal[root] for root in roots]
 
 
 def succeed(old: Node, new: Node, uses: Counter[Node]) -> None:
@@ -100,27 +113,18 @@ def explain(rule: Rule, node: Node, replacement: Node) -> None:
     """
     graph = node.graph
     if rule.preserves == STABILIZE:
-        if not needs(node, replacement):
+        if not is_part(replacement, node):
             graph.explain(replacement, origin(rule.name))
     elif graph.origins and replacement not in graph.origins and node not in graph.origins:
         told = [arg for arg in node.args if arg in graph.origins]
-        gone = [arg for arg in told if not (needs(replacement, arg) or needs(arg, replacement))]
+        gone = [arg for arg in told if not (is_part(arg, replacement) or is_part(replacement, arg))]
         if gone:
             graph.explain(replacement, "; ".join(graph.origins[arg] for arg in gone))
 
 
-def needs(node: Node, other: Node) -> bool:
-    """Whether a node is computed from another, or is it."""
-    stack, seen = [node], {node}
-    while stack:
-        found = stack.pop()
-        if found is other:
-            return True
-        # What a node is made of is older than itself, and has a smaller number.
-        fresh = [arg for arg in found.args if arg.id >= other.id and arg not in seen]
-        stack += fresh
-        seen.update(fresh)
-    return False
+def is_part(part: Node, node: Node, depth: int = 3) -> bool:
+    """Whether one node is the other or is seen in it, as deep as patterns look."""
+    return part is node or (depth > 0 and any(is_part(part, arg, depth - 1) for arg in node.args))
 
 
 @cache

@@ -121,8 +121,8 @@ TAILS = (
          lambda node, x: sigmoid_of(negated(x)), STABILIZE),
     Rule("sigmoid(x) * sigmoid(-x) = sigmoid_slope(x)", sigmoid(x) * sigmoid(-x),
          call("sigmoid_slope", x), STABILIZE),
-    Rule("1 - tanh(x) ** 2 = 4 * sigmoid_slope(2 * x)", 1.0 - squares(tanh(x)),
-         4.0 * call("sigmoid_slope", 2.0 * x), STABILIZE),
+    Rule("1 - tanh(x) ** 2 = tanh_slope(x)", 1.0 - squares(tanh(x)), call("tanh_slope", x),
+         STABILIZE),
 )  # fmt: skip
 
 # --- squares and roots -------------------------------------------------------------------------

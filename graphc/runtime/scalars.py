@@ -26,6 +26,18 @@ def logaddexp(x: float, y: float) -> float:
     return larger if math.isinf(larger) else larger + math.log1p(math.exp(-abs(x - y)))
 
 
+def sigmoid_slope(x: float) -> float:
+    """sigmoid(x) (1 - sigmoid(x)); the second factor has no digits left where the first is 1."""
+    decay = math.exp(-abs(x))
+    return decay / ((1.0 + decay) * (1.0 + decay))
+
+
+def tanh_slope(x: float) -> float:
+    """1 - tanh(x)², of which nothing is left where tanh(x) rounds to 1."""
+    decay = math.exp(-2.0 * abs(x))
+    return 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
+
+
 def exp_sum(x: float, y: float) -> float:
     """exp(x + y), with what the addition rounds off made good."""
     total = x + y

@@ -9,7 +9,7 @@ import pytest
 import graphc as gc
 from graphc.ir.node import Node
 from graphc.ir.pattern import EXACT, STABILIZE, Rule, call, compile_rules, wilds
-from graphc.passes.driver import Report, needs, normalize, origin
+from graphc.passes.driver import Report, normalize, origin
 from graphc.passes.expand import EXPAND_RULES
 
 x, y = wilds("x y")
@@ -152,12 +152,3 @@ def test_arguments_are_not_explained(a: Node) -> None:
     assert a.graph.origins == {made: "masked"}
     a.graph.forget_derived()
     assert a.graph.origins == {}
-
-
-def test_needs_follows_operands_to_the_end(a: Node) -> None:
-    chain = [a]
-    for _ in range(50):
-        chain.append(gc.sin(chain[-1]) + chain[-1])
-    assert needs(chain[-1], a) and needs(chain[-1], chain[20]) and needs(a, a)
-    assert not needs(chain[20], chain[-1])
-    assert not needs(chain[-1], gc.cos(a))
