@@ -81,6 +81,7 @@ def compile(
     kinks: str = "torch",
     stabilize: bool = True,
     allow_unused: bool = False,
+    debug_nan: bool = False,
     style: str = "functional",
     templates: str | os.PathLike[str] | None = None,
     command: str | None = None,
@@ -96,6 +97,9 @@ def compile(
     kinks         the convention about derivatives at kinks: "torch", "jax" or "textbook"
     stabilize     rewrite naive formulas to stable ones
     allow_unused  accept gradients that are zero everywhere
+    debug_nan     check after each statement that the value is finite; the module then raises
+                  FloatingPointError, which names the variable, the line of the model and the first
+                  bad element
     style         "functional": pure functions of NumPy arrays; "workspace": a class that owns its
                   memory, for training loops; "scalar": functions of Python's numbers, with `math`
                   and without NumPy, for graphs in which every value is a scalar. Floats have 64
@@ -118,6 +122,7 @@ def compile(
         kinks=kinks,
         stabilize=stabilize,
         allow_unused=allow_unused,
+        debug_nan=debug_nan,
         command=command or f"graphc.compile(…) of {told(graph.name)}",
         version=VERSION,
     )

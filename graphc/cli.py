@@ -114,6 +114,11 @@ def parser() -> Parser:
         help="emit predict alone, nothing that only training needs",
     )
     command.add_argument(
+        "--debug-nan",
+        action="store_true",
+        help="check each value; what is not finite is told with the line of the model",
+    )
+    command.add_argument(
         "--templates", metavar="DIR", help="a folder searched before the stock one"
     )
     command.add_argument(
@@ -234,6 +239,7 @@ def run_compile(options: argparse.Namespace) -> int:
         style=options.style,
         templates=options.templates,
         command=reproducing(options),
+        debug_nan=options.debug_nan,
         **shared(options),
     )
     if options.output == "-":

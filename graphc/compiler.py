@@ -45,6 +45,7 @@ class Options:
     kinks: str = "torch"
     stabilize: bool = True
     allow_unused: bool = False
+    debug_nan: bool = False
     command: str = ""
     version: str = ""
 
@@ -59,7 +60,8 @@ class Options:
             if getattr(self, name):
                 chosen[name] = ", ".join(getattr(self, name))
         chosen.update({"inference": "true"} if self.inference else {})
-        return chosen | ({} if self.stabilize else {"stabilize": "false"})
+        chosen.update({} if self.stabilize else {"stabilize": "false"})
+        return chosen | ({"debug_nan": "true"} if self.debug_nan else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,23 @@ def test_no_stabilize_keeps_naive_formulas() -> None:
             assert np.isfinite(grads["W"]).all() == finite
 
 
+def test_debug_nan_tells_where_a_value_stops_being_finite() -> None:
+    line = 1 + GOOD.splitlines().index("    y = h * 2")
+    Path("model.py").write_text(GOOD.replace("y = h * 2", "y = gc.log(h)"))
+    net = generated("--debug-nan")
+    source = Path("net.py").read_text()
+    assert "graphc compile model.py -o net.py --debug-nan\n" in source
+    params, x, t = arguments(net)
+    with np.errstate(invalid="ignore"), pytest.raises(FloatingPointError) as caught:
+        net.value_and_grad(params, -x * 0 - 1, t)
+    message = str(caught.value)
+    assert re.fullmatch(
+        rf"forward: y \(from model\.py:{line}\): nan at \[\d, \d\], .* are not finite", message
+    )
+    generated()
+    assert "check_finite" not in Path("net.py").read_text()
+
+
 def test_templates_are_searched_first() -> None:
     Path("mine/graphc").mkdir(parents=True)
     template = (

@@ -11,6 +11,7 @@ import pytest
 import graphc as gc
 from graphc.inspect.formulas import ops_text
 from graphc.inspect.text import inspect_text, passes_text
+from graphc.ir.pattern import STABILIZE, Rule, Wild, call
 from tests.command_line import GOOD, run
 from tests.golden.models import MODELS
 
@@ -171,6 +172,60 @@ def test_passes_lists_the_rules_that_fired_with_the_line() -> None:
     assert all(re.fullmatch(r"model\.py:\d+|derived", row[3]) for row in rows)
     quiet = run("inspect", "model.py", "--passes", "--no-stabilize").out
     assert "log(softmax(x)) = log_softmax(x)" not in quiet
+
+
+NAIVE = """
+import graphc as gc
+
+with gc.Graph("naive") as g:
+    x = g.input("x", ("batch", 3))
+    W = g.parameter("W", (3, 2), init="glorot_uniform")
+    a = gc.log(gc.sum(gc.exp(x @ W), axis=1))
+    b = gc.log(gc.sum(gc.exp(-x), axis=1)); c = gc.log(gc.sum(gc.exp(x * 3), axis=1))
+    d = gc.log(gc.softmax(x @ W))
+    g.output("d", d)
+    g.loss(gc.sum(a * b * c) + gc.sum(d * d))
+"""
+
+
+def test_what_makes_a_formula_stable_comes_first_with_each_line_and_how_often() -> None:
+    Path("model.py").write_text(NAIVE)
+    rules = run("inspect", "model.py", "--passes").out.split("\nrules\n")[1].splitlines()
+    rows = [re.split(r" {2,}", row.strip()) for row in rules]
+    logsumexp, log_softmax = "log(sum(exp(x))) = logsumexp(x)", "log(softmax(x)) = log_softmax(x)"
+    assert [row for row in rows if row[2] == "stabilize"] == rows[:3]
+    assert sorted(rows[:3]) == [
+        ["1×", log_softmax, "stabilize", "model.py:9"],
+        ["1×", logsumexp, "stabilize", "model.py:7"],
+        ["2×", logsumexp, "stabilize", "model.py:8"],
+    ]
+    places = [(row[1], row[3]) for row in rows]
+    assert len(set(places)) == len(places)
+
+
+def test_a_rule_on_a_cotangent_is_of_the_line_of_its_primal() -> None:
+    with gc.Graph("g", dtype="float64") as g:
+        x = g.input("x", (3,))
+        y = gc.sin(x)
+        g.output("y", y)
+        with g.quiet():
+            bar, other = gc.cos(x), gc.tanh(x)
+            g.relate(bar, "bar", y)
+            dot = gc.exp(bar)
+            g.relate(dot, "dot", bar)
+    rule = Rule("f(x) = g(x)", call("f", Wild("x")), Wild("x"), STABILIZE)
+    text = passes_text([(rule, other), (rule, dot), (rule, bar), (rule, bar)])
+    line = g.site_of(y)
+    assert squeezed(text) == (
+        f"rules\n  1×  f(x) = g(x)  stabilize  derived\n  2×  f(x) = g(x)  stabilize  {line}"
+    )
+
+
+def test_equations_say_what_they_were_made_from() -> None:
+    Path("model.py").write_text(NAIVE)
+    equations = run("inspect", "model.py").out
+    assert re.search(r"a = .*  \(batch,\), logsumexp, from log\(sum\(exp\(\.\)\)\)\n", equations)
+    assert "logsumexp" not in run("inspect", "model.py", "--no-stabilize").out
 
 
 def test_no_rules_are_no_rows() -> None:

@@ -15,7 +15,7 @@ from graphc.ir.types import FLOAT, INT, shape_text
 from graphc.lower.module import LoweredModule, SelfTest
 from graphc.lower.naming import Names
 from graphc.lower.program import beside_array
-from graphc.runtime import boundary
+from graphc.runtime import boundary, finite
 from graphc.runtime.files import load_arrays
 
 
@@ -28,6 +28,9 @@ class Arrays(Dialect):
                 "sample_slope")  # fmt: skip
     typed = False
     names = ("Array",)
+    infinity = "np.inf"
+    raises = False
+    finite = staticmethod(finite.check_finite)
     residuals = "What the backward pass reads of the forward pass: its arrays, not copies of them."
     file = "an .npz file"
     checks = "their shapes and dtypes are checked"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from graphc.codegen.functions import (
     Argument,
     Context,
-    annotated,
     arguments_of,
     checks,
     cotangent_lines,
@@ -52,13 +51,19 @@ def outputs_doc(program: Program, context: Context, indent: int) -> list[str]:
     return doc
 
 
-def statements(program: Program, context: Context) -> list[str]:
-    """Checks of the arguments, then one line a value."""
+def statements(program: Program, context: Context, result: str = "") -> list[str]:
+    """Checks of the arguments, then one line a value.
+
+    result  the variable that is returned bare, which a type checker has to be told about
+    """
     return [
         *checks(program, context, program.arguments),
         *guard_lines(program, context.names),
-        *print_program(program, context.names, context.dialect),
-    ]
+        *print_program(
+            program, context.names, context.dialect,
+            annotated="" if context.dialect.typed else result, finite=context.finite(program),
+        ),
+    ]  # fmt: skip
 
 
 def objective(name: str) -> str:
@@ -77,10 +82,8 @@ def inference(context: Context) -> Iterator[FunctionView]:
     module, dialect = context.module, context.dialect
     if module.predict is not None:
         program = module.predict
-        body = statements(program, context)
         texts = returned(program, program.results, context)
-        if len(texts) == 1:
-            body = annotated(body, texts[0], dialect)
+        body = statements(program, context, texts[0] if len(texts) == 1 else "")
         yield function(
             "predict",
             signature("predict", arguments_of(program, context), outputs_type(context)),
@@ -95,7 +98,7 @@ def inference(context: Context) -> Iterator[FunctionView]:
             "evaluate",
             signature("evaluate", arguments_of(program, context), loss),
             documented("Return the loss in inference mode.", program, context),
-            [*annotated(statements(program, context), text, dialect), *returning([plain(text)])],
+            [*statements(program, context, text), *returning([plain(text)])],
         )
 
 
@@ -191,7 +194,7 @@ def backward(context: Context) -> FunctionView:
             *unpacked(residual_names(context)),
             *sizes,
             *cotangent_lines(program, context),
-            *print_program(program, names, context.dialect),
+            *print_program(program, names, context.dialect, finite=context.finite(program)),
             *returning([lambda indent, before: dict_text(items, indent, before)]),
         ],
     )

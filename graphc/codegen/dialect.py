@@ -30,6 +30,9 @@ class Dialect(ABC):
     typed      whether annotations tell all about a value, and a type checker the type of each
                expression
     names      what annotations of values are made of
+    infinity   an infinite number
+    raises     whether a statement raises an error where NumPy would go on with an infinity or NaN
+    finite     the runtime function that checks a value, in a module for debugging
     residuals  the docstring of `Residuals`
     file       what parameters are kept in
     checks     what `load_params` says about its checks
@@ -44,6 +47,9 @@ class Dialect(ABC):
     reserved: tuple[str, ...]
     typed: bool
     names: tuple[str, ...]
+    infinity: str
+    raises: bool
+    finite: Helper
     residuals: str
     file: str
     checks: str

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from graphc.codegen.dialect import Dialect
+from graphc.codegen.finite import FiniteChecks
 from graphc.codegen.literals import LINE, bracketed, quoted, width
 from graphc.codegen.printer import size_lines
 from graphc.codegen.view import FunctionView
@@ -35,6 +36,12 @@ class Context:
     reserved: tuple[str, ...]
     optimizer_names: Names
     constants: list[tuple[str, Any]] = field(default_factory=list)
+
+    def finite(self, program: Program, stage: str = "") -> FiniteChecks | None:
+        """What checks the values of a program, in a module for debugging."""
+        if not self.module.debug_nan:
+            return None
+        return FiniteChecks.of(program, self.dialect, stage or program.name)
 
 
 class Argument(NamedTuple):
@@ -215,24 +222,6 @@ def returning(items: Sequence[Callable[[int, str], str]], indent: int = 4) -> li
 def plain(text: str) -> Callable[[int, str], str]:
     """A value that is written the same everywhere."""
     return lambda indent, before: before + text
-
-
-def annotated(lines: Sequence[str], text: str, dialect: Dialect, indent: int = 4) -> list[str]:
-    """The lines with the assignment of the returned value annotated, for the type checker."""
-    if dialect.typed:
-        return list(lines)
-    margin = " " * indent
-    start = f"{margin}{text} = "
-    found: list[str] = []
-    for line in lines:
-        full = f"{margin}{text}: Array = {line[len(start) :]}"
-        if line.startswith(start) and len(full) > LINE:
-            full = full.split("  # ")[0]
-        if line.startswith(start) and len(full) > LINE:
-            found += [f"{margin}{text}: Array", line]
-        else:
-            found.append(full if line.startswith(start) else line)
-    return found
 
 
 def field_names(outputs: Sequence[str], dialect: Dialect) -> list[str]:

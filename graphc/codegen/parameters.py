@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.dialect import Dialect
+from graphc.codegen.finite import DERIVED, checked, place_of
 from graphc.codegen.functions import (
     GROUPS,
     Argument,
@@ -235,6 +236,10 @@ def train_step(context: Context) -> FunctionView:
         given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]
         given += [h.name for h in lowered.hyperparameters]
         body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
+        if module.debug_nan:  # here, and not in the update, which knows no names
+            place = place_of(module.graph.parameters[name].node) or DERIVED
+            for target in targets:
+                body += indented(checked("train_step", target, target, place))
     new_params = [
         (quoted(p.node.params.name), variable.get(p.node.params.name) or kept("params", p.node))
         for p in module.parameters

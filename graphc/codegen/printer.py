@@ -11,13 +11,15 @@ from functools import cache
 from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
+from graphc.codegen.finite import OVERWRITTEN, FiniteChecks
 from graphc.codegen.literals import LINE, bracketed, escaped, quoted, split, terms, width
+from graphc.codegen.statement import Statement
 from graphc.ir import dims
 from graphc.ir.dims import Shape
 from graphc.ir.emission import ATOM, PRIMARY, Template, strength
-from graphc.ir.graph import ITEM
+from graphc.ir.graph import CONSTANT, ITEM
 from graphc.ir.node import Node
-from graphc.ir.types import TensorType, TupleType, shape_text
+from graphc.ir.types import FLOAT, TensorType, TupleType, shape_text
 from graphc.lower.naming import Names
 from graphc.lower.program import MAX_DEPTH, Program, is_literal, promotes_itself
 
@@ -33,14 +35,30 @@ class Written(NamedTuple):
 
 
 class Printer:
-    """Prints the statements of one program."""
+    """Prints the statements of one program.
+
+    comments   whether shapes are told
+    annotated  the variable whose type is told, if any
+    finite     what checks values, in a module for debugging
+    """
 
     indent = INDENT
 
-    def __init__(self, program: Program, names: Names, dialect: Dialect, *, comments: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        names: Names,
+        dialect: Dialect,
+        *,
+        comments: bool = True,
+        annotated: str = "",
+        finite: FiniteChecks | None = None,
+    ) -> None:
         self.program = program
         self.dialect = dialect
         self.comments = comments
+        self.annotated = annotated
+        self.finite = finite
         self.names = names
         self.inlined: dict[Node, Written] = {}
         self.lines: list[str] = []
@@ -52,7 +70,10 @@ class Printer:
                 self.items.setdefault(node.args[0], {})[node.params.index] = node
 
     def statements(self) -> list[str]:
-        """One line a value, in order, with the shape as a comment."""
+        """One line a value, in order, with the shape and other remarks as a comment."""
+        if self.finite is not None:
+            for node, kind in self.finite.arguments():
+                self.check(node, f"{kind} {self.name(node)}", [])
         for node in self.program.order:
             if is_literal(node) or node.op is ITEM:
                 continue
@@ -68,7 +89,8 @@ class Printer:
         """Append the statement for a value, after naming as much of it as keeps the line short."""
         before = self.before(node)
         text = written.text
-        while len(before) + len(text) + self.indent > LINE:
+        beside = f"  # {self.place(node)}" if self.place(node) else ""
+        while len(before) + len(text) + len(beside) + self.indent > LINE:
             operands = {arg: self.inlined[arg] for arg in node.args if arg in self.inlined}
             if not operands:  # sizes can be long: those that have no name yet
                 sizes = [arg for arg in node.args if arg.op.name == "dimension"]
@@ -81,13 +103,63 @@ class Printer:
             text = self.expression(node).text
         self.inlined.pop(node, None)
         if len(before) + len(text) + self.indent > LINE:
-            self.lines.append(before + spread(text, self.template(node).binding, self.indent))
-            return
-        line = before + text
+            text = spread(text, self.template(node).binding, self.indent)
+        self.write(node, before + text)
+
+    def write(self, node: Node, code: str) -> None:
+        """Append the statement for a value, with what is told of it, and what checks it."""
         commented = self.comments and isinstance(node.type, TensorType) and node.ndim > 0
-        comment = shape_comment(node.shape) if commented else ""
-        fits = width(line + comment) + self.indent <= LINE
-        self.lines.append(line + comment if fits else line)
+        shape = escaped_shape(node.shape) if commented else self.place(node)
+        results = list(self.items.get(node, {}).values())
+        origins = node.graph.origins
+        parts = list(self.parts(node)) if origins or self.finite else []
+        told = [origins[part] for part in (*parts, *results) if part in origins]
+        statement = Statement(code, shape, tuple(dict.fromkeys(told)))
+        kept, read = ([], []) if self.finite is None else self.may_be_infinite(node, parts)
+        self.lines += kept
+        for each in statement.annotated(self.annotated, self.indent):
+            self.lines += each.laid(self.indent)
+        for result in results or [node]:
+            self.check(result, self.name(result), read)
+
+    def check(self, node: Node, told: str, read: Sequence[str]) -> None:
+        """Append the statement that checks a value, where floats are; see `FiniteChecks.check`."""
+        if self.finite is not None and node.dtype.kind == FLOAT:
+            self.lines.append(self.finite.check(node, self.name(node), told, read, self.indent))
+
+    def may_be_infinite(self, node: Node, parts: Sequence[Node]) -> tuple[list[str], list[str]]:
+        """What the statement for a value reads that may be infinite, and what keeps a copy of it.
+
+        parts  the values that are computed in the statement
+        """
+        assert self.finite is not None
+        own, found = set(parts), self.finite.infinite
+        read = dict.fromkeys(a for p in parts for a in p.args if a in found and a not in own)
+        if any(arg.op is CONSTANT for arg in read):
+            return [], [self.dialect.infinity]
+        kept, names = [], []
+        for arg in read:
+            name = self.operand(node, arg).text
+            if self.overwrites(node, arg):
+                kept = [f"{OVERWRITTEN} = {name}.copy()"]
+                name = OVERWRITTEN
+            names.append(name)
+        return kept, names
+
+    def overwrites(self, node: Node, operand: Node) -> bool:
+        """Whether a value is written over an operand of its."""
+        return False
+
+    def place(self, node: Node) -> str:
+        """The line of the model, where it stands beside the statement for a value."""
+        return "" if self.finite is None else self.finite.beside(node)
+
+    def parts(self, node: Node) -> Iterator[Node]:
+        """The values that are computed in the statement for one, operands first."""
+        for arg in node.args:
+            if arg in self.inlined:
+                yield from self.parts(arg)
+        yield node
 
     def before(self, node: Node) -> str:
         """What stands before the expression in the statement for a value."""
@@ -162,9 +234,9 @@ class Printer:
 
 
 @cache
-def shape_comment(shape: Shape) -> str:
-    """What stands behind the statement for an array; a model has few shapes."""
-    return f"  # {escaped(shape_text(shape))}"
+def escaped_shape(shape: Shape) -> str:
+    """What is told of an array at its statement; a model has few shapes."""
+    return escaped(shape_text(shape))
 
 
 def spread(text: str, binding: int, indent: int) -> str:
@@ -208,8 +280,16 @@ def guard_lines(program: Program, names: Names, indent: int = 4) -> list[str]:
 
 
 def print_program(
-    program: Program, names: Names, dialect: Dialect, *, comments: bool = True
+    program: Program,
+    names: Names,
+    dialect: Dialect,
+    *,
+    comments: bool = True,
+    annotated: str = "",
+    finite: FiniteChecks | None = None,
 ) -> Sequence[str]:
-    """The statements of a program, without its arguments and its return."""
-    printer = Printer(program, names, dialect, comments=comments)
+    """The statements of a program, without its arguments and its return; see `Printer`."""
+    printer = Printer(
+        program, names, dialect, comments=comments, annotated=annotated, finite=finite
+    )
     return [" " * INDENT + line for line in printer.statements()]

@@ -36,6 +36,9 @@ class Scalars(Dialect):
                 "as_floats", "load_numbers")  # fmt: skip
     typed = True
     names = tuple(TYPES.values())
+    infinity = "math.inf"
+    raises = True
+    finite = staticmethod(scalars.check_finite)
     residuals = "What the backward pass reads of the forward pass."
     file = "a JSON file"
     checks = "their types are checked"

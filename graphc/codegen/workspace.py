@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.bindings import (
@@ -24,7 +25,6 @@ from graphc.codegen.bindings import (
 from graphc.codegen.blocks import cotangents, documented, objective, outputs_doc, outputs_type
 from graphc.codegen.functions import (
     Argument,
-    annotated,
     checks,
     cotangent_lines,
     dict_text,
@@ -59,11 +59,11 @@ class BufferPrinter(Printer):
         plan: Memory,
         names: Names,
         buffers: dict[Node, Node],
-        *,
-        comments: bool = True,
+        **options: Any,
     ) -> None:
         program = replace(program, inline=program.inline.intersection(plan.inline))
-        super().__init__(program, names, ARRAYS, comments=comments)
+        super().__init__(program, names, ARRAYS, **options)
+        self.plan = plan
         self.buffers = buffers  # for each value that is written into one, what that is called after
 
     def name(self, node: Node) -> str:
@@ -73,6 +73,10 @@ class BufferPrinter(Printer):
         if node not in self.buffers:
             return super().before(node)
         return "" if node.op.emission.out is not None else f"{self.name(node)}[...] = "
+
+    def overwrites(self, node: Node, operand: Node) -> bool:
+        buffers = self.plan.buffers
+        return node in buffers and buffers.get(operand) is buffers[node]
 
     def template(self, node: Node) -> Template:
         out = node.op.emission.out
@@ -99,13 +103,16 @@ def workspace(scope: Scope) -> dict[str, tuple[FunctionView, ...]]:
 # --- what methods compute ------------------------------------------------------------------------
 
 
-def printed(scope: Scope, program: Program, plan: Memory) -> list[str]:
-    """The statements of a program."""
-    printer = BufferPrinter(program, plan, scope.names, variables(scope, program, plan))
+def printed(scope: Scope, program: Program, plan: Memory, result: str = "") -> list[str]:
+    """The statements of a program; see `blocks.statements` for `result`."""
+    buffers, finite = variables(scope, program, plan), scope.context.finite(program)
+    printer = BufferPrinter(program, plan, scope.names, buffers, annotated=result, finite=finite)
     return body(*printer.statements())
 
 
-def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[str]:
+def computed(
+    scope: Scope, name: str, program: Program, plan: Memory, result: str = ""
+) -> list[str]:
     """Everything in a method before its results: sizes, checks, arrays, statements."""
     inputs = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "input"]
     states = [n for n in program.arguments if n.op is ARGUMENT and n.params.kind == "state"]
@@ -115,7 +122,7 @@ def computed(scope: Scope, name: str, program: Program, plan: Memory) -> list[st
         *body(*["state = self.state"] * bool(states)),
         *checks(program, scope.context, [*states, *inputs], scope.layout.sizes(), BODY),
         *unpacked(scope, name, program, plan),
-        *printed(scope, program, plan),
+        *printed(scope, program, plan, result),
     ]
 
 
@@ -126,9 +133,8 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         program = module.predict
         arrays = variables(scope, program, plans.predict)
         texts = returned(program, program.results, scope.context, arrays)
-        lines = computed(scope, "predict", program, plans.predict)
-        if len(texts) == 1:
-            lines = annotated(lines, texts[0], ARRAYS, BODY)
+        alone = texts[0] if len(texts) == 1 else ""
+        lines = computed(scope, "predict", program, plans.predict, alone)
         result = [lambda indent, before: outputs_text(texts, indent, before)]
         yield method(
             "predict",
@@ -141,7 +147,7 @@ def inference(scope: Scope) -> Iterator[FunctionView]:
         program = module.evaluate
         arrays = variables(scope, program, plans.evaluate)
         (text,) = returned(program, program.results, scope.context, arrays)
-        lines = annotated(computed(scope, "evaluate", program, plans.evaluate), text, ARRAYS, BODY)
+        lines = computed(scope, "evaluate", program, plans.evaluate, text)
         yield method(
             "evaluate",
             inputs_of(program, scope.context),
@@ -175,11 +181,11 @@ def forward(scope: Scope, program: Program) -> FunctionView:
     arrays = variables(scope, program, scope.layout.training)
     results = returned(program, program.results, scope.context, arrays)
     count = 1 if module.loss else len(module.outputs)
-    lines = [*forgotten(scope), *computed(scope, "forward", program, scope.layout.training)]
-    kept = [names.of(node) for node in scope.layout.kept_between()]
     values = results[:count]
-    if count == 1:
-        lines = annotated(lines, values[0], ARRAYS, BODY)
+    alone = values[0] if count == 1 else ""
+    lines = forgotten(scope)
+    lines += computed(scope, "forward", program, scope.layout.training, alone)
+    kept = [names.of(node) for node in scope.layout.kept_between()]
     if module.updates:
         fresh = dict(zip(module.updates, results[count:], strict=True))
         items = [
@@ -285,7 +291,10 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) 
     buffers = variables(scope, program, plan)
     found = [names.of(node) for node in dict.fromkeys(buffers.values())]
     lines += [row.removeprefix(" " * BODY) for row in unpacking(found, "self._update")]
-    lines += BufferPrinter(program, plan, names, buffers, comments=False).statements()
+    finite = scope.context.finite(program, lowered.kind)
+    lines += BufferPrinter(
+        program, plan, names, buffers, comments=False, finite=finite
+    ).statements()
     targets = [program.arguments[0], *program.arguments[2 : 2 + len(lowered.slots)]]
     changes = [
         f"{names.of(target)}[...] = {names.of(buffers[node])}"

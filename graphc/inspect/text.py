@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.printer import Printer
 from graphc.ir.node import Node
-from graphc.ir.pattern import Rule
+from graphc.ir.pattern import STABILIZE, Rule
 from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names
 from graphc.lower.program import Program
@@ -108,13 +108,18 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def passes_text(fired: Sequence[tuple[Rule, Node]]) -> str:
-    """Each rule that fired, how often, and the first line of the user's that it fired on."""
-    counted: dict[str, tuple[int, Rule, Node]] = {}
+    """Each rule that fired with the user's line, in order of the first time.
+
+    It tells on how many nodes, and `derived` in place of a line where they belong to none; a
+    cotangent belongs to that of its primal. What makes a formula stable comes first.
+    """
+    rows: dict[tuple[Rule, str], set[Node]] = {}
     for rule, node in fired:
-        count, _, first = counted.get(rule.name, (0, rule, node))
-        counted[rule.name] = (count + 1, rule, first)
-    rows = []
-    for name, (count, rule, node) in counted.items():
-        site = node.graph.site_of(node)
-        rows.append((f"{count}×", name, rule.preserves, str(site) if site else "derived"))
-    return "\n".join(["rules", *table(rows)]) + "\n"
+        site = node.graph.place_of(node)
+        rows.setdefault((rule, printable(str(site)) if site else "derived"), set()).add(node)
+    listed = [
+        (f"{len(nodes)}×", rule.name, rule.preserves, place)
+        for (rule, place), nodes in rows.items()
+    ]
+    listed.sort(key=lambda row: row[2] != STABILIZE)
+    return "\n".join(["rules", *table(listed)]) + "\n"

@@ -6,8 +6,6 @@ gradients, rewritten values, the update of an optimiser - lives in the arena of 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,63 +16,14 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DeclarationError, DTypeError, GraphcError, Site, UnsupportedError
+from graphc.ir.constant import Constant as Constant
+from graphc.ir.constant import plain_array as plain_array
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, Template
 from graphc.ir.intervals import EVERYWHERE, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op, inside
 from graphc.ir.types import FLOAT, INT, DType, Guard, TensorType, Type, as_dtype, float32
-
-
-def plain_array(value: object) -> np.ndarray[Any, Any]:
-    """A declared value as an array of no subclass; it may share memory with the value.
-
-    Raises DTypeError for what holds anything but bools, ints and floats, and for masked elements.
-    """
-    if np.ma.is_masked(value):
-        raise DTypeError("masked elements of an array have no value", hint="use .filled(...)")
-    try:
-        array = np.asarray(value)
-    except GraphcError:  # a node in it explains itself
-        raise
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"{type(value).__name__} is no array: {error}") from None
-    if array.dtype == object:
-        if any(isinstance(element, Node) for element in array.flat):
-            raise UnsupportedError("an array of nodes is no array", hint="use gc.stack")
-        if all(isinstance(element, int) for element in array.flat):
-            raise DTypeError("an int of more than 64 bits has no dtype", hint="write a float")
-    if array.dtype.kind != "f":  # others convert to a float that is asked for
-        as_dtype(array.dtype)
-    return array
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Constant:
-    """The value of a constant node, compared by dtype, shape and bits."""
-
-    array: np.ndarray[Any, Any]
-    key: tuple[str, tuple[int, ...], bytes]
-
-    @staticmethod
-    def of(array: np.ndarray[Any, Any]) -> Constant:
-        """A private copy of an array, in native byte order and C layout."""
-        own = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-        own.flags.writeable = False
-        data = own.tobytes()
-        if len(data) > 64:
-            data = hashlib.sha256(data).digest()
-        return Constant(own, (own.dtype.name, own.shape, data))
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Constant) and self.key == other.key
-
-    def __repr__(self) -> str:
-        name, shape, data = self.key
-        return f"{name}{shape}:{base64.b16encode(data).decode()}"
 
 
 @dataclass(eq=False, slots=True)
@@ -117,10 +66,12 @@ class Graph:
     hints: dict[Node, str] = field(default_factory=dict, repr=False)
     counterparts: dict[Node, tuple[str, Node]] = field(default_factory=dict, repr=False)
     sites: dict[Node, list[Callable[[], Site]]] = field(default_factory=dict, repr=False)
+    origins: dict[Node, str] = field(default_factory=dict, repr=False)
     guards: dict[Node, tuple[Guard, ...]] = field(default_factory=dict, repr=False)
     templates: dict[Node, Template] = field(default_factory=dict, repr=False)
     recording: bool = field(default=True, repr=False)
     _derived: list[tuple[dict[Node, Any], Node, Any]] = field(default_factory=list, repr=False)
+    _adopted: set[Node] = field(default_factory=set, repr=False)  # whose sites are those of others
     _table: dict[tuple[Any, ...], Node] = field(default_factory=dict, repr=False)
     _plain: dict[tuple[type, object, object], Node] = field(default_factory=dict, repr=False)
     _groups: dict[str, list[Node]] = field(default_factory=dict, repr=False)
@@ -280,10 +231,26 @@ class Graph:
         if old in self.counterparts:
             self._note(self.counterparts, new, self.counterparts[old])
         if old in self.sites:
-            known = self.sites.get(new, [])
-            merged = list(dict.fromkeys([*known, *self.sites[old]]))
-            self._derived.append((self.sites, new, self.sites.get(new)))
+            known = self.sites.get(new)
+            if known is None:
+                self._adopted.add(new)
+            merged = list(dict.fromkeys([*(known or ()), *self.sites[old]]))
+            self._derived.append((self.sites, new, known))
             self.sites[new] = merged
+        if old in self.origins and new not in self.origins:
+            self.explain(new, self.origins[old])
+
+    def explain(self, node: Node, origin: str) -> None:
+        """Note where a value comes from that is computed otherwise than the user wrote it.
+
+        Generated code says so at the statement: `logsumexp, from log(sum(exp(.)))`. The text is
+        graphc's own: nothing in it is escaped. The last one stays, and survives later rewrites;
+        arguments, and nodes that the user made as they are, have none.
+        """
+        if node.op is ARGUMENT or (node in self.sites and node not in self._adopted):
+            return
+        self._derived.append((self.origins, node, self.origins.get(node)))
+        self.origins[node] = origin
 
     def relate(self, node: Node, role: str, primal: Node) -> None:
         """Note that a node is the `bar`, `dot` or `pre` of another; the first relation stays."""
@@ -297,6 +264,7 @@ class Graph:
             else:
                 table[node] = before
         self._derived.clear()
+        self._adopted.clear()
 
     def _note(self, table: dict[Node, Any], node: Node, value: Any) -> None:
         if node not in table:
@@ -308,6 +276,14 @@ class Graph:
         """Where the user wrote a node, the first place if there are several."""
         sites = self.sites.get(node)
         return sites[0]() if sites else None
+
+    def place_of(self, node: Node) -> Site | None:
+        """Where the user wrote a node, or else what it is the cotangent or tangent of."""
+        seen = set()
+        while node not in self.sites and node in self.counterparts and node not in seen:
+            seen.add(node)
+            _, node = self.counterparts[node]
+        return self.site_of(node)
 
     def describe(self, node: Node, *, site: bool = False) -> str:
         """Name, dtype and shape of a node for messages, with its declaration site if asked."""

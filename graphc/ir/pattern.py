@@ -185,6 +185,11 @@ class Table:
     by_root: Mapping[str, tuple[Variant, ...]]
     known: dict[tuple[Op, ...], tuple[Variant, ...]] = field(default_factory=dict)
 
+    @property
+    def counts_uses(self) -> bool:
+        """Whether a rule asks how many users a value has."""
+        return any(v.rule.once for variants in self.by_root.values() for v in variants)
+
     def candidates(self, node: Node) -> tuple[Variant, ...]:
         """The variants that a node might match."""
         key = (node.op, *[arg.op for arg in node.args])

@@ -88,3 +88,8 @@ class LoweredModule:
     kinks: tuple[str, ...] = ()
     optimizer: LoweredOptimizer | None = None
     self_test: SelfTest | None = None
+
+    @property
+    def debug_nan(self) -> bool:
+        """Whether each value is checked to be finite."""
+        return "debug_nan" in self.options

@@ -104,18 +104,25 @@ def weighed(x: Node, weights: Node) -> Node:
     return x if interval_of(weights).low > 0 else where(weights == 0, -inf, x)
 
 
+def _weighted_parts(x: Node, weights: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
+    """A finite shift near the maximum of what counts, and the sum of weights exp(x - shift)."""
+    hint = x.graph.hint
+    shift = hint(finite(stop_gradient(max(weighed(x, weights), axes, True))), "shift")
+    return shift, hint(sum(weights * exp(weighed(x, weights) - shift), axes, True), "sums")
+
+
 def _weighted_body(x: Node, weights: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    x = weighed(x, weights)
-    shift = x.graph.hint(finite(stop_gradient(max(x, axes, True))), "shift")
-    result = shift + log(sum(weights * exp(x - shift), axes, True))
+    shift, sums = _weighted_parts(x, weights, axes)
+    result = shift + log(sums)
     return result if keepdims or not axes else squeeze(result, axes)
 
 
 def _weighted_slopes(node: Node) -> tuple[Node, Node]:
-    """∂y/∂x = w exp(x - y), and ∂y/∂w without the w, where y is the result."""
+    """∂y/∂x = w exp(x) / sum(w exp(x)), and ∂y/∂w without the w above; 0 where all is."""
     x, weights = node.args
-    slope = exp(x - finite(restored(node, node)))
-    return weights * exp(weighed(x, weights) - finite(restored(node, node))), slope
+    shift, sums = _weighted_parts(x, weights, node.params.axes)
+    total = where(sums == 0, 1.0, sums)
+    return weights * exp(weighed(x, weights) - shift) / total, exp(x - shift) / total
 
 
 def _weighted_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:

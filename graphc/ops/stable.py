@@ -52,17 +52,19 @@ share: Op = elementwise(
     symbolic=lambda sp, x, y: sp.exp(x) / (sp.exp(x) + sp.exp(y)),
     bounds=lambda x, y: Interval(0.0, 1.0),
 )  # fmt: skip
-
-
-def _sigmoid_slope_body(x: Node) -> Node:
-    decay = x.graph.hint(exp(-abs(x)), "decay")
-    return decay / square(1.0 + decay)
-
-
 sigmoid_slope: Op = elementwise(
     "sigmoid_slope", "sigmoid(x) (1 - sigmoid(x))",
-    body=_sigmoid_slope_body, rules=(lambda g, y, x: -(g * (y * tanh(0.5 * x))),),
+    numpy="sigmoid_slope({x})", helpers=(arrays.sigmoid_slope,),
+    math="sigmoid_slope({x})", plain=(scalars.sigmoid_slope,),
+    rules=(lambda g, y, x: -(g * (y * tanh(0.5 * x))),),
     symbolic=lambda sp, x: sp.exp(x) / (1 + sp.exp(x)) ** 2, bounds=lambda x: Interval(0.0, 0.25),
+)  # fmt: skip
+tanh_slope: Op = elementwise(
+    "tanh_slope", "1 - tanh(x)²",
+    numpy="tanh_slope({x})", helpers=(arrays.tanh_slope,),
+    math="tanh_slope({x})", plain=(scalars.tanh_slope,),
+    rules=(lambda g, y, x: -2.0 * (g * (y * tanh(x))),),
+    symbolic=lambda sp, x: 1 - sp.tanh(x) ** 2, bounds=lambda x: Interval(0.0, 1.0),
 )  # fmt: skip
 
 # --- logarithms of sums of exponentials --------------------------------------------------------

@@ -6,14 +6,16 @@ so a second sweep would find nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 
 from graphc.ir.function import Function, topological
 from graphc.ir.node import Node
-from graphc.ir.pattern import Rule, Table
+from graphc.ir.pattern import STABILIZE, Rule, Table
 
 
 @dataclass(slots=True)
@@ -38,11 +40,25 @@ def normalize(
     nodes = topological(roots) if nodes is None else nodes
     if table.by_root.keys().isdisjoint([node.op.name for node in nodes]):
         return list(roots)
-    uses = Counter(chain.from_iterable([node.args for node in nodes]))
-    uses.update(roots)
+    uses: Counter[Node] = Counter()
+    if table.counts_uses:
+        uses.update(chain(roots, *[node.args for node in nodes]))
     normal: dict[Node, Node] = {}
+    for node in nodes:
+        # Nearly all nodes are untouched, and are told from the others at one glance.
+        if table.candidates(node) or any(normal[arg] is not arg for arg in node.args):
+            settle(node, normal, table, uses, report)
+        else:
+            normal[node] = node
+    return [normal[root] for root in roots]
+
+
+def settle(
+    node: Node, normal: dict[Node, Node], table: Table, uses: Counter[Node], report: Report
+) -> None:
+    """Find the normal form of a node, and of all that rules make of it."""
     rewritten: dict[Node, Node] = {}  # to something that has to be brought to normal form itself
-    goals = list(reversed(nodes))
+    goals = [node]
     while goals:
         node = goals[-1]
         if node in normal:
@@ -67,7 +83,6 @@ def normalize(
                 succeed(form, replacement, uses)
                 rewritten[node] = rewritten[form] = replacement
                 goals.append(replacement)
-    return [normal[root] for root in roots]
 
 
 def succeed(old: Node, new: Node, uses: Counter[Node]) -> None:
@@ -85,5 +100,55 @@ def replaced(node: Node, table: Table, uses: Counter[Node], report: Report) -> N
                 name = variant.rule.name
                 raise TypeError(f"rule {name!r} makes {replacement!r} of {node!r}: another type")
             report.fired.append((variant.rule, node))
+            explain(variant.rule, node, replacement)
             return replacement
     return None
+
+
+def explain(rule: Rule, node: Node, replacement: Node) -> None:
+    """Note on a replacement which formula it stands for, if it is another than the user's.
+
+    An operand that takes the place of a node stands for itself. What had been replaced already, and
+    is now part of something larger, is told there.
+    """
+    graph = node.graph
+    if rule.preserves == STABILIZE:
+        if not is_part(replacement, node):
+            graph.explain(replacement, origin(rule.name))
+    elif graph.origins and replacement not in graph.origins and node not in graph.origins:
+        told = [arg for arg in node.args if arg in graph.origins]
+        gone = [arg for arg in told if not (is_part(arg, replacement) or is_part(replacement, arg))]
+        if gone:
+            graph.explain(replacement, "; ".join(graph.origins[arg] for arg in gone))
+
+
+def is_part(part: Node, node: Node, depth: int = 3) -> bool:
+    """Whether one node is the other or is seen in it, as deep as patterns look."""
+    return part is node or (depth > 0 and any(is_part(part, arg, depth - 1) for arg in node.args))
+
+
+@cache
+def origin(name: str) -> str:
+    """What a reader is told of a rule: `log(sum(exp(x))) = logsumexp(x)` read backwards.
+
+    That is `logsumexp, from log(sum(exp(.)))`: the name of a single variable says nothing.
+    """
+    before, _, after = name.partition(" = ")
+    if set(VARIABLE.findall(before)) == {"x"}:
+        before = VARIABLE.sub(".", before)
+    call = re.match(r"(\w+)\(", after)
+    whole = call is not None and closes_last(after, call.end() - 1)
+    return f"{call[1] if call and whole else after}, from {before}"
+
+
+VARIABLE = re.compile(r"\b[A-Za-z_]\w*\b(?!\()")
+
+
+def closes_last(text: str, start: int) -> bool:
+    """Whether the parenthesis at a place is closed by the last character of the text."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
+        if depth == 0:
+            return place == len(text) - 1
+    return False

@@ -69,6 +69,8 @@ def has_slope(node: Node) -> bool:
 
 def suspects(nodes: Sequence[Node], needed: Sequence[Node]) -> list[Node]:
     """The values that may be infinite or have an infinite slope, and are not always needed."""
+    if not any(node.op.selects and not node.op.compares for node in nodes):
+        return []
     always = set(needed)
     for node in reversed(nodes):
         if node in always and has_slope(node):

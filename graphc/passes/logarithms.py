@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 
@@ -12,20 +12,21 @@ from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules, either, wilds
 from graphc.ir.types import FLOAT
 from graphc.ops.comparison import isfinite
-from graphc.ops.elementwise import abs, stop_gradient, where
+from graphc.ops.elementwise import abs, add, maximum, stop_gradient, subtract, where
+from graphc.ops.functions import exp as exp_of
 from graphc.ops.functions import log as log_of
 from graphc.ops.losses import cross_entropy
-from graphc.ops.nn import log_softmax, logsumexp, weighted_logsumexp
+from graphc.ops.nn import finite, log_softmax, logsumexp, weighed, weighted_logsumexp
 from graphc.ops.operands import cast
 from graphc.ops.stable import logaddexp, softplus
 from graphc.passes.sums import (
-    exponents,
     is_along,
     is_maximum,
     leaves_cast,
     plain,
     scaled_sum,
     weighted_exponential,
+    weighted_exponents,
     without_maximum,
 )
 
@@ -39,13 +40,19 @@ cosh, exp, expm1, log, log1p, log_sigmoid, mean, sigmoid, softmax, sqrt, square,
 
 def log_of_terms(node: Node, x: Node, y: Node) -> Node | None:
     """The largest exponential decides; a number above 0 is one too."""
-    found = exponents(node.args[0])
+    found = weighted_exponents(node.args[0])
     if found is None:
         return None
-    first, *rest = found
-    for other in rest:
-        first = softplus(other) if scalar_value(first) == 0 else logaddexp(first, other)
-    return first
+    exponents = [x if weight is None else weighed(x, weight) for x, weight in found]
+    if len(found) == 2 and all(weight is None for _, weight in found):
+        first, second = exponents
+        return softplus(second) if scalar_value(first) == 0 else logaddexp(first, second)
+    if exponents[0].op is subtract and exponents[0].args[1].op is stop_gradient:
+        return None  # as it leaves here
+    shift = stop_gradient(finite(reduce(maximum, exponents)))
+    parts = [exp_of(exponent - shift) for exponent in exponents]
+    scaled = [p if w is None else w * p for p, (_, w) in zip(parts, found, strict=True)]
+    return shift + log_of(reduce(add, scaled))
 
 
 TERMS = (
@@ -127,13 +134,20 @@ SUMS = (
 INVERSES = ("exp", "exp_sum", "sigmoid", "softmax")  # whose logarithm takes them back
 
 
+def has_inverse(node: Node) -> bool:
+    """Whether a value, views aside, is one whose logarithm takes it back."""
+    while node.op.emission.view:
+        node = node.args[0]
+    return node.op.name in INVERSES
+
+
 def log_of_factors(node: Node, x: Node, y: Node) -> Node | None:
     """What is 0 or infinite by itself only has a large logarithm.
 
     Large logarithms may cancel, and with them their digits: where the product is none of floats'
     limits, its own logarithm is the better one. The derivative is that of the sum.
     """
-    if x.op.name not in INVERSES and y.op.name not in INVERSES:
+    if not any(has_inverse(part) for part in (x, y)):
         return None
     (product,) = node.args
     total = log_of(x) + log_of(y) if product.op.name == "multiply" else log_of(x) - log_of(y)

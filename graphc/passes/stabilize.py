@@ -65,7 +65,7 @@ _SUMMED = sum(exp(x))
 
 def share_of_terms(node: Node, x: Node, y: Node, z: Node) -> Node | None:
     """exp(x) over a sum of two exponentials that it is one of."""
-    found = exponents(node.args[1]) or []
+    found = exponents(node.args[1])
     others = [other for other in found if other is not x]
     return share(x, others[0]) if len(found) == 2 and len(others) == 1 else None
 
@@ -104,6 +104,8 @@ EXPONENTIALS = (
          STABILIZE),
     Rule("(exp(x) + exp(-x)) / 2 = cosh(x)",
          either((exp(x) + exp(-x)) / 2.0, 0.5 * (exp(x) + exp(-x))), call("cosh", x), STABILIZE),
+    Rule("(exp(x) - exp(-x)) / 2 = sinh(x)",
+         either((exp(x) - exp(-x)) / 2.0, 0.5 * (exp(x) - exp(-x))), call("sinh", x), STABILIZE),
     # Infinity over infinity, or 0 over 0.
     Rule("exp(x) / sum(exp(x)) = softmax(x)",
          exp(x) / either(_SUMMED, *(call(view, _SUMMED)
@@ -119,8 +121,8 @@ TAILS = (
          lambda node, x: sigmoid_of(negated(x)), STABILIZE),
     Rule("sigmoid(x) * sigmoid(-x) = sigmoid_slope(x)", sigmoid(x) * sigmoid(-x),
          call("sigmoid_slope", x), STABILIZE),
-    Rule("1 - tanh(x) ** 2 = 4 * sigmoid_slope(2 * x)", 1.0 - squares(tanh(x)),
-         4.0 * call("sigmoid_slope", 2.0 * x), STABILIZE),
+    Rule("1 - tanh(x) ** 2 = tanh_slope(x)", 1.0 - squares(tanh(x)), call("tanh_slope", x),
+         STABILIZE),
 )  # fmt: skip
 
 # --- squares and roots -------------------------------------------------------------------------

@@ -65,19 +65,24 @@ def scaled_sum(node: Node) -> ScaledSum | None:
 
 def weighted_exponential(total: ScaledSum) -> ScaledSum | None:
     """The sum with x for its term where it was exp(x), or a product of that with weights."""
-    term = total.term
-    x = inverse("exp", term)
+    found = weighted(total.term)
+    return None if found is None else replace(total, term=found[0], weight=found[1])
+
+
+def weighted(node: Node) -> tuple[Node, Node | None] | None:
+    """(x, w) where the node is w exp(x), (x, None) where it is exp(x)."""
+    x = inverse("exp", node)
     if x is not None:
-        return replace(total, term=x)
-    if term.op.name not in ("multiply", "divide"):
+        return x, None
+    if node.op.name not in ("multiply", "divide"):
         return None
-    u, v = term.args
+    u, v = node.args
     x = inverse("exp", u)
-    if x is None and term.op.name == "multiply":
+    if x is None and node.op.name == "multiply":
         u, v, x = v, u, inverse("exp", v)
-    if x is None or u.shape != term.shape:
+    if x is None or u.shape != node.shape:
         return None
-    return replace(total, term=x, weight=v if term.op.name == "multiply" else 1.0 / v)
+    return x, v if node.op.name == "multiply" else 1.0 / v
 
 
 def terms(node: Node) -> list[Node]:
@@ -116,13 +121,25 @@ def exponent(node: Node) -> Node | None:
     return node.graph.constant(math.log(value), node.dtype)
 
 
-def exponents(node: Node) -> list[Node] | None:
-    """The exponents of a sum of two or more exponentials, of which all but one may be numbers."""
+def weighted_exponents(node: Node) -> list[tuple[Node, Node | None]] | None:
+    """(x, w) for each term w exp(x) of a sum; numbers are exponentials too, if not all are."""
     parts = terms(node)
     if not 2 <= len(parts) <= MAX_TERMS or all(map(is_number, parts)):
         return None
-    found = [x for x in map(exponent, parts) if x is not None]
-    return found if len(found) == len(parts) else None
+    found = []
+    for part in parts:
+        x = exponent(part)
+        pair = weighted(part) if x is None else (x, None)
+        if pair is None:
+            return None
+        found.append(pair)
+    return found
+
+
+def exponents(node: Node) -> list[Node]:
+    """The exponents of a sum of exponentials without weights; none if it is something else."""
+    found = weighted_exponents(node) or []
+    return [x for x, _ in found] if all(weight is None for _, weight in found) else []
 
 
 def squared(node: Node) -> Node | None:

@@ -17,6 +17,20 @@ def sigmoid(x: Array) -> Array:
     return result
 
 
+def sigmoid_slope(x: Array) -> Array:
+    """sigmoid(x) (1 - sigmoid(x)); the second factor has no digits left where the first is 1."""
+    decay = np.exp(-np.abs(x))
+    result: Array = decay / np.square(x.dtype.type(1) + decay)
+    return result
+
+
+def tanh_slope(x: Array) -> Array:
+    """1 - tanh(x)², of which nothing is left where tanh(x) rounds to 1."""
+    decay = np.exp(x.dtype.type(-2) * np.abs(x))
+    result: Array = x.dtype.type(4) * decay / np.square(x.dtype.type(1) + decay)
+    return result
+
+
 def exp_sum(x: Array, y: Array) -> Array:
     """exp(x + y), with what the addition rounds off made good: the last bits count in an exponent.
 

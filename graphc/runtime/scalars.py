@@ -26,6 +26,18 @@ def logaddexp(x: float, y: float) -> float:
     return larger if math.isinf(larger) else larger + math.log1p(math.exp(-abs(x - y)))
 
 
+def sigmoid_slope(x: float) -> float:
+    """sigmoid(x) (1 - sigmoid(x)); the second factor has no digits left where the first is 1."""
+    decay = math.exp(-abs(x))
+    return decay / ((1.0 + decay) * (1.0 + decay))
+
+
+def tanh_slope(x: float) -> float:
+    """1 - tanh(x)², of which nothing is left where tanh(x) rounds to 1."""
+    decay = math.exp(-2.0 * abs(x))
+    return 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
+
+
 def exp_sum(x: float, y: float) -> float:
     """exp(x + y), with what the addition rounds off made good."""
     total = x + y
@@ -142,6 +154,15 @@ def load_numbers(path: str | Path, names: Iterable[str]) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{path} holds no parameter {missing[0]!r}")
     return params
+
+
+def check_finite(stage: str, name: str, value: float, place: str, *read: float) -> None:
+    """Raise FloatingPointError for a NaN, or an infinity where nothing that it reads is infinite.
+
+    stage, name, place  for the message: the pass, the variable, the line of the model
+    """
+    if math.isnan(value) or (math.isinf(value) and not any(map(math.isinf, read))):
+        raise FloatingPointError(f"{stage}: {name} ({place}): {value}")
 
 
 # --- the self-test -----------------------------------------------------------------------------

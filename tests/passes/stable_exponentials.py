@@ -137,7 +137,7 @@ TAILS = [
         narrow=(1e-7,),
     ),
     *forms(
-        "1 - tanh(x) ** 2 = 4 * sigmoid_slope(2 * x)", lambda x: 4 * slope(2 * x), (20.0, -300.0),
+        "1 - tanh(x) ** 2 = tanh_slope(x)", lambda x: 4 * slope(2 * x), (20.0, -300.0),
         lambda x: 1 - gc.tanh(x) ** 2,
         lambda x: 1 - gc.tanh(x) * gc.tanh(x),
         lambda x: 1 - gc.square(gc.tanh(x)),
