@@ -12,13 +12,12 @@ from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules, either, wilds
 from graphc.ir.types import FLOAT
 from graphc.ops.comparison import isfinite
-from graphc.ops.elementwise import abs, add, maximum, stop_gradient, subtract, where
-from graphc.ops.functions import exp as exp_of
+from graphc.ops.elementwise import abs, add, maximum, stop_gradient, where
 from graphc.ops.functions import log as log_of
 from graphc.ops.losses import cross_entropy
 from graphc.ops.nn import finite, log_softmax, logsumexp, weighed, weighted_logsumexp
 from graphc.ops.operands import cast
-from graphc.ops.stable import logaddexp, softplus
+from graphc.ops.stable import exp_sum, logaddexp, softplus
 from graphc.passes.sums import (
     is_along,
     is_maximum,
@@ -47,10 +46,9 @@ def log_of_terms(node: Node, x: Node, y: Node) -> Node | None:
     if len(found) == 2 and all(weight is None for _, weight in found):
         first, second = exponents
         return softplus(second) if scalar_value(first) == 0 else logaddexp(first, second)
-    if exponents[0].op is subtract and exponents[0].args[1].op is stop_gradient:
-        return None  # as it leaves here
+    # Not exp(x - shift): what the difference rounds off is large in an exponent.
     shift = stop_gradient(finite(reduce(maximum, exponents)))
-    parts = [exp_of(exponent - shift) for exponent in exponents]
+    parts = [exp_sum(exponent, -shift) for exponent in exponents]
     scaled = [p if w is None else w * p for p, (_, w) in zip(parts, found, strict=True)]
     return shift + log_of(reduce(add, scaled))
 

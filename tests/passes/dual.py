@@ -84,6 +84,11 @@ def real(f: Callable[..., Any], low: float = -mp.inf) -> Callable[..., Any]:
     return lambda x: f(x) if x >= low else mp.nan
 
 
+def value(x: Any) -> Any:
+    """A number without its derivatives."""
+    return x.value if isinstance(x, Number) else x
+
+
 def over(x: Any, y: Any) -> Any:
     """x / y; over 0 it is infinite."""
     return x / y if y else mp.sign(x) * mp.inf
@@ -111,12 +116,12 @@ positive = function(lambda x: x if x >= 0 else mp.nan, lambda x, y: 1)
 def power(x: Any, p: float) -> Any:
     """x**p; of what is negative only to a whole power."""
 
-    def value(x: Any) -> Any:
+    def raised(x: Any) -> Any:
         if x < 0 and p % 1:
             return mp.nan
         return over(mp.mpf(1), mp.power(x, -p)) if p < 0 else mp.power(x, p)
 
-    return function(value, lambda x, y: p * over(y, x) if x else (mp.inf if p < 1 else 0.0))(x)
+    return function(raised, lambda x, y: p * over(y, x) if x else (mp.inf if p < 1 else 0.0))(x)
 
 
 def sigmoid(x: Any) -> Any:

@@ -29,7 +29,10 @@ class Case:
     result    the dtype of the result, where it is another one
     ulps      how far value and gradient may be off at the points; more than usual has a reason
     also      further points at which nothing may be made worse
-    masks     elements that are not chosen may be NaN
+    absorbs   results that a NaN may have: of what is not chosen, and hypot(nan, inf) as IEEE has it
+    terms     (dtype, *point) -> the size of what cancels, whose rounding no form escapes
+    slopes    the same for derivatives
+    finite    nothing is promised of infinities
     """
 
     rule: str
@@ -42,7 +45,10 @@ class Case:
     result: str | None = None
     ulps: tuple[float, float] = (4, 16)
     also: tuple[Any, ...] = ()
-    masks: bool = False
+    absorbs: tuple[float, ...] = ()
+    terms: Callable[..., float] | None = None
+    slopes: Callable[..., float] | None = None
+    finite: bool = False
 
     def __str__(self) -> str:
         return self.rule
@@ -83,6 +89,10 @@ def logaddexp(x: Any, y: Any) -> Any:
     return dual.log(dual.exp(x) + dual.exp(y))
 
 
+def larger(dtype: str, *point: float) -> float:
+    return max(1.0, *map(abs, point))
+
+
 def log1mexp(x: Any) -> Any:
     return dual.log(1 - dual.exp(x))
 
@@ -113,16 +123,24 @@ TERMS = [
         lambda x, y: gc.log(gc.exp(y) + gc.exp(x)),
         narrow=((100.0, 99.0), (-120.0, -121.0), (3.0, 100.0)),
         also=((700.0, 1e-3), (1e-3, 700.0), (-1e-5, -100.3), (80.0, 1e-4), (1e-4, 80.0)),
+        terms=larger,
     ),
     Case("log(exp(x) + exp(y)) = logaddexp(x, y)",
          lambda x, y: gc.log(gc.expand_dims(gc.exp(x), 0) + gc.exp(gc.expand_dims(y, 0)))[0],
-         logaddexp, ((1000.0, 999.0),), narrow=((100.0, 99.0),), arrays=True),
+         logaddexp, ((1000.0, 999.0),), narrow=((100.0, 99.0),), arrays=True, terms=larger),
     *forms(
         "log(exp(x) + exp(y)) = logaddexp(x, y)",
         lambda x, y: dual.log(dual.exp(x) + dual.exp(y) + 1), ((1000.0, 999.0), (800.0, -3.0)),
         lambda x, y: gc.log(gc.exp(x) + gc.exp(y) + 1),
         lambda x, y: gc.log(1 + (gc.exp(x) + gc.exp(y))),
-        narrow=((100.0, 99.0), (90.0, -3.0)),
+        narrow=((100.0, 99.0), (90.0, -3.0)), terms=larger,
+    ),
+    *forms(
+        "log(exp(x) + exp(y)) = logaddexp(x, y)",
+        lambda x, y: dual.log(2 * dual.exp(x) + dual.exp(y)), ((1000.0, 999.0), (-1000.0, -1001.0)),
+        lambda x, y: gc.log(2 * gc.exp(x) + gc.exp(y)),
+        lambda x, y: gc.log(gc.exp(y) + gc.exp(x) / 0.5),
+        narrow=((100.0, 99.0), (-120.0, -121.0)), terms=larger,
     ),
     *forms(
         "log(exp(x) + exp(y)) = logaddexp(x, y)", lambda x: dual.log(2 + dual.exp(x)), (1000.0,),
@@ -221,7 +239,7 @@ FACTORS = [
         lambda x, y: gc.log(y * gc.sigmoid(x)),
         lambda x, y: gc.log(y / (1 + gc.exp(-x))),
         lambda x, y: gc.log(gc.sigmoid(x) / (1 / y)),
-        narrow=((-110.0, 3.0),),
+        narrow=((-110.0, 3.0),), terms=lambda dtype, x, y: 2.0,
     ),
     Case("log(x * y) = log(x) + log(y)", lambda x, y: gc.log(gc.exp(x) / y),
          lambda x, y: x - dual.log(y), ((1000.0, 3.0),), narrow=((100.0, 3.0),)),
@@ -288,7 +306,8 @@ def likelihood(z: Any, t: Any) -> Any:
     return t * log_sigmoid(z) + (1 - t) * log_sigmoid(-z)
 
 
-LOGITS = {
+LOGITS: dict[str, Any] = {
+    "slopes": lambda dtype, z, t: abs(t),
     "points": ((1000.0, 0.25), (-1000.0, 1.0), (1000.0, 0.0)),
     "narrow": ((110.0, 0.25), (-110.0, 1.0), (110.0, 0.0)),
     "also": ((5.0, 0.999), (40.0, 1.0), (-40.0, 0.0), (1000.0, 0.999), (10.0, 0.99), (0.1, 0.5)),

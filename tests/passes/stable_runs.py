@@ -81,3 +81,10 @@ def ulps(actual: float, expected: Any, dtype: str) -> float:
     spacing = mp.ldexp(1, max(place, info.minexp) - info.nmant)
     with mp.workprec(dual.BITS[dtype]):
         return float(abs(given - limited) / spacing)
+
+
+def precision(case: Case, dtype: str, index: int) -> str:
+    """The dtype in which a result is computed: the value, or at some index a derivative."""
+    if index == 0 or case.result is None:
+        return case.result or dtype
+    return "float32"  # what passes a cast has no more digits than the narrow side
