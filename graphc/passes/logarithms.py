@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.graph import scalar_value
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules, either, wilds
-from graphc.ir.types import FLOAT
+from graphc.ir.types import FLOAT, DType
 from graphc.ops.comparison import isfinite
 from graphc.ops.elementwise import abs, add, maximum, stop_gradient, where
 from graphc.ops.functions import log as log_of
@@ -140,16 +140,36 @@ def has_inverse(node: Node) -> bool:
 
 
 def log_of_factors(node: Node, x: Node, y: Node) -> Node | None:
-    """What is 0 or infinite by itself only has a large logarithm.
-
-    Large logarithms may cancel, and with them their digits: where the product is none of floats'
-    limits, its own logarithm is the better one. The derivative is that of the sum.
-    """
+    """What is 0 or infinite by itself only has a large logarithm."""
     if not any(has_inverse(part) for part in (x, y)):
         return None
     (product,) = node.args
     total = log_of(x) + log_of(y) if product.op.name == "multiply" else log_of(x) - log_of(y)
-    inside = (product >= float(np.finfo(node.dtype.name).tiny)) & isfinite(product)
+    return total if any(map(is_near_1, (x, y))) else corrected(total, product)
+
+
+def is_near_1(node: Node) -> bool:
+    """Whether a value is a number whose logarithm has about the digits of 1 behind the point."""
+    value = scalar_value(node)
+    return value is not None and 1e-3 < value < 1e3
+
+
+def corrected(total: Node, product: Node) -> Node:
+    """The sum of two logarithms, from that of the product where floats have room for it.
+
+    Large logarithms may cancel, and their last digits are what is left. The derivative is that of
+    the sum. An exponential that overflows is not taken: in the scalar style that is an error.
+    """
+    limits = np.finfo(total.dtype.name)
+    inside, factors = total.graph.constant(True), []
+    for factor in product.args:
+        if factor.op.name in ("exp", "exp_sum"):
+            fits = abs(reduce(add, factor.args)) < -math.log(limits.tiny)
+            masked = tuple([where(fits, arg, 0.0) for arg in factor.args])
+            inside, factor = inside & fits, factor.graph.rebuild(factor, masked)
+        factors.append(factor)
+    product = product.graph.rebuild(product, tuple(factors))
+    inside = inside & (product >= float(limits.tiny)) & isfinite(product)
     own = log_of(where(inside, product, 1.0))
     return total + stop_gradient(where(inside, own - total, 0.0))
 
@@ -196,13 +216,19 @@ def log_of_view(node: Node, x: Node) -> Node | None:
     return view.graph.rebuild(view, (inside, *view.args[1:])) if has_rule(inside) else None
 
 
+def widened(node: Node, dtype: DType) -> Node:
+    """A value in a wider dtype, where a number stays one that rules see."""
+    value = scalar_value(node)
+    return cast(node, dtype) if value is None else node.graph.constant(value, dtype)
+
+
 def log_of_cast(node: Node, x: Node) -> Node | None:
     """What overflows in the narrow dtype is computed in the wide one, before or after the cast."""
     if x.dtype.kind != FLOAT:
         return None
     if node.dtype.itemsize <= x.dtype.itemsize:
         return cast(log_of(x), node.dtype) if has_rule(log_of(x)) else None
-    wide = log_of(leaves_cast(x, lambda leaf: cast(leaf, node.dtype)))
+    wide = log_of(leaves_cast(x, lambda leaf: widened(leaf, node.dtype)))
     return wide if has_rule(wide) else None
 
 

@@ -87,6 +87,10 @@ EXPONENTIALS = (
     Rule("exp(x) * exp(y) = exp_sum(x, y)", exp(x) * exp(y), call("exp_sum", x, y), STABILIZE),
     Rule("exp(x) / exp(y) = exp_sum(x, -y)", exp(x) / exp(y),
          lambda node, x, y: exp_sum(x, negated(y)), STABILIZE),
+    # Its derivative squares the exponential.
+    Rule("1 / exp(x) = exp(-x)",
+         either(1.0 / exp(x), call("reciprocal", exp(x)), exp(x)**-1.0),
+         lambda node, x: exp_of(negated(x)), STABILIZE),
     # The derivative of 1 / (1 + exp(x)) is infinity over infinity from 355 (45) on.
     Rule("exp(x) / (1 + exp(x)) = sigmoid(x)", exp(x) / _BESIDE_1, sigmoid(x), STABILIZE),
     Rule("expm1(x) / (1 + exp(x)) = tanh(x / 2)", expm1(x) / _BESIDE_1, tanh(0.5 * x), STABILIZE),

@@ -106,7 +106,9 @@ def _log(x: Any, precision: int) -> Any:
 
 inverse = function(lambda x: over(mp.mpf(1), x), lambda x, y: -y * y)
 exp = function(lambda x: _exp(x, mp.mp.prec), lambda x, y: y)
-log = function(real(lambda x: _log(x, mp.mp.prec), 0), lambda x, y: over(mp.mpf(1), x) if x >= 0 else mp.nan)
+log = function(
+    real(lambda x: _log(x, mp.mp.prec), 0), lambda x, y: over(mp.mpf(1), x) if x >= 0 else mp.nan
+)
 sqrt = function(real(mp.sqrt, 0), lambda x, y: over(mp.mpf(0.5), y))
 cos = function(mp.cos, lambda x, y: -mp.sin(x))
 magnitude = function(abs, lambda x, y: mp.sign(x))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath as mp
+import numpy as np
 
 import graphc as gc
 from tests.passes import dual
@@ -56,7 +56,7 @@ class Case:
     def at(self, dtype: str) -> list[tuple[float, ...]]:
         """The points at which the formula as written fails."""
         points = self.points if dtype == "float64" or self.narrow is None else self.narrow
-        return [as_tuple(point) for point in points]
+        return [tuple(np.array(as_tuple(point), dtype).tolist()) for point in points]
 
     @property
     def operands(self) -> int:
@@ -111,7 +111,6 @@ TERMS = [
     *forms(
         "log(1 + exp(x)) = softplus(x)", softplus, (1000.0,),
         lambda x: gc.log1p(gc.exp(x)),
-        lambda x: gc.log((1 + gc.exp(x)) * 1.0),
         narrow=(100.0,),
     ),
     Case("log(1 + exp(x)) = softplus(x)", lambda x: gc.log(1 + 1 / gc.exp(x)),
@@ -137,7 +136,8 @@ TERMS = [
     ),
     *forms(
         "log(exp(x) + exp(y)) = logaddexp(x, y)",
-        lambda x, y: dual.log(2 * dual.exp(x) + dual.exp(y)), ((1000.0, 999.0), (-1000.0, -1001.0)),
+        lambda x, y: dual.log(2 * dual.exp(x) + dual.exp(y)),
+        ((1000.0, 999.0), (-1000.0, -1001.0)),
         lambda x, y: gc.log(2 * gc.exp(x) + gc.exp(y)),
         lambda x, y: gc.log(gc.exp(y) + gc.exp(x) / 0.5),
         narrow=((100.0, 99.0), (-120.0, -121.0)), terms=larger,
@@ -251,7 +251,7 @@ FACTORS = [
          (1e200, 1e-200), narrow=(1e30, 1e-30)),
     Case("log(x ** s) = s * log(x)", lambda x: gc.log(x**0.5), lambda x: dual.log(x) / 2,
          (ODD, 5e-324), narrow=(ODD_NARROW, 1e-45)),
-    Case("log(x ** s) = s * log(x)", lambda x: gc.log(x**-4), 
+    Case("log(x ** s) = s * log(x)", lambda x: gc.log(x**-4),
          lambda x: -4 * dual.log(dual.magnitude(x)), (1e200, -1e-200), narrow=(1e30, -1e-30)),
     *forms(
         "log(x * x) = 2 * log(|x|)", lambda x: 2 * dual.log(dual.magnitude(x)),
@@ -263,10 +263,10 @@ FACTORS = [
     Case("log(sqrt(x)) = 0.5 * log(x)", lambda x: gc.log(gc.sqrt(x)), lambda x: dual.log(x) / 2,
          (ODD,), narrow=(ODD_NARROW,)),
     *forms(
-        "log(1 / x) = -log(x)", lambda x: -dual.log(x), (1e-310, 1e300),
+        "log(1 / x) = -log(x)", lambda x: -dual.log(x), (1e-310,),
         lambda x: gc.log(1 / x),
         lambda x: gc.log(gc.reciprocal(x)),
-        narrow=(1e-40, 1e30),
+        narrow=(1e-40,),
     ),
 ]  # fmt: skip
 
@@ -275,6 +275,11 @@ FACTORS = [
 
 def above(x: gc.Node) -> gc.Node:
     return 1 + gc.exp(x)
+
+
+def second(x: gc.Node) -> gc.Node:
+    """Labels that pick the second of two columns."""
+    return (gc.zeros_like(x) + 1).astype("int64")
 
 
 VIEWS = {
@@ -290,7 +295,7 @@ BETWEEN = [
            narrow=(100.0, -20.0), arrays=True)
       for view, build in VIEWS.items()),
     Case("log(pick(x, y)) = pick(log(x), y)",
-         lambda x: gc.log(gc.pick(above(gc.stack([2 * x, x], 1)), (gc.zeros_like(x) + 1).astype("int64"))),
+         lambda x: gc.log(gc.pick(above(gc.stack([2 * x, x], 1)), second(x))),
          softplus, (1000.0, -40.0), narrow=(100.0, -20.0), arrays=True),
     # The wide exponential is taken of the wide operand.
     Case("log(cast(x)) = cast(log(x))", lambda x: gc.log(above(x).astype("float64")), softplus,

@@ -48,7 +48,9 @@ def run(module: gc.Module, operands: Sequence[Any]) -> list[Any]:
     return [value, *(grads[name] for name in named)]
 
 
-def run_all(module: gc.Module, points: Sequence[tuple[float, ...]], dtype: str) -> np.ndarray[Any, Any]:
+def run_all(
+    module: gc.Module, points: Sequence[tuple[float, ...]], dtype: str
+) -> np.ndarray[Any, Any]:
     """For each point the value and the derivatives, as float64."""
     if module.lowered.options["style"] == "scalar":
         return np.array([run(module, point) for point in points])

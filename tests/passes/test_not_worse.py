@@ -41,7 +41,11 @@ def test_no_result_is_further_off_than_as_written(case: Case, dtype: str) -> Non
 
 
 def worse(
-    case: Case, dtype: str, point: tuple[float, ...], before: Sequence[float], after: Sequence[float]
+    case: Case,
+    dtype: str,
+    point: tuple[float, ...],
+    before: Sequence[float],
+    after: Sequence[float],
 ) -> Iterator[tuple[int, float, float, Any]]:
     """What is worse at a point: which result, as written, as compiled, and on paper."""
     if np.isnan(point).any():
