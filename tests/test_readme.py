@@ -72,10 +72,10 @@ def test_adding_an_op_touches_one_file_and_no_test(tmp_path: Path) -> None:
         shutil.copy(ROOT / file, tmp_path / file)
     ops = tmp_path / "graphc" / "ops" / "elementwise.py"
     source = ops.read_text(encoding="utf-8")
-    source = source.replace("__all__ = [\n", '__all__ = [\n    "hypot",\n')
+    source = source.replace("__all__ = [\n", '__all__ = [\n    "arctan2",\n')
     ops.write_text(f"{source}\n\n{declaration}", encoding="utf-8")
 
-    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "hypot", "-p",
+    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "arctan2", "-p",
                "no:cacheprovider"]  # fmt: skip
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:]
@@ -84,7 +84,7 @@ def test_adding_an_op_touches_one_file_and_no_test(tmp_path: Path) -> None:
 
     command = [sys.executable, "-m", "graphc", "ops"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "x_bar = out_bar * x / out" in run.stdout
+    assert "y_bar = out_bar * x / (x * x + y * y)" in run.stdout
 
 
 def test_a_wrong_rule_of_a_new_op_is_noticed(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_a_wrong_rule_of_a_new_op_is_noticed(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
     ops = tmp_path / "graphc" / "ops" / "elementwise.py"
-    wrong = declaration.replace("g * x / out", "-g * x / out")
+    wrong = declaration.replace("out, y, x: g * x", "out, y, x: -g * x")
     assert wrong != declaration
     ops.write_text(f"{ops.read_text(encoding='utf-8')}\n\n{wrong}", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "hypot", "-p",
+    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "arctan2", "-p",
                "no:cacheprovider"]  # fmt: skip
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 1

@@ -134,9 +134,9 @@ def tanh(x: Any) -> Any:
     return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
 
 
-def at(formula: Callable[..., Any], point: Sequence[float], dtype: str) -> Number:
+def at(formula: Callable[..., Any], point: Sequence[float], bits: int) -> Number:
     """Value and slopes of a formula at floats, in which infinities stand for their limits."""
-    with mp.workprec(BITS[dtype]):
+    with mp.workprec(bits):
         places = [mp.mpf(v) if mp.isfinite(v) else mp.sign(v) * FAR for v in point]
         operands = [
             Number(v, tuple(mp.mpf(i == k) for k in range(len(point))))

@@ -61,7 +61,8 @@ def run_all(
 
 def exactly(case: Case, point: Sequence[float], dtype: str) -> list[Any]:
     """The value on paper, and the derivatives."""
-    result = dual.at(case.exact, point, dtype)
+    bits = max(dual.BITS[dtype], dual.BITS[case.result or dtype])
+    result = dual.at(case.exact, point, bits)
     return [result.value, *result.slopes]
 
 
