@@ -41,16 +41,15 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
     """
     suspect = suspects(nodes, [node for node, need in needs.items() if need is None])
     known = needed_elements(nodes, needs, suspect) if suspect else {}
-    harmful = {
-        node: unsafe_operands(node, (need,)) for node, need in known.items() if need is not None
-    }
+    needed = {node: need for node, need in known.items() if need is not None}
+    harmful = {node: unsafe_operands(node, (need,)) for node, need in needed.items()}
     if not any(harmful.values()) and not any(map(loses_to_infinity, nodes)):
         return list(needs)
     done: dict[Node, Node] = {}
     for node in nodes:
         args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
         for index, domain in harmful.get(node, ()):
-            args[index] = where(known[node], args[index], domain.inside)
+            args[index] = where(needed[node], args[index], domain.inside)
             report.fired.append((GUARD, node))
         if node.op.compares:
             args = [compared(node, index, arg, report) for index, arg in enumerate(args)]

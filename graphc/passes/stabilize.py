@@ -84,7 +84,8 @@ EXPONENTIALS = (
     Rule("exp(x) - 1 = expm1(x)", either(exp(x) - 1.0, exp(x) + -1.0), expm1(x), STABILIZE),
     Rule("1 - exp(x) = -expm1(x)", 1.0 - exp(x), -expm1(x), STABILIZE),
     # One factor may be infinite where the other is 0.
-    Rule("exp(x) * exp(y) = exp_sum(x, y)", exp(x) * exp(y), call("exp_sum", x, y), STABILIZE),
+    Rule("exp(x) * exp(y) = exp_sum(x, y)", exp(x) * exp(y), call("exp_sum", x, y), STABILIZE,
+         when=lambda x, y: x is not y),
     Rule("exp(x) / exp(y) = exp_sum(x, -y)", exp(x) / exp(y),
          lambda node, x, y: exp_sum(x, negated(y)), STABILIZE),
     # The derivative of 1 / (1 + exp(x)) is infinity over infinity from 355 (45) on.
@@ -119,7 +120,7 @@ TAILS = (
     # Of what is all but 1 nothing is left after the subtraction.
     Rule("1 - sigmoid(x) = sigmoid(-x)", 1.0 - sigmoid(x),
          lambda node, x: sigmoid_of(negated(x)), STABILIZE),
-    Rule("sigmoid(x) * sigmoid(-x) = sigmoid_slope(x)", sigmoid(x) * sigmoid(-x),
+    Rule("sigmoid(x) * (1 - sigmoid(x)) = sigmoid_slope(x)", sigmoid(x) * sigmoid(-x),
          call("sigmoid_slope", x), STABILIZE),
     Rule("1 - tanh(x) ** 2 = tanh_slope(x)", 1.0 - squares(tanh(x)), call("tanh_slope", x),
          STABILIZE),
