@@ -50,6 +50,7 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
         args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
         for index, domain in harmful.get(node, ()):
             args[index] = where(needed[node], args[index], domain.inside)
+            node.graph.explain(args[index], "harmless where it is not chosen")
             report.fired.append((GUARD, node))
         if node.op.compares:
             args = [compared(node, index, arg, report) for index, arg in enumerate(args)]
