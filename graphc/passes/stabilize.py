@@ -74,7 +74,7 @@ def share_of_sum(node: Node, x: Node) -> Node | None:
     """Over one axis a softmax; over several, or none to subtract a maximum on, by the logarithm."""
     total = plain(node.args[1])
     axes = total.params.axes
-    if not axes or not is_along(node.args[1], x, axes) or any(x.shape[i] == 0 for i in axes):
+    if not axes or not is_along(node.args[1], x, axes):
         return None
     return softmax_of(x, axes[0]) if len(axes) == 1 else exp_of(x - logsumexp(x, axes, True))
 
@@ -134,8 +134,6 @@ def norm_of_squares(node: Node, x: Node, y: Node | None = None) -> Node | None:
     total = scaled_sum(node.args[0])
     found = squared(total.term) if total is not None and total.weight is None else None
     if total is None or found is None or not total.axes:
-        return None
-    if any(found.shape[axis] == 0 for axis in total.axes):
         return None
     result = norm(found, total.axes, total.keepdims)
     return result if total.scale is None else root(total.scale) * result
