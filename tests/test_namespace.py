@@ -22,13 +22,22 @@ INTERNAL = {
     "constant",
     "dimension",
     "embed",
+    "exp_sum",
     "first_maximum",
     "item",
     "jvp_node",
+    "log1mexp",
+    "log_cosh",
     "product_of_others",
+    "rel_entr",
+    "sigmoid_cross_entropy",
+    "sigmoid_slope",
     "standard_normal",
     "standard_uniform",
+    "tanh_slope",
     "vjp_node",
+    "weighted_logsumexp",
+    "xlogx",
 }
 
 NAMESPACES = {"random"}  # whose functions are `gc.random.normal`, not `gc.normal`

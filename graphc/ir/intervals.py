@@ -56,8 +56,10 @@ def interval_of(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH) -> 
     unless  conditions: what is told holds for the elements where all of them are false
     """
     bounds = node.op.bounds
+    if node.op.family != "elementwise":
+        unless = ()  # elements change places
     if bounds is None and node.op.emission.view and depth:
-        return interval_of(node.args[0], unless, depth - 1)
+        return interval_of(node.args[0], depth=depth - 1)
     if bounds is None or not depth:
         return EVERYWHERE
     operands = [
@@ -95,6 +97,8 @@ def may_be_infinite(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH)
     """Whether a value comes, element by element, from an op that has infinite results."""
     if node.op.family not in ("elementwise", "linear") or not depth:
         return False
+    if node.op.family != "elementwise":
+        unless = ()
     if unsafe_operands(node, unless):
         return True
     return any(

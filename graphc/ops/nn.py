@@ -10,11 +10,11 @@ from graphc.ir.intervals import Interval, interval_of
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ops.comparison import isfinite
-from graphc.ops.elementwise import stop_gradient, where
+from graphc.ops.elementwise import where
 from graphc.ops.families import add_up, composite, given
 from graphc.ops.functions import exp, log
 from graphc.ops.operands import axes_of, axis_of, flag, operand, operands
-from graphc.ops.reduction import max, restored, sum
+from graphc.ops.reduction import largest, restored, sum
 from graphc.ops.shape import squeeze
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -23,7 +23,7 @@ __all__ = ["log_softmax", "logsumexp", "softmax"]
 def shifted_exp(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
     """x - max(x), its exponential and the sum of that, kept on axes of size 1."""
     graph = x.graph
-    shifted = graph.hint(x - stop_gradient(max(x, axes, True)), "shifted")
+    shifted = graph.hint(x - largest(x, axes), "shifted")
     exps = graph.hint(exp(shifted), "exps")
     return shifted, exps, graph.hint(sum(exps, axes, True), "sums")
 
@@ -44,7 +44,7 @@ def finitely_shifted_exp(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, No
     Where the maximum is infinite, so is the logsumexp: a shift by it would make inf - inf.
     """
     hint = x.graph.hint
-    shift = hint(finite(stop_gradient(max(x, axes, True))), "shift")
+    shift = hint(finite(largest(x, axes)), "shift")
     exps = hint(exp(x - shift), "exps")
     return shift, exps, hint(sum(exps, axes, True), "sums")
 
@@ -107,7 +107,7 @@ def weighed(x: Node, weights: Node) -> Node:
 def _weighted_parts(x: Node, weights: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
     """A finite shift near the maximum of what counts, and the sum of weights exp(x - shift)."""
     hint = x.graph.hint
-    shift = hint(finite(stop_gradient(max(weighed(x, weights), axes, True))), "shift")
+    shift = hint(finite(largest(weighed(x, weights), axes)), "shift")
     return shift, hint(sum(weights * exp(weighed(x, weights) - shift), axes, True), "sums")
 
 

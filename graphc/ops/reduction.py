@@ -14,7 +14,7 @@ from graphc.ir.intervals import NOT_NEGATIVE, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import JVP, VJP, Draw, Op
 from graphc.ir.types import FLOAT, TensorType, bool_, int64
-from graphc.ops.elementwise import mask, sqrt, square, where
+from graphc.ops.elementwise import mask, sqrt, square, stop_gradient, where
 from graphc.ops.families import Kinked, composite, given, linear, without_axes
 from graphc.ops.operands import axes_of, cast, flag, operand, size_node
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
@@ -192,6 +192,44 @@ first_maximum = Op(
         lambda rng: ((rng.integers(0, 3, (3, 4, 2)).astype(float), (0, 2)), {}),
     ),
 )  # fmt: skip
+
+
+def _max_from_text(node: Node) -> str:
+    least = node.params.least
+    options = options_text(node) or "axis=None"
+    return f"{{x}}.max({options}, initial={'-np.inf' if least == -inf else least})"
+
+
+max_from = Op(
+    name="max_from", doc="the largest element of x over axes, or a number if there is no larger",
+    operands=("x",), parameters=("axes", "keepdims", "least"), noun="maximum",
+    infer=lambda require, x, axes, keepdims, least: _infer(require, x, axes, keepdims),
+    emission=Emission(
+        _max_from_text,
+        lambda node: f"{_max_from_text(node)[:-1]}, out={{out}})",
+        lambda node: "{x}" if node.params.least == -inf else f"max({{x}}, {node.params.least})",
+    ),
+    call=lambda op, x, axis=None, keepdims=False, least=-inf: op.node(
+        (operand(x, floating=True),), axes_of(op.name, axis, operand(x)), keepdims, least
+    ),
+    differentiable=False, bounds=lambda node, x: Interval(node.params.least, inf),
+    samples=(
+        lambda rng: ((rng.normal(size=(3, 4)),), {"axis": 1, "keepdims": True, "least": 0.0}),
+        lambda rng: ((rng.normal(size=(0, 4)),), {"axis": 0}),
+        lambda rng: ((rng.normal(size=(0, 4)),), {"keepdims": True}),
+    ),
+)  # fmt: skip
+
+
+def largest(x: Node, axes: tuple[int, ...], least: float = -inf) -> Node:
+    """The maximum over axes that stay, without a derivative; `least` where there are no elements.
+
+    least  a number that no element is below
+    """
+    if all(isinstance(x.shape[axis], int) and x.shape[axis] != 0 for axis in axes):
+        return stop_gradient(max(x, axes, True))
+    return max_from.node((x,), axes, True, least)
+
 
 # --- products ----------------------------------------------------------------------------------
 

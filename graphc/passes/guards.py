@@ -39,18 +39,20 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
     nodes  in order, operands first; what is not among them is left as it is
     needs  the values asked for, each with the condition under which an element is; None: always
     """
-    suspect = suspects(nodes, [node for node, need in needs.items() if need is None])
+    always = [node for node, need in needs.items() if need is None]
+    partly = len(always) < len(needs) or any(n.op.selects and not n.op.compares for n in nodes)
+    suspect = suspects(nodes, always) if partly else []
     known = needed_elements(nodes, needs, suspect) if suspect else {}
-    harmful = {
-        node: unsafe_operands(node, (need,)) for node, need in known.items() if need is not None
-    }
+    needed = {node: need for node, need in known.items() if need is not None}
+    harmful = {node: unsafe_operands(node, (need,)) for node, need in needed.items()}
     if not any(harmful.values()) and not any(map(loses_to_infinity, nodes)):
         return list(needs)
     done: dict[Node, Node] = {}
     for node in nodes:
         args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
         for index, domain in harmful.get(node, ()):
-            args[index] = where(known[node], args[index], domain.inside)
+            args[index] = where(needed[node], args[index], domain.inside)
+            node.graph.explain(args[index], "harmless where it is not chosen")
             report.fired.append((GUARD, node))
         if node.op.compares:
             args = [compared(node, index, arg, report) for index, arg in enumerate(args)]
@@ -69,8 +71,6 @@ def has_slope(node: Node) -> bool:
 
 def suspects(nodes: Sequence[Node], needed: Sequence[Node]) -> list[Node]:
     """The values that may be infinite or have an infinite slope, and are not always needed."""
-    if not any(node.op.selects and not node.op.compares for node in nodes):
-        return []
     always = set(needed)
     for node in reversed(nodes):
         if node in always and has_slope(node):

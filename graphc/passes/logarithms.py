@@ -70,13 +70,13 @@ TERMS = (
 
 
 def log_of_sum(node: Node, x: Node, y: Node | None = None) -> Node | None:
-    """exp(x) overflows long before the result does. An empty sum has no maximum to take.
+    """exp(x) overflows long before the result does.
 
     Scale and weights go under the sum of the shifted exponentials, so that nothing cancels.
     """
     total = scaled_sum(node.args[0])
     found = weighted_exponential(total) if total is not None else None
-    if found is None or any(found.term.shape[axis] == 0 for axis in found.axes):
+    if found is None:
         return None
     if found.factor is None:
         return logsumexp(found.term, found.axes, found.keepdims)

@@ -74,7 +74,7 @@ def share_of_sum(node: Node, x: Node) -> Node | None:
     """Over one axis a softmax; over several, or none to subtract a maximum on, by the logarithm."""
     total = plain(node.args[1])
     axes = total.params.axes
-    if not axes or not is_along(node.args[1], x, axes) or any(x.shape[i] == 0 for i in axes):
+    if not axes or not is_along(node.args[1], x, axes):
         return None
     return softmax_of(x, axes[0]) if len(axes) == 1 else exp_of(x - logsumexp(x, axes, True))
 
@@ -84,7 +84,8 @@ EXPONENTIALS = (
     Rule("exp(x) - 1 = expm1(x)", either(exp(x) - 1.0, exp(x) + -1.0), expm1(x), STABILIZE),
     Rule("1 - exp(x) = -expm1(x)", 1.0 - exp(x), -expm1(x), STABILIZE),
     # One factor may be infinite where the other is 0.
-    Rule("exp(x) * exp(y) = exp_sum(x, y)", exp(x) * exp(y), call("exp_sum", x, y), STABILIZE),
+    Rule("exp(x) * exp(y) = exp_sum(x, y)", exp(x) * exp(y), call("exp_sum", x, y), STABILIZE,
+         when=lambda x, y: x is not y),
     Rule("exp(x) / exp(y) = exp_sum(x, -y)", exp(x) / exp(y),
          lambda node, x, y: exp_sum(x, negated(y)), STABILIZE),
     # Its derivative squares the exponential.
@@ -123,7 +124,7 @@ TAILS = (
     # Of what is all but 1 nothing is left after the subtraction.
     Rule("1 - sigmoid(x) = sigmoid(-x)", 1.0 - sigmoid(x),
          lambda node, x: sigmoid_of(negated(x)), STABILIZE),
-    Rule("sigmoid(x) * sigmoid(-x) = sigmoid_slope(x)", sigmoid(x) * sigmoid(-x),
+    Rule("sigmoid(x) * (1 - sigmoid(x)) = sigmoid_slope(x)", sigmoid(x) * sigmoid(-x),
          call("sigmoid_slope", x), STABILIZE),
     Rule("1 - tanh(x) ** 2 = tanh_slope(x)", 1.0 - squares(tanh(x)), call("tanh_slope", x),
          STABILIZE),
@@ -137,8 +138,6 @@ def norm_of_squares(node: Node, x: Node, y: Node | None = None) -> Node | None:
     total = scaled_sum(node.args[0])
     found = squared(total.term) if total is not None and total.weight is None else None
     if total is None or found is None or not total.axes:
-        return None
-    if any(found.shape[axis] == 0 for axis in total.axes):
         return None
     result = norm(found, total.axes, total.keepdims)
     return result if total.scale is None else root(total.scale) * result

@@ -281,7 +281,7 @@ def test_the_self_test_notices_a_wrong_gradient_line(name: str) -> None:
 def test_the_self_test_keeps_away_from_what_overflows() -> None:
     with gc.Graph("overflowing", dtype="float64") as g:
         x = g.input("x")
-        g.output("y", x / (1 + gc.exp(10000 * (1 - x))))
+        g.output("y", x / (2 + gc.exp(10000 * (1 - x))))
     module = gc.compile(g, style="scalar")
     with pytest.raises(OverflowError):
         module.load().predict(math.sin(1))

@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, gc.Node]], object], type[Exception]
         "np.add.accumulate has no op in graphc",
     ),
     "np.add.at": (lambda n: np.add.at(n["x"], 0, 1), UnsupportedError, "np.add.at has no op"),
-    "np.logaddexp": (lambda n: np.hypot(n["x"], 1), UnsupportedError, "np.hypot has no op"),
+    "np.copysign": (lambda n: np.copysign(n["x"], 1), UnsupportedError, "np.copysign has no op"),
     "x.sun()": (
         lambda n: n["x"].sun(),
         AttributeError,
