@@ -52,6 +52,25 @@ share: Op = elementwise(
     symbolic=lambda sp, x, y: sp.exp(x) / (sp.exp(x) + sp.exp(y)),
     bounds=lambda x, y: Interval(0.0, 1.0),
 )  # fmt: skip
+
+
+def _saturation_body(x: Node, c: Node) -> Node:
+    # Not share(x, log(c)): the logarithm is rounded, which is large in an exponent.
+    own = x.graph.hint(exp(minimum(x, 0.0)), "own")
+    result: Node = own / (c * exp(-maximum(x, 0.0)) + own)
+    return result
+
+
+saturation: Op = elementwise(
+    "saturation", "exp(x) / (c + exp(x)) of c > 0", operands="x c",
+    body=_saturation_body,
+    rules=(
+        lambda g, out, x, c: g * (out * saturation(-x, 1.0 / c)),
+        lambda g, out, x, c: -(g * (out * saturation(-x, 1.0 / c) / c)),
+    ),
+    symbolic=lambda sp, x, c: sp.exp(x) / (c + sp.exp(x)), domain=((-2, 2), (0.5, 2)),
+    finite=(None, POSITIVE), bounds=lambda x, c: Interval(0.0, 1.0),
+)  # fmt: skip
 sigmoid_slope: Op = elementwise(
     "sigmoid_slope", "sigmoid(x) (1 - sigmoid(x))",
     numpy="sigmoid_slope({x})", helpers=(arrays.sigmoid_slope,),

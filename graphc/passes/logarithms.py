@@ -164,7 +164,7 @@ def corrected(total: Node, product: Node) -> Node:
     inside, factors = total.graph.constant(True), []
     for factor in product.args:
         if factor.op.name in ("exp", "exp_sum"):
-            fits = abs(reduce(add, factor.args)) < -math.log(limits.tiny)
+            fits = abs(reduce(add, factor.args)) <= math.log(limits.max)
             masked = tuple([where(fits, arg, 0.0) for arg in factor.args])
             inside, factor = inside & fits, factor.graph.rebuild(factor, masked)
         factors.append(factor)

@@ -23,12 +23,13 @@ from graphc.ops.functions import sigmoid as sigmoid_of
 from graphc.ops.nn import logsumexp
 from graphc.ops.nn import softmax as softmax_of
 from graphc.ops.reduction import std, var
-from graphc.ops.stable import exp_sum, norm, share
+from graphc.ops.stable import exp_sum, norm, saturation, share
 from graphc.passes.logarithms import LOGARITHMS
 from graphc.passes.sums import (
     difference,
     exponents,
     is_along,
+    is_number,
     mean_of,
     plain,
     scaled_sum,
@@ -67,7 +68,10 @@ def share_of_terms(node: Node, x: Node, y: Node, z: Node) -> Node | None:
     """exp(x) over a sum of two exponentials that it is one of."""
     found = exponents(node.args[1])
     others = [other for other in found if other is not x]
-    return share(x, others[0]) if len(found) == 2 and len(others) == 1 else None
+    if len(found) != 2 or len(others) != 1:
+        return None
+    numbers = [part for part in terms(node.args[1]) if is_number(part)]
+    return saturation(x, numbers[0]) if numbers else share(x, others[0])
 
 
 def share_of_sum(node: Node, x: Node) -> Node | None:

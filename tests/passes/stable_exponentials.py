@@ -113,6 +113,9 @@ EXPONENTIALS = [
     ),
     Case("exp(x) / (exp(x) + exp(y)) = share(x, y)", lambda x: gc.exp(x) / (2 + gc.exp(x)),
          lambda x: dual.exp(x) / (2 + dual.exp(x)), (1000.0,), narrow=(100.0,)),
+    Case("exp(x) / (exp(x) + exp(y)) = share(x, y)", lambda x: gc.exp(x) / (gc.exp(x) + 1e-8),
+         lambda x: dual.exp(x) / (dual.exp(x) + 1e-8), (1000.0,), narrow=(100.0,),
+         also=(-18.42,)),
     *forms(
         "(exp(x) + exp(-x)) / 2 = cosh(x)", cosh, (710.0, -710.0, 1e-20),
         lambda x: (gc.exp(x) + gc.exp(-x)) / 2,
