@@ -299,7 +299,8 @@ class Compilation:
             order=backward_order(gradients, plan.wrt, forward.order),
             given_sizes=parts.sizes,
         )
-        kinked = [node.op.kink for node in topological(plan.train["results"])]
+        met = [*topological(plan.train["results"]), *self.graph.origins]
+        kinked = [node.op.kink for node in met]
         rows = [kink[self.options.kinks] for kink in kinked if kink is not None]
         return replace(
             module,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,9 @@ def test_the_script_writes_the_file_as_it_is() -> None:
 @pytest.mark.conformance
 @pytest.mark.parametrize("name", make_stability.RECORDED)
 def test_what_it_says_of_peers_is_still_so(name: str) -> None:
-    peer(name)
+    if name == "torch":
+        peer(name)
+    pytest.importorskip(name)  # JAX is no peer of the other tests
     run = PEERS[name]()
     wrong = {case.name for case in cases() if make_stability.missed(vars(case), run)}
     assert wrong == {case.name for case in cases() if name in case.peers}
@@ -159,3 +162,11 @@ def test_there_are_cases_for_each_row_and_each_style() -> None:
 def test_no_formula_names_a_composite() -> None:
     named = {name for case in cases() for name in re.findall(r"\b[a-z]\w+", case.expression)}
     assert named <= {*FUNCTIONS, "axis", "keepdims"}
+
+
+def test_the_readme_shows_this_table() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) +\| (\S+) +\|", readme[readme.index("| formula") :], re.M)
+    shown = [row for row in rows if not row[0].startswith("--")][: len(table()) + 2]
+    right = [(formula, RIGHT) for formula in table()]
+    assert shown == [("formula", "graphc"), *right, ("right", f"{len(right)}/{len(right)}")]

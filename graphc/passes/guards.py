@@ -119,17 +119,14 @@ def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
     if chosen is not None:
         own = chosen(*node.args)
         need = own if need is None else need & own
-    if need is None or not need.shape:
-        return need
-    shape = node.args[index].shape
-    if node.op.family == "elementwise" and broadcast([need.shape, shape])[0] == shape:
-        return need
-    return transposed(need, node, index)
+    return None if need is None else transposed(need, node, index)
 
 
 def transposed(need: Node, node: Node, index: int) -> Node | None:
     """Elements of a result as elements of an operand: along the transpose, where there is one."""
     operand = node.args[index]
+    if not need.shape or (node.op.family == "elementwise" and broadcasts_to(need, operand)):
+        return need
     if node.op.family == "linear" and index == 0 and node.op.vjp is not None:
         part = node.op.vjp(0, broadcast_to(need, node.shape), node, "torch")
     elif {"axes", "keepdims"} <= set(node.op.parameters):
@@ -141,6 +138,11 @@ def transposed(need: Node, node: Node, index: int) -> Node | None:
     if part is None or (part.dtype.kind == BOOL and part.shape == operand.shape):
         return part
     return fitted(cast(part, operand.dtype), operand) > 0
+
+
+def broadcasts_to(need: Node, operand: Node) -> bool:
+    """Whether a condition fits an operand as it is."""
+    return broadcast([need.shape, operand.shape])[0] == operand.shape
 
 
 # --- what loses a comparison -------------------------------------------------------------------
@@ -163,7 +165,7 @@ def compared(node: Node, index: int, arg: Node, report: Report) -> Node:
     operand, chosen = node.args[index], node.op.selects[index]
     if chosen is None or is_compared(operand) or not may_be_infinite(operand):
         return arg
-    wins = chosen(*node.args)
+    wins = transposed(chosen(*node.args), node, index)
     inside = topological([operand])
     nodes = [n for n in inside if n.op.family in ("elementwise", "linear")]
     (safe,) = masked(nodes, {operand: wins}, report)

@@ -85,7 +85,10 @@ def on(case: Case, recipe: Recipe) -> Case:
 def shapes(recipe: Recipe) -> Iterator[tuple[Step, tuple[int | str, ...]]]:
     """The steps whose results could be arguments as well, with the shapes of these."""
     with gc.Graph("shapes", dtype="float64") as graph:
-        values = fill(graph, recipe)
+        try:
+            values = fill(graph, recipe)
+        except gc.GraphcError:  # steps that were cut may leave shapes that do not fit
+            return
     for step in reversed(recipe.steps):
         sizes = [size if isinstance(size, int) else dims.pure_name(size)
                  for size in values[step.name].shape]  # fmt: skip

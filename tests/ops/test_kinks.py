@@ -57,7 +57,11 @@ TABLE = [
     # Below, at the lower bound, inside, at the upper bound, above.
     Row("clip", ([-2.0, -1.0, 0.0, 1.0, 2.0], -1.0, 1.0),
         ([0, 1, 1, 1, 0], 1, 1), ([0, 0.5, 1, 0.5, 0], 1.5, 1.5), ([0, 1, 1, 1, 0], 1, 1)),
-    # No convention differs: the slope at 0 is that of the left.
+    # Where no convention differs: the middle of all slopes, and that of the left.
+    Row("norm", ([[0.0, -0.0], [3.0, 4.0]],),
+        *[([[0, 0], [0.6, 0.8]],)] * 3, {"axis": 1}),
+    Row("norm", (0.0,), (0,), (0,), (0,)),
+    Row("hypot", ([0.0, 3.0], [0.0, 4.0]), *[([0, 0.6], [0, 0.8])] * 3),
     Row("leaky_relu", ([-1.0, 0.0, 1.0],),
         ([0.1, 0.1, 1],), ([0.1, 0.1, 1],), ([0.1, 0.1, 1],), {"slope": 0.1}),
 ]  # fmt: skip
