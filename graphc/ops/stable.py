@@ -35,9 +35,13 @@ exp_sum: Op = elementwise(
 )  # fmt: skip
 
 
+def _decay(x: Node, y: Node) -> Node:
+    # Not exp(-abs(x - y)): what the difference rounds off is large in an exponent.
+    return x.graph.hint(exp_sum(minimum(x, y), -maximum(x, y)), "decay")
+
+
 def _share_body(x: Node, y: Node) -> Node:
-    # Not sigmoid(x - y): what the difference rounds off is large in an exponent.
-    decay = x.graph.hint(exp_sum(minimum(x, y), -maximum(x, y)), "decay")
+    decay = _decay(x, y)
     result: Node = where(x < y, decay, 1.0) / (1.0 + decay)
     return result
 
@@ -99,6 +103,13 @@ softplus = elementwise(
     body=lambda x: relu(x) + log1p(exp(-abs(x))),
     rules=(lambda g, y, x: g * sigmoid(x),),
     symbolic=lambda sp, x: sp.log(1 + sp.exp(x)), bounds=lambda x: NOT_NEGATIVE,
+)  # fmt: skip
+log_share = elementwise(
+    "log_share", "log(exp(x) / (exp(x) + exp(y)))", operands="x y",
+    body=lambda x, y: minimum(x - y, 0.0) - log1p(_decay(x, y)),
+    rules=(lambda g, out, x, y: g * share(y, x), lambda g, out, x, y: -(g * share(y, x))),
+    symbolic=lambda sp, x, y: x - sp.log(sp.exp(x) + sp.exp(y)),
+    bounds=lambda x, y: Interval(-math.inf, 0.0),
 )  # fmt: skip
 log_sigmoid = elementwise(
     "log_sigmoid", "log(1 / (1 + exp(-x)))",

@@ -226,6 +226,18 @@ FACTORS = [
         narrow=(110.0,),
     ),
     *forms(
+        "log(share(x, y)) = log_share(x, y)",
+        lambda x, y: -dual.log(1 + dual.exp(y - x)), ((-1000.0, 0.0), (1000.0, 999.0)),
+        lambda x, y: gc.log(gc.exp(x) / (gc.exp(x) + gc.exp(y))),
+        lambda x, y: gc.log(gc.exp(x) / (gc.exp(y) + gc.exp(x))),
+        narrow=((-110.0, 0.0), (100.0, 99.0)),
+        also=((-1000.0, 999.3), (1e-3, 30.1), (30.1, 1e-3), (-300.7, -330.2), (1e-3, 700.0)),
+    ),
+    Case("log(saturation(x, y)) = log_sigmoid(x - log(y))",
+         lambda x: gc.log(gc.exp(x) / (2 + gc.exp(x))),
+         lambda x: -dual.log(1 + 2 * dual.exp(-x)), (-1000.0, 1000.0), narrow=(-110.0, 100.0),
+         ulps=(16, 64)),  # what the difference rounds off is large in an exponent
+    *forms(
         "log(x * y) = log(x) + log(y)", lambda x, y: dual.log(y) + x,
         ((1000.0, 3.0), (-1000.0, 0.25)),
         lambda x, y: gc.log(y * gc.exp(x)),

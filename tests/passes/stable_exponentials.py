@@ -147,13 +147,13 @@ TAILS = [
         narrow=(20.0, 80.0),
     ),
     *forms(
-        "sigmoid(x) * sigmoid(-x) = sigmoid_slope(x)", slope, (40.0, -1e-16),
+        "sigmoid(x) * (1 - sigmoid(x)) = sigmoid_slope(x)", slope, (40.0, -1e-16),
         lambda x: gc.sigmoid(x) * (1 - gc.sigmoid(x)),
         lambda x: (1 - gc.sigmoid(x)) * gc.sigmoid(x),
         narrow=(20.0, -1e-7),
     ),
     *forms(
-        "sigmoid(x) * sigmoid(-x) = sigmoid_slope(x)", slope, (1e-16,),
+        "sigmoid(x) * (1 - sigmoid(x)) = sigmoid_slope(x)", slope, (1e-16,),
         lambda x: gc.sigmoid(x) * gc.sigmoid(-x),
         lambda x: gc.sigmoid(-x) * gc.sigmoid(x),
         narrow=(1e-7,),
@@ -263,7 +263,7 @@ def subnormal_quotient(dtype: str, x: float, y: float) -> float:
     """Such a quotient has lost digits, and so has its logarithm, in the value as well."""
     with np.errstate(all="ignore"):
         quotient = abs(np.float64(x) / y)
-        return float(np.finfo(dtype).tiny / quotient)
+        return max(1.0, float(np.finfo(dtype).tiny / quotient))
 
 
 ZEROS = [
@@ -272,24 +272,28 @@ ZEROS = [
         "x * log(x) = xlogx(x)", xlogx, (0.0,),
         lambda x: x * gc.log(x),
         lambda x: gc.log(x) * x,
+        slopes=lambda dtype, x: 1.0,
     ),
     *forms(
         "s * x * log(x) = xlogx(x, 0, s)", times_xlogx, ((3.0, 0.0),),
         lambda s, x: s * x * gc.log(x),
         lambda s, x: x * s * gc.log(x),
         lambda s, x: gc.log(x) * (s * x),
+        slopes=lambda dtype, s, x: abs(s),
     ),
     Case("s * x * log(x) = xlogx(x, 0, s)", lambda x: -2.5 * x * gc.log(x),
-         lambda x: -2.5 * xlogx(x), (0.0,)),
+         lambda x: -2.5 * xlogx(x), (0.0,), slopes=lambda dtype, x: 2.5),
     *forms(
         "-x * log(x) = -xlogx(x)", lambda x: -xlogx(x), (0.0,),
         lambda x: -x * gc.log(x),
         lambda x: gc.log(x) * -x,
+        slopes=lambda dtype, x: 1.0,
     ),
     *forms(
         "x * (log(x) - y) = xlogx(x, y)", cross, ((0.0, 3.0),),
         lambda x, y: x * (gc.log(x) - y),
         lambda x, y: (gc.log(x) - y) * x,
+        slopes=lambda dtype, x, y: max(1.0, abs(y)),
     ),
     *forms(
         "x * log(x / y) = rel_entr(x, y)", rel_entr, ((0.0, 3.0),),
