@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache, reduce
+from operator import and_
 
 import numpy as np
 
@@ -161,15 +162,16 @@ def corrected(total: Node, product: Node) -> Node:
     the sum. An exponential that overflows is not taken: in the scalar style that is an error.
     """
     limits = np.finfo(total.dtype.name)
-    inside, factors = total.graph.constant(True), []
+    fits, factors = [], []
     for factor in product.args:
         if factor.op.name in ("exp", "exp_sum"):
-            fits = abs(reduce(add, factor.args)) <= math.log(limits.max)
-            masked = tuple([where(fits, arg, 0.0) for arg in factor.args])
-            inside, factor = inside & fits, factor.graph.rebuild(factor, masked)
+            fits.append(abs(reduce(add, factor.args)) <= math.log(limits.max))
+            masked = tuple([where(fits[-1], arg, 0.0) for arg in factor.args])
+            factor = factor.graph.rebuild(factor, masked)
         factors.append(factor)
     product = product.graph.rebuild(product, tuple(factors))
-    inside = inside & (product >= float(limits.tiny)) & isfinite(product)
+    conditions = [*fits, product >= float(limits.tiny), isfinite(product)]
+    inside = total.graph.hint(reduce(and_, conditions), "inside")
     own = log_of(where(inside, product, 1.0))
     return total + stop_gradient(where(inside, own - total, 0.0))
 

@@ -72,7 +72,7 @@ def as_good(
         return True
     if mp.isnan(expected):  # undefined: no value, and any slope that does no harm
         return bool(np.isfinite(new)) if index else bool(np.isnan(new))
-    if 0 in point and mp.isinf(expected):  # 0 has two sides
+    if index and 0 in point and mp.isinf(expected):  # 0 has two sides
         return bool(np.isinf(new))
     size = case.slopes if index else case.terms
     if size is not None and np.isfinite(new):
