@@ -131,8 +131,7 @@ sigmoid_cross_entropy = elementwise(
     operands="z t",
     body=_sigmoid_cross_entropy_body,
     rules=(
-        # sigmoid(z) - t, of which something is left where the sigmoid is all but 1, and t is 1.
-        lambda g, y, z, t: g * ((1.0 - t) * sigmoid(z) - t * sigmoid(-z)),
+        lambda g, y, z, t: g * (sigmoid(z) - t),
         lambda g, y, z, t: -(g * z),
     ),
     symbolic=lambda sp, z, t: sp.log(1 + sp.exp(z)) - z * t,

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import cache, reduce
-from operator import and_
-
-import numpy as np
 
 from graphc.ir.graph import scalar_value
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules, either, wilds
 from graphc.ir.types import FLOAT, DType
-from graphc.ops.comparison import isfinite
-from graphc.ops.elementwise import abs, add, maximum, stop_gradient, where
+from graphc.ops.elementwise import abs, add, maximum, stop_gradient
 from graphc.ops.functions import log as log_of
 from graphc.ops.losses import cross_entropy
 from graphc.ops.nn import finite, log_softmax, logsumexp, weighed, weighted_logsumexp
@@ -144,36 +140,7 @@ def log_of_factors(node: Node, x: Node, y: Node) -> Node | None:
     """What is 0 or infinite by itself only has a large logarithm."""
     if not any(has_inverse(part) for part in (x, y)):
         return None
-    (product,) = node.args
-    total = log_of(x) + log_of(y) if product.op.name == "multiply" else log_of(x) - log_of(y)
-    return total if any(map(is_near_1, (x, y))) else corrected(total, product)
-
-
-def is_near_1(node: Node) -> bool:
-    """Whether a value is a number whose logarithm has about the digits of 1 behind the point."""
-    value = scalar_value(node)
-    return value is not None and 1e-3 < value < 1e3
-
-
-def corrected(total: Node, product: Node) -> Node:
-    """The sum of two logarithms, from that of the product where floats have room for it.
-
-    Large logarithms may cancel, and their last digits are what is left. The derivative is that of
-    the sum. An exponential that overflows is not taken: in the scalar style that is an error.
-    """
-    limits = np.finfo(total.dtype.name)
-    fits, factors = [], []
-    for factor in product.args:
-        if factor.op.name in ("exp", "exp_sum"):
-            fits.append(abs(reduce(add, factor.args)) <= math.log(limits.max))
-            masked = tuple([where(fits[-1], arg, 0.0) for arg in factor.args])
-            factor = factor.graph.rebuild(factor, masked)
-        factors.append(factor)
-    product = product.graph.rebuild(product, tuple(factors))
-    conditions = [*fits, product >= float(limits.tiny), isfinite(product)]
-    inside = total.graph.hint(reduce(and_, conditions), "inside")
-    own = log_of(where(inside, product, 1.0))
-    return total + stop_gradient(where(inside, own - total, 0.0))
+    return log_of(x) + log_of(y) if node.args[0].op.name == "multiply" else log_of(x) - log_of(y)
 
 
 def log_of_power(node: Node, x: Node, s: Node) -> Node | None:

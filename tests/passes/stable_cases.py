@@ -242,7 +242,7 @@ FACTORS = [
         ((1000.0, 3.0), (-1000.0, 0.25)),
         lambda x, y: gc.log(y * gc.exp(x)),
         lambda x, y: gc.log(gc.exp(x) * y),
-        narrow=((100.0, 3.0), (-120.0, 0.25)),
+        narrow=((100.0, 3.0), (-120.0, 0.25)), terms=lambda dtype, x, y: abs(x),
         also=((-700.0, 1.01e304), (-5.0, 148.41), (5.0, 0.0067379), (-80.0, 5.54e34)),
     ),
     *forms(
