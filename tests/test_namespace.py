@@ -25,6 +25,7 @@ INTERNAL = {
     "first_maximum",
     "item",
     "jvp_node",
+    "peak",
     "product_of_others",
     "standard_normal",
     "standard_uniform",

@@ -14,7 +14,7 @@ from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.families import add_up, composite, given
 from graphc.ops.functions import exp, log
 from graphc.ops.operands import axes_of, axis_of, flag, operand, operands
-from graphc.ops.reduction import max, restored, sum
+from graphc.ops.reduction import largest, restored, sum
 from graphc.ops.shape import squeeze
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -23,7 +23,7 @@ __all__ = ["log_softmax", "logsumexp", "softmax"]
 def shifted_exp(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
     """x - max(x), its exponential and the sum of that, kept on axes of size 1."""
     graph = x.graph
-    shifted = graph.hint(x - stop_gradient(max(x, axes, True)), "shifted")
+    shifted = graph.hint(x - stop_gradient(largest(x, axes)), "shifted")
     exps = graph.hint(exp(shifted), "exps")
     return shifted, exps, graph.hint(sum(exps, axes, True), "sums")
 
@@ -44,7 +44,7 @@ def finitely_shifted_exp(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, No
     Where the maximum is infinite, so is the logsumexp: a shift by it would make inf - inf.
     """
     hint = x.graph.hint
-    shift = hint(finite(stop_gradient(max(x, axes, True))), "shift")
+    shift = hint(finite(stop_gradient(largest(x, axes))), "shift")
     exps = hint(exp(x - shift), "exps")
     return shift, exps, hint(sum(exps, axes, True), "sums")
 
@@ -106,7 +106,7 @@ def weighed(x: Node, weights: Node) -> Node:
 
 def _weighted_body(x: Node, weights: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
     x = weighed(x, weights)
-    shift = x.graph.hint(finite(stop_gradient(max(x, axes, True))), "shift")
+    shift = x.graph.hint(finite(stop_gradient(largest(x, axes))), "shift")
     result = shift + log(sum(weights * exp(x - shift), axes, True))
     return result if keepdims or not axes else squeeze(result, axes)
 

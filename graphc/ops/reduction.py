@@ -70,12 +70,12 @@ def options_text(node: Node) -> str:
     return ", ".join(options)
 
 
-def _method(name: str) -> Emission:
-    return Emission(
-        lambda node: f"{{x}}.{name}({options_text(node)})",
-        lambda node: f"{{x}}.{name}({options_text(node) or 'axis=None'}, out={{out}})",
-        "{x}",
-    )
+def _method(name: str, *more: str) -> Emission:
+    def text(node: Node, *last: str) -> str:
+        options = options_text(node) or ("axis=None" if last else "")
+        return f"{{x}}.{name}({', '.join(filter(None, (options, *more, *last)))})"
+
+    return Emission(text, lambda node: text(node, "out={out}"), "{x}")
 
 
 def _samples(*, of_nothing: bool = False) -> tuple[Draw, ...]:
@@ -178,6 +178,21 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
 
 max = _extremum("max", "the largest element of x over axes", 1)
 min = _extremum("min", "the smallest element of x over axes", -1)
+peak = Op(
+    name="peak", doc="the largest element of x over axes, and -inf where there is none",
+    operands=("x",), parameters=("axes", "keepdims"), noun="maximum",
+    infer=_infer, emission=_method("max", "initial=-np.inf"), call=_float_call,
+    differentiable=False, bounds=lambda node, x: Interval(-inf, x.high),
+    samples=_samples(of_nothing=True),
+)  # fmt: skip
+
+
+def largest(x: Node, axes: tuple[int, ...]) -> Node:
+    """What to shift or to scale by: the maximum on axes of size 1, that cannot be of nothing."""
+    op = max if all(isinstance(x.shape[axis], int) for axis in axes) else peak
+    return op.node((x,), axes, True)
+
+
 first_maximum = Op(
     name="first_maximum", doc="true at the first of the largest elements over axes",
     operands=("x",), parameters=("axes",),
@@ -276,7 +291,10 @@ def _std_slope(node: Node) -> Node:
     x, axes = node.args[0], node.params.axes
     freedom = size_node(x.graph, reduced_size(x, axes), x.dtype) - node.params.correction
     deviation = restored(node, node)
-    slope: Node = (x - mean(x, axes, True)) / (freedom * where(deviation == 0, 1.0, deviation))
+    # The mean of equal elements may be off by its last bit; the mean of what is left then is not.
+    centred = x - mean(x, axes, True)
+    centred = centred - mean(centred, axes, True)
+    slope: Node = centred / (freedom * where(deviation == 0, 1.0, deviation))
     return slope
 
 

@@ -17,7 +17,7 @@ from graphc.ops.elementwise import abs, maximum, minimum, relu, sqrt, square, st
 from graphc.ops.families import composite, elementwise, given
 from graphc.ops.functions import exp, expm1, log, log1p, sigmoid, sinh, tanh
 from graphc.ops.operands import axes_of, flag, operand
-from graphc.ops.reduction import max, restored, sum
+from graphc.ops.reduction import largest, restored, sum
 from graphc.ops.shape import squeeze
 from graphc.runtime import arrays, scalars
 
@@ -134,8 +134,8 @@ rel_entr = elementwise(
 
 def _norm_body(x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
     hint = x.graph.hint
-    largest = stop_gradient(max(abs(x), axes, True))
-    scale = hint(where((largest > 0) & isfinite(largest), largest, 1.0), "scale")
+    size = stop_gradient(largest(abs(x), axes))
+    scale = hint(where((size > 0) & isfinite(size), size, 1.0), "scale")
     result = scale * sqrt(sum(square(x / scale), axes, True))
     return result if keepdims or not axes else squeeze(result, axes)
 

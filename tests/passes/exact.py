@@ -7,6 +7,7 @@ Derivatives are central differences whose step leaves 200 digits and more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import mpmath as mp
@@ -32,10 +33,16 @@ def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduced
 
 
+@lru_cache(4096)
+def exp_at(x: Any, digits: int) -> Any:
+    """exp(x), kept: of a formula at neighbouring points most exponentials are the same."""
+    return mp.exp(x)
+
+
 class Exact:
     """The part of graphc that the formulas use."""
 
-    exp = staticmethod(elementwise(mp.exp))
+    exp = staticmethod(elementwise(lambda v: exp_at(v, mp.mp.dps)))
     log = staticmethod(elementwise(mp.log))
     sqrt = staticmethod(elementwise(mp.sqrt))
     square = staticmethod(elementwise(lambda v: v * v))
