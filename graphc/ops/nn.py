@@ -105,17 +105,28 @@ def weighed(x: Node, weights: Node) -> Node:
 
 
 def _weighted_body(x: Node, weights: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    x = weighed(x, weights)
-    shift = x.graph.hint(finite(stop_gradient(largest(x, axes))), "shift")
-    result = shift + log(sum(weights * exp(x - shift), axes, True))
+    shift, _, sums = weighted_exp(x, weights, axes)
+    result = shift + log(sums)
     return result if keepdims or not axes else squeeze(result, axes)
 
 
+def weighted_exp(x: Node, weights: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
+    """A finite shift near the maximum, weights exp(x - shift) and the sum of that."""
+    x = weighed(x, weights)
+    shift = x.graph.hint(finite(stop_gradient(largest(x, axes))), "shift")
+    exps = weights * exp(x - shift)
+    return shift, exps, x.graph.hint(sum(exps, axes, True), "sums")
+
+
 def _weighted_slopes(node: Node) -> tuple[Node, Node]:
-    """∂y/∂x = w exp(x - y), and ∂y/∂w without the w, where y is the result."""
+    """∂y/∂x = w exp(x - y), and ∂y/∂w without the w, where y is the result.
+
+    By the shifted exponentials, since beside a large x there is little left of the sum in y.
+    """
     x, weights = node.args
-    slope = exp(x - finite(restored(node, node)))
-    return weights * exp(weighed(x, weights) - finite(restored(node, node))), slope
+    shift, exps, sums = weighted_exp(x, weights, node.params.axes)
+    sums = where(sums == 0, 1.0, sums)
+    return exps / sums, exp(x - shift) / sums
 
 
 def _weighted_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
