@@ -18,6 +18,8 @@ from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast
 from graphc.ops.elementwise import stop_gradient, where
+from graphc.ops.joining import concat, stack
+from graphc.ops.linalg import matmul
 from graphc.ops.operands import cast
 from graphc.ops.reduction import fitted, spread
 from graphc.ops.shape import broadcast_to
@@ -53,7 +55,9 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
             args[index] = where(known[node], args[index], domain.inside)
             report.fired.append((GUARD, node))
         if node.op.compares:
-            args = [compared(node, index, arg, report) for index, arg in enumerate(args)]
+            args = [
+                compared(node, index, args, known.get(node), report) for index in range(len(args))
+            ]
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
     return [done[node] for node in needs]
@@ -132,6 +136,11 @@ def transposed(need: Node, node: Node, index: int) -> Node | None:
         part = node.op.vjp(0, broadcast_to(need, node.shape), node, "torch")
     elif {"axes", "keepdims"} <= set(node.op.parameters):
         part = spread(broadcast_to(need, node.shape), node)
+    elif node.op in (concat, stack) and node.op.vjp is not None:
+        part = node.op.vjp(index, broadcast_to(need, node.shape), node, "torch")
+    elif node.op is matmul:
+        # An element has a part in a row or column of results.
+        part = product_need(cast(broadcast_to(need, node.shape), operand.dtype), node, index)
     elif node.op.family == "elementwise":
         part = broadcast_to(need, broadcast([need.shape, node.shape])[0])
     else:
@@ -139,6 +148,12 @@ def transposed(need: Node, node: Node, index: int) -> Node | None:
     if part is None or (part.dtype.kind == BOOL and part.shape == operand.shape):
         return part
     return fitted(cast(part, operand.dtype), operand) > 0
+
+
+def product_need(need: Node, node: Node, index: int) -> Node | None:
+    """Above 0 where an element of a factor of a matmul has a part in what is needed."""
+    ones = [broadcast_to(need.graph.constant(1, arg.dtype), arg.shape) for arg in node.args]
+    return matmul.vjp(index, need, matmul(*ones), "torch") if matmul.vjp else None
 
 
 # --- what loses a comparison -------------------------------------------------------------------
@@ -156,13 +171,18 @@ def is_compared(node: Node) -> bool:
     return node.op is where and node.args[2].op is stop_gradient
 
 
-def compared(node: Node, index: int, arg: Node, report: Report) -> Node:
-    """An operand of a maximum: masked where it wins, and without a slope where it loses."""
-    operand, chosen = node.args[index], node.op.selects[index]
+def compared(
+    node: Node, index: int, args: Sequence[Node], need: Node | None, report: Report
+) -> Node:
+    """An operand of a maximum: masked where it wins, and without a slope where it loses.
+
+    need  the elements of the maximum that are needed; elsewhere it may be of anything
+    """
+    operand, arg, chosen = node.args[index], args[index], node.op.selects[index]
     if chosen is None or is_compared(operand) or not may_be_infinite(operand):
         return arg
-    wins = chosen(*node.args)
+    wins = chosen(*args)
     inside = topological([operand])
     nodes = [n for n in inside if n.op.family in ("elementwise", "linear")]
-    (safe,) = masked(nodes, {operand: wins}, report)
+    (safe,) = masked(nodes, {operand: wins if need is None else need & wins}, report)
     return arg if safe is operand else where(wins, safe, stop_gradient(arg))
