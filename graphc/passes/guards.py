@@ -11,12 +11,14 @@ users needs, and of what a user chooses from only the chosen ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from graphc.ir.function import topological
 from graphc.ir.intervals import may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast
+from graphc.ops.comparison import logical_and
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
@@ -30,6 +32,7 @@ GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: Non
 
 def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     """The roots, with the operands masked that would do harm where they are not needed."""
+    roots = with_safe_conditions(roots, report)
     needs: dict[Node, Node | None] = dict.fromkeys(roots)
     found = dict(zip(needs, masked(topological(roots), needs, report), strict=True))
     return [found[root] for root in roots]
@@ -68,6 +71,45 @@ def has_slope(node: Node) -> bool:
     return node.op.differentiable and node.dtype.kind == FLOAT
 
 
+# --- what conditions read ---------------------------------------------------------------------
+
+
+def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node]:
+    """The roots, with the operands masked of what conditions read, where nobody reads the value.
+
+    `where(where(x > 0, log(x), 0) > 1, …)` needs the logarithm for the comparison, whichever
+    elements are chosen in the end, and only where x > 0. Slopes are another matter: the condition
+    has none, so afterwards more may be masked for them.
+    """
+    nodes = topological(roots)
+    read = set(topological([arg for node in nodes if not has_slope(node) for arg in node.args]))
+    suspect = [n for n in nodes if n in read and n.op.finite is not None and unsafe_operands(n)]
+    known = needed_elements(nodes, dict.fromkeys(roots), suspect, lambda n: True) if suspect else {}
+    masks = {
+        node: (need, harmful)
+        for node in suspect
+        if (need := known.get(node)) is not None and (harmful := unsafe_operands(node, (need,)))
+    }
+    if not masks:
+        return roots
+    every = topological([*roots, *(need for need, _ in masks.values())])
+    before = {n: [*n.args, *((masks[n][0],) if n in masks else ())] for n in every}
+    try:
+        order = list(TopologicalSorter(before).static_order())
+    except CycleError:  # a condition that reads what it is to mask
+        return roots
+    done: dict[Node, Node] = {}
+    for node in order:
+        args = [done[arg] for arg in node.args]
+        need, harmful = masks.get(node, (node, []))
+        for index, domain in harmful:
+            args[index] = where(done[need], args[index], domain.inside)
+            report.fired.append((GUARD, node))
+        done[node] = node.graph.rebuild(node, tuple(args))
+        node.graph.inherit(node, done[node])
+    return [done[root] for root in roots]
+
+
 # --- what a choice leaves out ------------------------------------------------------------------
 
 
@@ -87,11 +129,14 @@ def choice(node: Node, index: int) -> Callable[..., Node] | None:
 
 
 def needed_elements(
-    nodes: Sequence[Node], given: Mapping[Node, Node | None], suspect: Sequence[Node]
+    nodes: Sequence[Node],
+    given: Mapping[Node, Node | None],
+    suspect: Sequence[Node],
+    passes: Callable[[Node], bool] = has_slope,
 ) -> dict[Node, Node | None]:
     """For what is made of suspects, when an element of it is needed: a condition; None: always.
 
-    What only a comparison reads has no entry.
+    passes  whether needs go through a node; by default what only a comparison reads has no entry
     """
     above = set(suspect)
     for node in nodes:
@@ -99,7 +144,7 @@ def needed_elements(
             above.add(node)
     needs = dict(given)
     for node in reversed(nodes):
-        if node not in needs or not has_slope(node):
+        if node not in needs or not passes(node):
             continue
         for index, arg in enumerate(node.args):
             if arg in above:
@@ -112,7 +157,22 @@ def either(first: Node | None, second: Node | None) -> Node | None:
     """The elements that one of two users needs."""
     if first is None or second is None:
         return None
-    return first if first is second else first | second
+    parts, others = conjuncts(first), conjuncts(second)
+    if parts <= others or others <= parts:  # a, or a and b
+        return first if parts <= others else second
+    return first | second
+
+
+def conjuncts(condition: Node) -> set[Node]:
+    """The conditions that hold all where this one does."""
+    found, stack = set(), [condition]
+    while stack:
+        part = stack.pop()
+        if part.op is logical_and:
+            stack += part.args
+        else:
+            found.add(part)
+    return found
 
 
 def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
