@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from graphc.ir.function import topological
-from graphc.ir.intervals import may_be_infinite, unsafe_operands
+from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast
@@ -92,12 +92,7 @@ def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node
     }
     if not masks:
         return roots
-    every = topological([*roots, *(need for need, _ in masks.values())])
-    before = {n: [*n.args, *((masks[n][0],) if n in masks else ())] for n in every}
-    try:
-        order = list(TopologicalSorter(before).static_order())
-    except CycleError:  # a condition that reads what it is to mask
-        return roots
+    order = in_order(roots, masks)
     done: dict[Node, Node] = {}
     for node in order:
         args = [done[arg] for arg in node.args]
@@ -108,6 +103,23 @@ def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
     return [done[root] for root in roots]
+
+
+def in_order(
+    roots: Sequence[Node], masks: dict[Node, tuple[Node, list[tuple[int, Domain]]]]
+) -> list[Node]:
+    """All nodes, operands and the conditions of masks before their users.
+
+    A mask whose condition reads what it is to mask is dropped.
+    """
+    while True:
+        every = topological([*roots, *(need for need, _ in masks.values())])
+        before = {n: [*n.args, *((masks[n][0],) if n in masks else ())] for n in every}
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError as error:
+            for node in set(error.args[1]) & set(masks):
+                del masks[node]
 
 
 # --- what a choice leaves out ------------------------------------------------------------------
@@ -163,6 +175,14 @@ def either(first: Node | None, second: Node | None) -> Node | None:
     return first | second
 
 
+def both(first: Node, second: Node) -> Node:
+    """Where two conditions hold."""
+    parts, others = conjuncts(first), conjuncts(second)
+    if parts <= others or others <= parts:
+        return second if parts <= others else first
+    return first & second
+
+
 def conjuncts(condition: Node) -> set[Node]:
     """The conditions that hold all where this one does."""
     found, stack = set(), [condition]
@@ -180,7 +200,7 @@ def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
     chosen = choice(node, index)
     if chosen is not None:
         own = chosen(*node.args)
-        need = own if need is None else need & own
+        need = own if need is None else both(need, own)
     if need is None or not need.shape:
         return need
     shape = node.args[index].shape
@@ -244,5 +264,5 @@ def compared(
     wins = chosen(*args)
     inside = topological([operand])
     nodes = [n for n in inside if n.op.family in ("elementwise", "linear")]
-    (safe,) = masked(nodes, {operand: wins if need is None else need & wins}, report)
+    (safe,) = masked(nodes, {operand: wins if need is None else both(need, wins)}, report)
     return arg if safe is operand else where(wins, safe, stop_gradient(arg))
