@@ -18,7 +18,7 @@ from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast
-from graphc.ops.comparison import logical_and
+from graphc.ops.comparison import logical_and, logical_or
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
@@ -110,7 +110,8 @@ def in_order(
 ) -> list[Node]:
     """All nodes, operands and the conditions of masks before their users.
 
-    A mask whose condition reads what it is to mask is dropped.
+    Where the condition of a mask reads what it is to mask, that part of it is left out: it may
+    keep more elements than are needed, and its other parts are most often what guards them.
     """
     while True:
         every = topological([*roots, *(need for need, _ in masks.values())])
@@ -118,8 +119,22 @@ def in_order(
         try:
             return list(TopologicalSorter(before).static_order())
         except CycleError as error:
-            for node in set(error.args[1]) & set(masks):
-                del masks[node]
+            circle = set(error.args[1])
+            for node in [node for node in masks if node in circle]:
+                need, harmful = masks.pop(node)
+                weaker = without(need, circle)
+                if weaker is not None:
+                    masks[node] = (weaker, harmful)
+
+
+def without(condition: Node, left_out: set[Node]) -> Node | None:
+    """A condition that holds wherever this one does, made of none of some parts; None: always."""
+    if condition.op not in (logical_and, logical_or):
+        return None if condition in left_out else condition
+    first, second = (without(part, left_out) for part in condition.args)
+    if condition.op is logical_or:
+        return either(first, second)
+    return second if first is None else first if second is None else both(first, second)
 
 
 # --- what a choice leaves out ------------------------------------------------------------------
