@@ -11,7 +11,9 @@ users needs, and of what a user chooses from only the chosen ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 
 from graphc.ir.function import topological
 from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
@@ -27,6 +29,8 @@ from graphc.ops.reduction import fitted, spread
 from graphc.ops.shape import broadcast_to
 from graphc.passes.driver import Report
 
+Masks: TypeAlias = dict[Node, tuple[Node, list[tuple[int, Domain]]]]
+WITH_NEEDS = ("elementwise", "linear")  # families whose elements are told apart
 GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: None, STABILIZE)
 
 
@@ -38,11 +42,17 @@ def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     return [found[root] for root in roots]
 
 
-def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Report) -> list[Node]:
+def masked(
+    nodes: Sequence[Node],
+    needs: Mapping[Node, Node | None],
+    report: Report,
+    given: Mapping[Node, Node] | None = None,
+) -> list[Node]:
     """What is asked for, with harmful operands masked.
 
     nodes  in order, operands first; what is not among them is left as it is
     needs  the values asked for, each with the condition under which an element is; None: always
+    given  what stands for some other nodes
     """
     suspect = suspects(nodes, [node for node, need in needs.items() if need is None])
     known = needed_elements(nodes, needs, suspect) if suspect else {}
@@ -51,7 +61,7 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
     }
     if not any(harmful.values()) and not any(map(loses_to_infinity, nodes)):
         return list(needs)
-    done: dict[Node, Node] = {}
+    done = dict(given or {})
     for node in nodes:
         args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
         for index, domain in harmful.get(node, ()):
@@ -59,7 +69,8 @@ def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Rep
             report.fired.append((GUARD, node))
         if node.op.compares:
             args = [
-                compared(node, index, args, known.get(node), report) for index in range(len(args))
+                compared(node, index, args, known.get(node), report, done)
+                for index in range(len(args))
             ]
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
@@ -85,11 +96,13 @@ def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node
     read = set(topological([arg for node in nodes if not has_slope(node) for arg in node.args]))
     suspect = [n for n in nodes if n in read and n.op.finite is not None and unsafe_operands(n)]
     known = needed_elements(nodes, dict.fromkeys(roots), suspect, lambda n: True) if suspect else {}
-    masks = {
-        node: (need, harmful)
-        for node in suspect
-        if (need := known.get(node)) is not None and (harmful := unsafe_operands(node, (need,)))
-    }
+    masks: Masks = {}
+    for node in suspect:
+        need = known.get(node)
+        if need is not None:  # what reads the node cannot be what masks it
+            need = without(need, partial(reads, node))
+        if need is not None and (harmful := unsafe_operands(node, (need,))):
+            masks[node] = (need, harmful)
     if not masks:
         return roots
     order = in_order(roots, masks)
@@ -105,13 +118,16 @@ def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node
     return [done[root] for root in roots]
 
 
-def in_order(
-    roots: Sequence[Node], masks: dict[Node, tuple[Node, list[tuple[int, Domain]]]]
-) -> list[Node]:
+def reads(node: Node, user: Node) -> bool:
+    """Whether a node is what another is made of."""
+    return any(part is node for part in topological([user]))
+
+
+def in_order(roots: Sequence[Node], masks: Masks) -> list[Node]:
     """All nodes, operands and the conditions of masks before their users.
 
-    Where the condition of a mask reads what it is to mask, that part of it is left out: it may
-    keep more elements than are needed, and its other parts are most often what guards them.
+    Where the condition of a mask reads what it is to mask by way of another mask, that part of it
+    is left out: it may then keep more elements than are needed.
     """
     while True:
         every = topological([*roots, *(need for need, _ in masks.values())])
@@ -119,19 +135,28 @@ def in_order(
         try:
             return list(TopologicalSorter(before).static_order())
         except CycleError as error:
-            circle = set(error.args[1])
-            for node in [node for node in masks if node in circle]:
-                need, harmful = masks.pop(node)
-                weaker = without(need, circle)
-                if weaker is not None:
-                    masks[node] = (weaker, harmful)
+            weaken_one(masks, set(error.args[1]))
 
 
-def without(condition: Node, left_out: set[Node]) -> Node | None:
+def weaken_one(masks: Masks, circle: set[Node]) -> None:
+    """Leave out what is in a circle of the first condition that has a part in it."""
+    for node, (need, harmful) in masks.items():
+        weaker = without(need, circle.__contains__) if node in circle else need
+        if weaker is not need:
+            if weaker is None:
+                del masks[node]
+            else:
+                masks[node] = (weaker, harmful)
+            return
+
+
+def without(condition: Node, left_out: Callable[[Node], bool]) -> Node | None:
     """A condition that holds wherever this one does, made of none of some parts; None: always."""
     if condition.op not in (logical_and, logical_or):
-        return None if condition in left_out else condition
+        return None if left_out(condition) else condition
     first, second = (without(part, left_out) for part in condition.args)
+    if first is condition.args[0] and second is condition.args[1]:
+        return condition
     if condition.op is logical_or:
         return either(first, second)
     return second if first is None else first if second is None else both(first, second)
@@ -267,17 +292,25 @@ def is_compared(node: Node) -> bool:
 
 
 def compared(
-    node: Node, index: int, args: Sequence[Node], need: Node | None, report: Report
+    node: Node,
+    index: int,
+    args: Sequence[Node],
+    need: Node | None,
+    report: Report,
+    done: Mapping[Node, Node],
 ) -> Node:
     """An operand of a maximum: masked where it wins, and without a slope where it loses.
 
     need  the elements of the maximum that are needed; elsewhere it may be of anything
+    done  what stands for the nodes below, where only those are needed
     """
     operand, arg, chosen = node.args[index], args[index], node.op.selects[index]
     if chosen is None or is_compared(operand) or not may_be_infinite(operand):
         return arg
     wins = chosen(*args)
     inside = topological([operand])
-    nodes = [n for n in inside if n.op.family in ("elementwise", "linear")]
-    (safe,) = masked(nodes, {operand: wins if need is None else both(need, wins)}, report)
+    nodes = [n for n in inside if n.op.family in WITH_NEEDS]
+    rest = {n: done[n] for n in inside if n in done and n.op.family not in WITH_NEEDS}
+    wanted = {operand: wins if need is None else both(need, wins)}
+    (safe,) = masked(nodes, wanted, report, rest)
     return arg if safe is operand else where(wins, safe, stop_gradient(arg))
