@@ -10,7 +10,7 @@ users needs, and of what a user chooses from only the chosen ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
@@ -29,52 +29,31 @@ from graphc.ops.reduction import fitted, spread
 from graphc.ops.shape import broadcast_to
 from graphc.passes.driver import Report
 
+Choice: TypeAlias = Callable[..., Node]  # (*operands) -> condition
 Masks: TypeAlias = dict[Node, tuple[Node, list[tuple[int, Domain]]]]
-WITH_NEEDS = ("elementwise", "linear")  # families whose elements are told apart
 GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: None, STABILIZE)
 
 
 def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     """The roots, with the operands masked that would do harm where they are not needed."""
     roots = with_safe_conditions(roots, report)
-    needs: dict[Node, Node | None] = dict.fromkeys(roots)
-    found = dict(zip(needs, masked(topological(roots), needs, report), strict=True))
-    return [found[root] for root in roots]
-
-
-def masked(
-    nodes: Sequence[Node],
-    needs: Mapping[Node, Node | None],
-    report: Report,
-    given: Mapping[Node, Node] | None = None,
-) -> list[Node]:
-    """What is asked for, with harmful operands masked.
-
-    nodes  in order, operands first; what is not among them is left as it is
-    needs  the values asked for, each with the condition under which an element is; None: always
-    given  what stands for some other nodes
-    """
-    suspect = suspects(nodes, [node for node, need in needs.items() if need is None])
-    known = needed_elements(nodes, needs, suspect) if suspect else {}
-    harmful = {
-        node: unsafe_operands(node, (need,)) for node, need in known.items() if need is not None
-    }
-    if not any(harmful.values()) and not any(map(loses_to_infinity, nodes)):
-        return list(needs)
-    done = dict(given or {})
+    nodes = topological(roots)
+    suspect = suspects(nodes, roots)
+    if not suspect:
+        return list(roots)
+    known = needed_elements(nodes, roots, suspect, slope_choice, has_slope)
+    done: dict[Node, Node] = {}
     for node in nodes:
-        args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
-        for index, domain in harmful.get(node, ()):
-            args[index] = where(known[node], args[index], domain.inside)
+        args = [done[arg] if has_slope(node) else arg for arg in node.args]
+        need = known.get(node)
+        for index, domain in unsafe_operands(node, (need,)) if need is not None else ():
+            args[index] = where(need, args[index], domain.inside)
             report.fired.append((GUARD, node))
         if node.op.compares:
-            args = [
-                compared(node, index, args, known.get(node), report, done)
-                for index in range(len(args))
-            ]
+            args = [compared(node, index, arg) for index, arg in enumerate(args)]
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
-    return [done[node] for node in needs]
+    return [done[root] for root in roots]
 
 
 def has_slope(node: Node) -> bool:
@@ -93,9 +72,12 @@ def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node
     has none, so afterwards more may be masked for them.
     """
     nodes = topological(roots)
-    read = set(topological([arg for node in nodes if not has_slope(node) for arg in node.args]))
+    readers = [node for node in nodes if not has_slope(node) or node.op.compares]
+    read = set(topological([arg for node in readers for arg in node.args]))
     suspect = [n for n in nodes if n in read and n.op.finite is not None and unsafe_operands(n)]
-    known = needed_elements(nodes, dict.fromkeys(roots), suspect, lambda n: True) if suspect else {}
+    if not suspect:
+        return roots
+    known = needed_elements(nodes, roots, suspect, choice, lambda node: True)
     masks: Masks = {}
     for node in suspect:
         need = known.get(node)
@@ -170,37 +152,50 @@ def suspects(nodes: Sequence[Node], needed: Sequence[Node]) -> list[Node]:
     always = set(needed)
     for node in reversed(nodes):
         if node in always and has_slope(node):
-            always.update(arg for i, arg in enumerate(node.args) if choice(node, i) is None)
+            always.update(arg for i, arg in enumerate(node.args) if slope_choice(node, i) is None)
     rarely = [node for node in nodes if node not in always and has_slope(node)]
     return [node for node in rarely if node.op.finite is not None and unsafe_operands(node)]
 
 
-def choice(node: Node, index: int) -> Callable[..., Node] | None:
+def choice(node: Node, index: int) -> Choice | None:
     """The condition under which an operand is chosen; None where it is always needed."""
     return node.op.selects[index] if node.op.selects and not node.op.compares else None
 
 
+def slope_choice(node: Node, index: int) -> Choice | None:
+    """The same of slopes: what loses a comparison has none.
+
+    Conditions and masks are for what may be infinite; the slope of anything else is multiplied by 0.
+    """
+    if not node.op.compares:
+        return choice(node, index)
+    arg = node.args[index]
+    return None if is_compared(arg) or not may_be_infinite(arg) else node.op.selects[index]
+
+
 def needed_elements(
     nodes: Sequence[Node],
-    given: Mapping[Node, Node | None],
+    roots: Sequence[Node],
     suspect: Sequence[Node],
-    passes: Callable[[Node], bool] = has_slope,
+    chosen: Callable[[Node, int], Choice | None],
+    passes: Callable[[Node], bool],
 ) -> dict[Node, Node | None]:
     """For what is made of suspects, when an element of it is needed: a condition; None: always.
 
-    passes  whether needs go through a node; by default what only a comparison reads has no entry
+    chosen  when a node needs an operand: `choice` or `slope_choice`
+    passes  whether a node needs its operands at all
     """
     above = set(suspect)
     for node in nodes:
         if not above.isdisjoint(node.args):
             above.add(node)
-    needs = dict(given)
+    needs: dict[Node, Node | None] = dict.fromkeys(roots)
     for node in reversed(nodes):
         if node not in needs or not passes(node):
             continue
         for index, arg in enumerate(node.args):
             if arg in above:
-                need = passed_on(node, index, needs[node])
+                need = passed_on(node, index, needs[node], chosen(node, index))
                 needs[arg] = either(needs[arg], need) if arg in needs else need
     return needs
 
@@ -235,9 +230,8 @@ def conjuncts(condition: Node) -> set[Node]:
     return found
 
 
-def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
+def passed_on(node: Node, index: int, need: Node | None, chosen: Choice | None) -> Node | None:
     """The elements of an operand that are needed where `need` says which of the result are."""
-    chosen = choice(node, index)
     if chosen is not None:
         own = chosen(*node.args)
         need = own if need is None else both(need, own)
@@ -279,38 +273,14 @@ def product_need(need: Node, node: Node, index: int) -> Node | None:
 # --- what loses a comparison -------------------------------------------------------------------
 
 
-def loses_to_infinity(node: Node) -> bool:
-    """Whether an operand of a maximum may have an infinite slope where it is not the larger."""
-    return node.op.compares and any(
-        may_be_infinite(arg) and not is_compared(arg) for arg in node.args
-    )
-
-
 def is_compared(node: Node) -> bool:
     """Whether a value is what `compared` makes."""
     return node.op is where and node.args[2].op is stop_gradient
 
 
-def compared(
-    node: Node,
-    index: int,
-    args: Sequence[Node],
-    need: Node | None,
-    report: Report,
-    done: Mapping[Node, Node],
-) -> Node:
-    """An operand of a maximum: masked where it wins, and without a slope where it loses.
-
-    need  the elements of the maximum that are needed; elsewhere it may be of anything
-    done  what stands for the nodes below, where only those are needed
-    """
-    operand, arg, chosen = node.args[index], args[index], node.op.selects[index]
-    if chosen is None or is_compared(operand) or not may_be_infinite(operand):
-        return arg
-    wins = chosen(*args)
-    inside = topological([operand])
-    nodes = [n for n in inside if n.op.family in WITH_NEEDS]
-    rest = {n: done[n] for n in inside if n in done and n.op.family not in WITH_NEEDS}
-    wanted = {operand: wins if need is None else both(need, wins)}
-    (safe,) = masked(nodes, wanted, report, rest)
-    return arg if safe is operand else where(wins, safe, stop_gradient(arg))
+def compared(node: Node, index: int, masked: Node) -> Node:
+    """An operand of a maximum: masked where it wins, and without a slope where it loses."""
+    arg, chosen = node.args[index], slope_choice(node, index)
+    if masked is arg or chosen is None:
+        return masked
+    return where(chosen(*node.args), masked, stop_gradient(arg))
