@@ -11,7 +11,7 @@ users needs, and of what a user chooses from only the chosen ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast
-from graphc.ops.comparison import logical_and, logical_or
+from graphc.ops.comparison import logical_and, logical_not, logical_or
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
@@ -134,14 +134,23 @@ def weaken_one(masks: Masks, circle: set[Node]) -> None:
 
 def without(condition: Node, left_out: Callable[[Node], bool]) -> Node | None:
     """A condition that holds wherever this one does, made of none of some parts; None: always."""
-    if condition.op not in (logical_and, logical_or):
-        return None if left_out(condition) else condition
-    first, second = (without(part, left_out) for part in condition.args)
-    if first is condition.args[0] and second is condition.args[1]:
-        return condition
-    if condition.op is logical_or:
-        return either(first, second)
-    return second if first is None else first if second is None else both(first, second)
+    found: dict[Node, Node | None] = {}
+    for part in topological([condition]):
+        if part.op not in (logical_and, logical_or):
+            found[part] = part
+            continue
+        first, second = (
+            None if arg.op not in (logical_and, logical_or) and left_out(arg) else found[arg]
+            for arg in part.args
+        )
+        if first is part.args[0] and second is part.args[1]:
+            found[part] = part
+        elif part.op is logical_or:
+            found[part] = either(first, second)
+        else:
+            found[part] = first if second is None else both(first, second)
+    atom = condition.op not in (logical_and, logical_or)
+    return None if atom and left_out(condition) else found[condition]
 
 
 # --- what a choice leaves out ------------------------------------------------------------------
@@ -165,7 +174,7 @@ def choice(node: Node, index: int) -> Choice | None:
 def slope_choice(node: Node, index: int) -> Choice | None:
     """The same of slopes: what loses a comparison has none.
 
-    Conditions and masks are for what may be infinite; the slope of anything else is multiplied by 0.
+    A condition is worth it for what may be infinite; other slopes are multiplied by 0.
     """
     if not node.op.compares:
         return choice(node, index)
@@ -205,28 +214,41 @@ def either(first: Node | None, second: Node | None) -> Node | None:
     if first is None or second is None:
         return None
     parts, others = conjuncts(first), conjuncts(second)
-    if parts <= others or others <= parts:  # a, or a and b
-        return first if parts <= others else second
+    if parts.keys() <= others.keys() or others.keys() <= parts.keys():  # a, or a and b
+        return first if parts.keys() <= others.keys() else second
+    own, other = parts.keys() - others.keys(), others.keys() - parts.keys()
+    if len(own) == len(other) == 1 and are_opposite(*own, *other):  # a and b, or a and not b
+        return reduce(both, [part for part in parts if part not in own], None)
     return first | second
 
 
-def both(first: Node, second: Node) -> Node:
-    """Where two conditions hold."""
-    parts, others = conjuncts(first), conjuncts(second)
+def are_opposite(first: Node, second: Node) -> bool:
+    """Whether one condition is the negation of the other."""
+    return any(
+        a.op is logical_not and a.args[0] is b for a, b in ((first, second), (second, first))
+    )
+
+
+def both(first: Node | None, second: Node) -> Node:
+    """Where two conditions hold; None: everywhere."""
+    if first is None:
+        return second
+    parts, others = conjuncts(first).keys(), conjuncts(second).keys()
     if parts <= others or others <= parts:
         return second if parts <= others else first
     return first & second
 
 
-def conjuncts(condition: Node) -> set[Node]:
-    """The conditions that hold all where this one does."""
-    found, stack = set(), [condition]
+def conjuncts(condition: Node) -> dict[Node, None]:
+    """The conditions that hold all where this one does, in a fixed order."""
+    found: dict[Node, None] = {}
+    stack = [condition]
     while stack:
         part = stack.pop()
         if part.op is logical_and:
-            stack += part.args
+            stack += reversed(part.args)
         else:
-            found.add(part)
+            found[part] = None
     return found
 
 
