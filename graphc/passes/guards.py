@@ -19,13 +19,14 @@ from graphc.ir.function import topological
 from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
-from graphc.ir.types import BOOL, FLOAT, broadcast
+from graphc.ir.types import BOOL, FLOAT, broadcast, float32
 from graphc.ops.comparison import logical_and, logical_not, logical_or
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
+from graphc.ops.nn import log_softmax, softmax
 from graphc.ops.operands import cast
-from graphc.ops.reduction import fitted, spread
+from graphc.ops.reduction import fitted, spread, sum
 from graphc.ops.shape import broadcast_to
 from graphc.passes.driver import Report
 
@@ -277,13 +278,17 @@ def transposed(need: Node, node: Node, index: int) -> Node | None:
     elif node.op is matmul:
         # An element has a part in a row or column of results.
         part = product_need(cast(broadcast_to(need, node.shape), operand.dtype), node, index)
+    elif node.op in (softmax, log_softmax):
+        whole = cast(broadcast_to(need, node.shape), operand.dtype)
+        part = broadcast_to(sum(whole, node.params.axis, True), node.shape)
     elif node.op.family == "elementwise":
         part = broadcast_to(need, broadcast([need.shape, node.shape])[0])
     else:
         part = None
     if part is None or (part.dtype.kind == BOOL and part.shape == operand.shape):
         return part
-    return fitted(cast(part, operand.dtype), operand) > 0
+    counted = operand if operand.dtype.kind == FLOAT else cast(operand, float32)
+    return fitted(cast(part, counted.dtype), counted) > 0
 
 
 def product_need(need: Node, node: Node, index: int) -> Node | None:

@@ -280,6 +280,8 @@ def sum_of_scaled(node: Node, x: Node, s: Node) -> Node | None:
 
 def masked_already(node: Node, x: Node, y: Node) -> Node | None:
     """A mask on what has the same mask inside, and is finite where that is 0."""
+    if x.type != node.type:
+        return None
     cases = [(y, part) for part in y.args] if y.op.name == "logical_and" else [(y,)]
     return x if all(interval_of(x, case) == ZERO for case in cases) else None
 

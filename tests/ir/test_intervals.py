@@ -145,6 +145,31 @@ def test_what_is_not_chosen_is_left_out() -> None:
         assert [i for i, _ in unsafe_operands(gc.log(masked), (other,))] == [0]
 
 
+def test_conditions_are_told_element_by_element() -> None:
+    """A view or a sum has other elements than its operand, so the condition says nothing of it."""
+    with gc.Graph("places", dtype="float64") as graph:
+        x = graph.input("x", (3, 3))
+        condition = x > 0
+        masked = gc.where(condition, x, 0.0)
+        for moved in (
+            masked.T,
+            masked[::-1],
+            gc.sum(masked, 0),
+            gc.mean(masked, 0),
+            gc.max(masked),
+        ):
+            assert interval_of(moved, (condition,)) == EVERYWHERE
+        log = gc.where(condition, gc.log(x), 0.0)
+        assert not may_be_infinite(log, (condition,)) and may_be_infinite(log.T, (condition,))
+        graph.loss(gc.sum(gc.where(condition, gc.square(gc.sqrt(gc.abs(x)) * masked.T), 0.0)))
+    point = np.array([[1.0, 2.0, -1.0], [0.5, -2.0, 3.0], [4.0, -1.0, 1.5]])
+    _, grads = gc.compile(graph).load().value_and_grad(point)
+    other = np.where(point > 0, point, 0).T
+    expected = np.where(point > 0, other**2 * np.sign(point), 0)
+    expected += np.where(point > 0, (np.where(point > 0, np.abs(point), 0) * 2 * other).T, 0)
+    np.testing.assert_allclose(grads["x"], expected, rtol=1e-13)
+
+
 # --- domains ------------------------------------------------------------------------------------
 
 

@@ -203,6 +203,11 @@ class Chosen:
         total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims), object)
         return total * (1 / (np.size(x) // max(total.size, 1)))
 
+    @classmethod
+    def softmax(cls, x: Any, axis: int) -> Any:
+        """Of what is moderate."""
+        return cls.exp(x) / cls.sum(cls.exp(x), axis=axis, keepdims=True)
+
     @staticmethod
     def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Ties are left out: they are not shared by halves only."""

@@ -128,6 +128,11 @@ CASES = [
         (GRID,)),
     Guarded("weights of a matmul", lambda f, x, w: f.where(
         f.greater(f.sum(x, axis=0), 4.0), f.matmul(w, f.log(x)), 0.0), (GRID, (0.5, 2.0))),
+    Guarded("softmax", lambda f, x: f.where(
+        f.greater(f.sum(x, axis=1, keepdims=True), 3.2), f.softmax(f.log(x), axis=1), x), (GRID,)),
+    Guarded("condition of a row", lambda f, x, r: f.where(
+        f.greater(x, 0), f.where(f.greater(f.sqrt(r), 0.6), x, 0.0), x),
+        (((-2.0, 1.0, 4.0), (-3.0, 2.25, -1.0)), (-1.0, 0.25, 2.0))),
     # what compares
     Guarded("relu of log", lambda f, x: f.relu(f.log(x + 2.25))),
     Guarded("log of relu", lambda f, x: f.where(

@@ -237,8 +237,8 @@ REDUCTIONS: dict[str, list[Reduction]] = {
         Reduction(lambda f, x: f.log(f.expand_dims(f.softmax(x), 0)[0, 0]), GRID),
     ],
     "log(pick(x, y)) = pick(log(x), y)": [
-        Reduction(lambda f, x: f.log(f.pick(f.permute_dims(f.softmax(x, axis=0), (1, 0)), [0, 1, 1])),
-                  GRID),
+        Reduction(lambda f, x: f.log(f.pick(f.permute_dims(f.softmax(x, axis=0), (1, 0)),
+                                            [0, 1, 1])), GRID),
         Reduction(lambda f, x: f.log(f.pick(f.softmax(x), LABELS)), GRID),
     ],
     "log(cast(x)) = cast(log(x))": [

@@ -17,7 +17,7 @@ import pytest
 import graphc as gc
 from graphc.ir.verify import verify
 from tests.passes.exact import value_and_slopes
-from tests.passes.stable_reductions import CROSS_ENTROPY, REDUCTIONS, SCALE, SHIFT, Reduction
+from tests.passes.stable_reductions import REDUCTIONS, SCALE, SHIFT, Reduction
 from tests.styles import functions, in_every_style
 
 ULPS = 8
