@@ -29,7 +29,7 @@ INTERNAL = {
     "log1mexp",
     "log_cosh",
     "log_share",
-    "max_from",
+    "peak",
     "product_of_others",
     "rel_entr",
     "saturation",

@@ -56,8 +56,7 @@ def interval_of(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH) -> 
     unless  conditions: what is told holds for the elements where all of them are false
     """
     bounds = node.op.bounds
-    if node.op.family != "elementwise":
-        unless = ()  # elements change places
+    unless = kept_by(node, unless)
     if bounds is None and node.op.emission.view and depth:
         return interval_of(node.args[0], depth=depth - 1)
     if bounds is None or not depth:
@@ -68,6 +67,11 @@ def interval_of(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH) -> 
     ]
     found = bounds(node, *operands)
     return EVERYWHERE if isnan(found.low) or isnan(found.high) else found
+
+
+def kept_by(node: Node, conditions: Sequence[Node]) -> Sequence[Node]:
+    """What conditions tell of operands: nothing where elements change places or are joined."""
+    return conditions if node.op.family == "elementwise" else ()
 
 
 def is_chosen(node: Node, index: int, conditions: Sequence[Node]) -> bool:
@@ -101,6 +105,7 @@ def may_be_infinite(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH)
         unless = ()
     if unsafe_operands(node, unless):
         return True
+    unless = kept_by(node, unless)
     return any(
         may_be_infinite(arg, unless, depth - 1)
         for index, arg in enumerate(node.args)

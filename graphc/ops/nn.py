@@ -104,25 +104,29 @@ def weighed(x: Node, weights: Node) -> Node:
     return x if interval_of(weights).low > 0 else where(weights == 0, -inf, x)
 
 
-def _weighted_parts(x: Node, weights: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
-    """A finite shift near the maximum of what counts, and the sum of weights exp(x - shift)."""
-    hint = x.graph.hint
-    shift = hint(finite(largest(weighed(x, weights), axes)), "shift")
-    return shift, hint(sum(weights * exp(weighed(x, weights) - shift), axes, True), "sums")
-
-
 def _weighted_body(x: Node, weights: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    shift, sums = _weighted_parts(x, weights, axes)
+    shift, _, sums = weighted_exp(x, weights, axes)
     result = shift + log(sums)
     return result if keepdims or not axes else squeeze(result, axes)
 
 
+def weighted_exp(x: Node, weights: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
+    """A finite shift near the maximum, weights exp(x - shift) and the sum of that."""
+    x = weighed(x, weights)
+    shift = x.graph.hint(finite(largest(x, axes)), "shift")
+    exps = weights * exp(x - shift)
+    return shift, exps, x.graph.hint(sum(exps, axes, True), "sums")
+
+
 def _weighted_slopes(node: Node) -> tuple[Node, Node]:
-    """∂y/∂x = w exp(x) / sum(w exp(x)), and ∂y/∂w without the w above; 0 where all is."""
+    """∂y/∂x = w exp(x - y), and ∂y/∂w without the w, where y is the result.
+
+    By the shifted exponentials, since beside a large x there is little left of the sum in y.
+    """
     x, weights = node.args
-    shift, sums = _weighted_parts(x, weights, node.params.axes)
-    total = where(sums == 0, 1.0, sums)
-    return weights * exp(weighed(x, weights) - shift) / total, exp(x - shift) / total
+    shift, exps, sums = weighted_exp(x, weights, node.params.axes)
+    sums = where(sums == 0, 1.0, sums)
+    return exps / sums, exp(x - shift) / sums
 
 
 def _weighted_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:

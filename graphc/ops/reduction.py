@@ -70,12 +70,12 @@ def options_text(node: Node) -> str:
     return ", ".join(options)
 
 
-def _method(name: str) -> Emission:
-    return Emission(
-        lambda node: f"{{x}}.{name}({options_text(node)})",
-        lambda node: f"{{x}}.{name}({options_text(node) or 'axis=None'}, out={{out}})",
-        "{x}",
-    )
+def _method(name: str, *more: str) -> Emission:
+    def text(node: Node, *last: str) -> str:
+        options = options_text(node) or ("axis=None" if last else "")
+        return f"{{x}}.{name}({', '.join(filter(None, (options, *more, *last)))})"
+
+    return Emission(text, lambda node: text(node, "out={out}"), "{x}")
 
 
 def _samples(*, of_nothing: bool = False) -> tuple[Draw, ...]:
@@ -178,6 +178,21 @@ def _extremum(name: str, doc: str, sign: int) -> Op:
 
 max = _extremum("max", "the largest element of x over axes", 1)
 min = _extremum("min", "the smallest element of x over axes", -1)
+peak = Op(
+    name="peak", doc="the largest element of x over axes, and -inf where there is none",
+    operands=("x",), parameters=("axes", "keepdims"), noun="maximum",
+    infer=_infer, emission=_method("max", "initial=-np.inf"), call=_float_call,
+    differentiable=False, bounds=lambda node, x: Interval(-inf, x.high),
+    samples=_samples(of_nothing=True),
+)  # fmt: skip
+
+
+def largest(x: Node, axes: tuple[int, ...]) -> Node:
+    """What to shift or to scale by: the maximum on axes of size 1, -inf if it is of nothing."""
+    several = all(isinstance(x.shape[axis], int) and x.shape[axis] != 0 for axis in axes)
+    return stop_gradient((max if several else peak).node((x,), axes, True))
+
+
 first_maximum = Op(
     name="first_maximum", doc="true at the first of the largest elements over axes",
     operands=("x",), parameters=("axes",),
@@ -192,44 +207,6 @@ first_maximum = Op(
         lambda rng: ((rng.integers(0, 3, (3, 4, 2)).astype(float), (0, 2)), {}),
     ),
 )  # fmt: skip
-
-
-def _max_from_text(node: Node) -> str:
-    least = node.params.least
-    options = options_text(node) or "axis=None"
-    return f"{{x}}.max({options}, initial={'-np.inf' if least == -inf else least})"
-
-
-max_from = Op(
-    name="max_from", doc="the largest element of x over axes, or a number if there is no larger",
-    operands=("x",), parameters=("axes", "keepdims", "least"), noun="maximum",
-    infer=lambda require, x, axes, keepdims, least: _infer(require, x, axes, keepdims),
-    emission=Emission(
-        _max_from_text,
-        lambda node: f"{_max_from_text(node)[:-1]}, out={{out}})",
-        lambda node: "{x}" if node.params.least == -inf else f"max({{x}}, {node.params.least})",
-    ),
-    call=lambda op, x, axis=None, keepdims=False, least=-inf: op.node(
-        (operand(x, floating=True),), axes_of(op.name, axis, operand(x)), keepdims, least
-    ),
-    differentiable=False, bounds=lambda node, x: Interval(node.params.least, inf),
-    samples=(
-        lambda rng: ((rng.normal(size=(3, 4)),), {"axis": 1, "keepdims": True, "least": 0.0}),
-        lambda rng: ((rng.normal(size=(0, 4)),), {"axis": 0}),
-        lambda rng: ((rng.normal(size=(0, 4)),), {"keepdims": True}),
-    ),
-)  # fmt: skip
-
-
-def largest(x: Node, axes: tuple[int, ...], least: float = -inf) -> Node:
-    """The maximum over axes that stay, without a derivative; `least` where there are no elements.
-
-    least  a number that no element is below
-    """
-    if all(isinstance(x.shape[axis], int) and x.shape[axis] != 0 for axis in axes):
-        return stop_gradient(max(x, axes, True))
-    return max_from.node((x,), axes, True, least)
-
 
 # --- products ----------------------------------------------------------------------------------
 
@@ -314,7 +291,10 @@ def _std_slope(node: Node) -> Node:
     x, axes = node.args[0], node.params.axes
     freedom = size_node(x.graph, reduced_size(x, axes), x.dtype) - node.params.correction
     deviation = restored(node, node)
-    slope: Node = (x - mean(x, axes, True)) / (freedom * where(deviation == 0, 1.0, deviation))
+    # The mean of equal elements may be off by its last bit; the mean of what is left then is not.
+    centred = x - mean(x, axes, True)
+    centred = centred - mean(centred, axes, True)
+    slope: Node = centred / (freedom * where(deviation == 0, 1.0, deviation))
     return slope
 
 

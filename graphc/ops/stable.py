@@ -216,7 +216,7 @@ rel_entr = elementwise(
 
 def _norm_body(x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
     hint = x.graph.hint
-    most = largest(abs(x), axes, 0.0)
+    most = largest(abs(x), axes)
     scale = hint(where((most > 0) & isfinite(most), most, 1.0), "scale")
     result = scale * sqrt(sum(square(x / scale), axes, True))
     return result if keepdims or not axes else squeeze(result, axes)

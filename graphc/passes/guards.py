@@ -10,60 +10,151 @@ users needs, and of what a user chooses from only the chosen ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 
 from graphc.ir.function import topological
-from graphc.ir.intervals import may_be_infinite, unsafe_operands
+from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
-from graphc.ir.types import BOOL, FLOAT, broadcast
+from graphc.ir.types import BOOL, FLOAT, broadcast, float32
+from graphc.ops.comparison import logical_and, logical_not, logical_or
 from graphc.ops.elementwise import stop_gradient, where
+from graphc.ops.joining import concat, stack
+from graphc.ops.linalg import matmul
+from graphc.ops.nn import log_softmax, softmax
 from graphc.ops.operands import cast
-from graphc.ops.reduction import fitted, spread
+from graphc.ops.reduction import fitted, spread, sum
 from graphc.ops.shape import broadcast_to
 from graphc.passes.driver import Report
 
+Choice: TypeAlias = Callable[..., Node]  # (*operands) -> condition
+Masks: TypeAlias = dict[Node, tuple[Node, list[tuple[int, Domain]]]]
+HARMLESS = "harmless where it is not chosen"
 GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: None, STABILIZE)
 
 
 def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     """The roots, with the operands masked that would do harm where they are not needed."""
-    needs: dict[Node, Node | None] = dict.fromkeys(roots)
-    found = dict(zip(needs, masked(topological(roots), needs, report), strict=True))
-    return [found[root] for root in roots]
-
-
-def masked(nodes: Sequence[Node], needs: Mapping[Node, Node | None], report: Report) -> list[Node]:
-    """What is asked for, with harmful operands masked.
-
-    nodes  in order, operands first; what is not among them is left as it is
-    needs  the values asked for, each with the condition under which an element is; None: always
-    """
-    always = [node for node, need in needs.items() if need is None]
-    partly = len(always) < len(needs) or any(n.op.selects and not n.op.compares for n in nodes)
-    suspect = suspects(nodes, always) if partly else []
-    known = needed_elements(nodes, needs, suspect) if suspect else {}
-    needed = {node: need for node, need in known.items() if need is not None}
-    harmful = {node: unsafe_operands(node, (need,)) for node, need in needed.items()}
-    if not any(harmful.values()) and not any(map(loses_to_infinity, nodes)):
-        return list(needs)
+    roots = with_safe_conditions(roots, report)
+    nodes = topological(roots)
+    suspect = suspects(nodes, roots)
+    if not suspect:
+        return list(roots)
+    known = needed_elements(nodes, roots, suspect, slope_choice, has_slope)
     done: dict[Node, Node] = {}
     for node in nodes:
-        args = [done.get(arg, arg) if has_slope(node) else arg for arg in node.args]
-        for index, domain in harmful.get(node, ()):
-            args[index] = where(needed[node], args[index], domain.inside)
-            node.graph.explain(args[index], "harmless where it is not chosen")
+        args = [done[arg] if has_slope(node) else arg for arg in node.args]
+        need = known.get(node)
+        for index, domain in unsafe_operands(node, (need,)) if need is not None else ():
+            args[index] = where(need, args[index], domain.inside)
+            node.graph.explain(args[index], HARMLESS)
             report.fired.append((GUARD, node))
         if node.op.compares:
-            args = [compared(node, index, arg, report) for index, arg in enumerate(args)]
+            args = [compared(node, index, arg) for index, arg in enumerate(args)]
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
-    return [done[node] for node in needs]
+    return [done[root] for root in roots]
 
 
 def has_slope(node: Node) -> bool:
     """Whether derivatives go through a node; what has none, as a comparison, does no harm."""
     return node.op.differentiable and node.dtype.kind == FLOAT
+
+
+# --- what conditions read ---------------------------------------------------------------------
+
+
+def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node]:
+    """The roots, with the operands masked of what conditions read, where nobody reads the value.
+
+    `where(where(x > 0, log(x), 0) > 1, …)` needs the logarithm for the comparison, whichever
+    elements are chosen in the end, and only where x > 0. Slopes are another matter: the condition
+    has none, so afterwards more may be masked for them.
+    """
+    nodes = topological(roots)
+    readers = [node for node in nodes if not has_slope(node) or node.op.compares]
+    read = set(topological([arg for node in readers for arg in node.args]))
+    suspect = [n for n in nodes if n in read and n.op.finite is not None and unsafe_operands(n)]
+    if not suspect:
+        return roots
+    known = needed_elements(nodes, roots, suspect, choice, lambda node: True)
+    masks: Masks = {}
+    for node in suspect:
+        need = known.get(node)
+        if need is not None:  # what reads the node cannot be what masks it
+            need = without(need, partial(reads, node))
+        if need is not None and (harmful := unsafe_operands(node, (need,))):
+            masks[node] = (need, harmful)
+    if not masks:
+        return roots
+    order = in_order(roots, masks)
+    done: dict[Node, Node] = {}
+    for node in order:
+        args = [done[arg] for arg in node.args]
+        need, harmful = masks.get(node, (node, []))
+        for index, domain in harmful:
+            args[index] = where(done[need], args[index], domain.inside)
+            node.graph.explain(args[index], HARMLESS)
+            report.fired.append((GUARD, node))
+        done[node] = node.graph.rebuild(node, tuple(args))
+        node.graph.inherit(node, done[node])
+    return [done[root] for root in roots]
+
+
+def reads(node: Node, user: Node) -> bool:
+    """Whether a node is what another is made of."""
+    return any(part is node for part in topological([user]))
+
+
+def in_order(roots: Sequence[Node], masks: Masks) -> list[Node]:
+    """All nodes, operands and the conditions of masks before their users.
+
+    Where the condition of a mask reads what it is to mask by way of another mask, that part of it
+    is left out: it may then keep more elements than are needed.
+    """
+    while True:
+        every = topological([*roots, *(need for need, _ in masks.values())])
+        before = {n: [*n.args, *((masks[n][0],) if n in masks else ())] for n in every}
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError as error:
+            weaken_one(masks, set(error.args[1]))
+
+
+def weaken_one(masks: Masks, circle: set[Node]) -> None:
+    """Leave out what is in a circle of the first condition that has a part in it."""
+    for node, (need, harmful) in masks.items():
+        weaker = without(need, circle.__contains__) if node in circle else need
+        if weaker is not need:
+            if weaker is None:
+                del masks[node]
+            else:
+                masks[node] = (weaker, harmful)
+            return
+
+
+def without(condition: Node, left_out: Callable[[Node], bool]) -> Node | None:
+    """A condition that holds wherever this one does, made of none of some parts; None: always."""
+    found: dict[Node, Node | None] = {}
+    for part in topological([condition]):
+        if part.op not in (logical_and, logical_or):
+            found[part] = part
+            continue
+        first, second = (
+            None if arg.op not in (logical_and, logical_or) and left_out(arg) else found[arg]
+            for arg in part.args
+        )
+        if first is part.args[0] and second is part.args[1]:
+            found[part] = part
+        elif part.op is logical_or:
+            found[part] = either(first, second)
+        else:
+            found[part] = first if second is None else both(first, second)
+    atom = condition.op not in (logical_and, logical_or)
+    return None if atom and left_out(condition) else found[condition]
 
 
 # --- what a choice leaves out ------------------------------------------------------------------
@@ -74,34 +165,50 @@ def suspects(nodes: Sequence[Node], needed: Sequence[Node]) -> list[Node]:
     always = set(needed)
     for node in reversed(nodes):
         if node in always and has_slope(node):
-            always.update(arg for i, arg in enumerate(node.args) if choice(node, i) is None)
+            always.update(arg for i, arg in enumerate(node.args) if slope_choice(node, i) is None)
     rarely = [node for node in nodes if node not in always and has_slope(node)]
     return [node for node in rarely if node.op.finite is not None and unsafe_operands(node)]
 
 
-def choice(node: Node, index: int) -> Callable[..., Node] | None:
+def choice(node: Node, index: int) -> Choice | None:
     """The condition under which an operand is chosen; None where it is always needed."""
     return node.op.selects[index] if node.op.selects and not node.op.compares else None
 
 
+def slope_choice(node: Node, index: int) -> Choice | None:
+    """The same of slopes: what loses a comparison has none.
+
+    A condition is worth it for what may be infinite; other slopes are multiplied by 0.
+    """
+    if not node.op.compares:
+        return choice(node, index)
+    arg = node.args[index]
+    return None if is_compared(arg) or not may_be_infinite(arg) else node.op.selects[index]
+
+
 def needed_elements(
-    nodes: Sequence[Node], given: Mapping[Node, Node | None], suspect: Sequence[Node]
+    nodes: Sequence[Node],
+    roots: Sequence[Node],
+    suspect: Sequence[Node],
+    chosen: Callable[[Node, int], Choice | None],
+    passes: Callable[[Node], bool],
 ) -> dict[Node, Node | None]:
     """For what is made of suspects, when an element of it is needed: a condition; None: always.
 
-    What only a comparison reads has no entry.
+    chosen  when a node needs an operand: `choice` or `slope_choice`
+    passes  whether a node needs its operands at all
     """
     above = set(suspect)
     for node in nodes:
         if not above.isdisjoint(node.args):
             above.add(node)
-    needs = dict(given)
+    needs: dict[Node, Node | None] = dict.fromkeys(roots)
     for node in reversed(nodes):
-        if node not in needs or not has_slope(node):
+        if node not in needs or not passes(node):
             continue
         for index, arg in enumerate(node.args):
             if arg in above:
-                need = passed_on(node, index, needs[node])
+                need = passed_on(node, index, needs[node], chosen(node, index))
                 needs[arg] = either(needs[arg], need) if arg in needs else need
     return needs
 
@@ -110,49 +217,90 @@ def either(first: Node | None, second: Node | None) -> Node | None:
     """The elements that one of two users needs."""
     if first is None or second is None:
         return None
-    return first if first is second else first | second
+    parts, others = conjuncts(first), conjuncts(second)
+    if parts.keys() <= others.keys() or others.keys() <= parts.keys():  # a, or a and b
+        return first if parts.keys() <= others.keys() else second
+    own, other = parts.keys() - others.keys(), others.keys() - parts.keys()
+    if len(own) == len(other) == 1 and are_opposite(*own, *other):  # a and b, or a and not b
+        return reduce(both, [part for part in parts if part not in own], None)
+    return first | second
 
 
-def passed_on(node: Node, index: int, need: Node | None) -> Node | None:
+def are_opposite(first: Node, second: Node) -> bool:
+    """Whether one condition is the negation of the other."""
+    return any(
+        a.op is logical_not and a.args[0] is b for a, b in ((first, second), (second, first))
+    )
+
+
+def both(first: Node | None, second: Node) -> Node:
+    """Where two conditions hold; None: everywhere."""
+    if first is None:
+        return second
+    parts, others = conjuncts(first).keys(), conjuncts(second).keys()
+    if parts <= others or others <= parts:
+        return second if parts <= others else first
+    return first & second
+
+
+def conjuncts(condition: Node) -> dict[Node, None]:
+    """The conditions that hold all where this one does, in a fixed order."""
+    found: dict[Node, None] = {}
+    stack = [condition]
+    while stack:
+        part = stack.pop()
+        if part.op is logical_and:
+            stack += reversed(part.args)
+        else:
+            found[part] = None
+    return found
+
+
+def passed_on(node: Node, index: int, need: Node | None, chosen: Choice | None) -> Node | None:
     """The elements of an operand that are needed where `need` says which of the result are."""
-    chosen = choice(node, index)
     if chosen is not None:
         own = chosen(*node.args)
-        need = own if need is None else need & own
-    return None if need is None else transposed(need, node, index)
+        need = own if need is None else both(need, own)
+    if need is None or not need.shape:
+        return need
+    shape = node.args[index].shape
+    if node.op.family == "elementwise" and broadcast([need.shape, shape])[0] == shape:
+        return need
+    return transposed(need, node, index)
 
 
 def transposed(need: Node, node: Node, index: int) -> Node | None:
     """Elements of a result as elements of an operand: along the transpose, where there is one."""
     operand = node.args[index]
-    if not need.shape or (node.op.family == "elementwise" and broadcasts_to(need, operand)):
-        return need
     if node.op.family == "linear" and index == 0 and node.op.vjp is not None:
         part = node.op.vjp(0, broadcast_to(need, node.shape), node, "torch")
     elif {"axes", "keepdims"} <= set(node.op.parameters):
         part = spread(broadcast_to(need, node.shape), node)
+    elif node.op in (concat, stack) and node.op.vjp is not None:
+        part = node.op.vjp(index, broadcast_to(need, node.shape), node, "torch")
+    elif node.op is matmul:
+        # An element has a part in a row or column of results.
+        part = product_need(cast(broadcast_to(need, node.shape), operand.dtype), node, index)
+    elif node.op in (softmax, log_softmax):
+        whole = cast(broadcast_to(need, node.shape), operand.dtype)
+        part = broadcast_to(sum(whole, node.params.axis, True), node.shape)
     elif node.op.family == "elementwise":
         part = broadcast_to(need, broadcast([need.shape, node.shape])[0])
     else:
         part = None
     if part is None or (part.dtype.kind == BOOL and part.shape == operand.shape):
         return part
-    return fitted(cast(part, operand.dtype), operand) > 0
+    counted = operand if operand.dtype.kind == FLOAT else cast(operand, float32)
+    return fitted(cast(part, counted.dtype), counted) > 0
 
 
-def broadcasts_to(need: Node, operand: Node) -> bool:
-    """Whether a condition fits an operand as it is."""
-    return broadcast([need.shape, operand.shape])[0] == operand.shape
+def product_need(need: Node, node: Node, index: int) -> Node | None:
+    """Above 0 where an element of a factor of a matmul has a part in what is needed."""
+    ones = [broadcast_to(need.graph.constant(1, arg.dtype), arg.shape) for arg in node.args]
+    return matmul.vjp(index, need, matmul(*ones), "torch") if matmul.vjp else None
 
 
 # --- what loses a comparison -------------------------------------------------------------------
-
-
-def loses_to_infinity(node: Node) -> bool:
-    """Whether an operand of a maximum may have an infinite slope where it is not the larger."""
-    return node.op.compares and any(
-        may_be_infinite(arg) and not is_compared(arg) for arg in node.args
-    )
 
 
 def is_compared(node: Node) -> bool:
@@ -160,13 +308,9 @@ def is_compared(node: Node) -> bool:
     return node.op is where and node.args[2].op is stop_gradient
 
 
-def compared(node: Node, index: int, arg: Node, report: Report) -> Node:
+def compared(node: Node, index: int, masked: Node) -> Node:
     """An operand of a maximum: masked where it wins, and without a slope where it loses."""
-    operand, chosen = node.args[index], node.op.selects[index]
-    if chosen is None or is_compared(operand) or not may_be_infinite(operand):
-        return arg
-    wins = transposed(chosen(*node.args), node, index)
-    inside = topological([operand])
-    nodes = [n for n in inside if n.op.family in ("elementwise", "linear")]
-    (safe,) = masked(nodes, {operand: wins}, report)
-    return arg if safe is operand else where(wins, safe, stop_gradient(arg))
+    arg, chosen = node.args[index], slope_choice(node, index)
+    if masked is arg or chosen is None:
+        return masked
+    return where(chosen(*node.args), masked, stop_gradient(arg))

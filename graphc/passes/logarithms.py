@@ -173,8 +173,8 @@ FACTORS = (
 
 @cache
 def composed() -> Table:
-    """The rules for a logarithm of something else than a view or a cast."""
-    return compile_rules((*TERMS, *SUMS, *FACTORS))
+    """The rules for a logarithm, also of a view of a view."""
+    return compile_rules((*TERMS, *SUMS, *FACTORS, *BETWEEN))
 
 
 def has_rule(node: Node) -> bool:
@@ -202,7 +202,7 @@ def log_of_cast(node: Node, x: Node) -> Node | None:
     if node.dtype.itemsize <= x.dtype.itemsize:
         return cast(log_of(x), node.dtype) if has_rule(log_of(x)) else None
     wide = log_of(leaves_cast(x, lambda leaf: widened(leaf, node.dtype)))
-    return wide if has_rule(wide) else None
+    return wide if wide is not node and has_rule(wide) else None
 
 
 BETWEEN = (

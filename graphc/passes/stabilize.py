@@ -15,6 +15,7 @@ from graphc.ir.intervals import interval_of, may_be_infinite
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Pattern, Rule, call, calls, either, wilds
 from graphc.ops.comparison import isfinite
+from graphc.ops.elementwise import abs as size_of
 from graphc.ops.elementwise import negative, where
 from graphc.ops.elementwise import sqrt as root
 from graphc.ops.functions import exp as exp_of
@@ -78,8 +79,10 @@ def share_of_sum(node: Node, x: Node) -> Node | None:
     """Over one axis a softmax; over several, or none to subtract a maximum on, by the logarithm."""
     total = plain(node.args[1])
     axes = total.params.axes
-    if not axes or not is_along(node.args[1], x, axes):
+    if not is_along(node.args[1], x, axes):
         return None
+    if not axes:
+        return exp_sum(x, negated(x))
     return softmax_of(x, axes[0]) if len(axes) == 1 else exp_of(x - logsumexp(x, axes, True))
 
 
@@ -141,9 +144,9 @@ def norm_of_squares(node: Node, x: Node, y: Node | None = None) -> Node | None:
     """A square overflows, or vanishes, long before the root of their sum does."""
     total = scaled_sum(node.args[0])
     found = squared(total.term) if total is not None and total.weight is None else None
-    if total is None or found is None or not total.axes:
+    if total is None or found is None:
         return None
-    result = norm(found, total.axes, total.keepdims)
+    result = norm(found, total.axes, total.keepdims) if total.axes else size_of(found)
     return result if total.scale is None else root(total.scale) * result
 
 

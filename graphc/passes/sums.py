@@ -14,8 +14,11 @@ from graphc.ops.operands import size_node
 from graphc.ops.reduction import reduced_size
 
 MAX_TERMS = 16  # of a sum that is written out
-COMPUTED = ("exp", "add", "subtract", "multiply", "divide", "negative", "sum", "mean")
 VIEWS = ("expand_dims", "squeeze", "reshape", "broadcast_to")  # that keep the order of elements
+COMPUTED = (
+    "exp", "add", "subtract", "multiply", "divide", "negative", "sum", "mean", *VIEWS,
+    "permute_dims", "getitem", "pick", "exp_sum", "expm1", "cosh", "sigmoid", "softmax",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +231,7 @@ def leaves_cast(node: Node, cast: Callable[[Node], Node], depth: int = 8) -> Nod
     """The same value computed in another dtype, as far down as its exponentials and sums go."""
     if node.op.name not in COMPUTED or not depth:
         return cast(node)
-    args = tuple([leaves_cast(arg, cast, depth - 1) for arg in node.args])
+    args = tuple([
+        leaves_cast(arg, cast, depth - 1) if arg.dtype.kind == FLOAT else arg for arg in node.args
+    ])  # fmt: skip
     return node.graph.rebuild(node, args)

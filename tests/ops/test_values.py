@@ -62,6 +62,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "mask": lambda x, condition: np.where(condition, x, 0),
     "mse": lambda x, y: np.linalg.norm(x - y) ** 2 / x.size,
     "one_hot": lambda index, classes: np.eye(classes)[index],
+    "peak": lambda x, **options: x.max(initial=-np.inf, **options),
     "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
     "relu": lambda x: np.where(x > 0, x, 0),
