@@ -213,6 +213,12 @@ def is_own(node: ast.AST) -> TypeGuard[ast.Attribute]:
     )
 
 
+ORIGIN = r"\w+, from [\w .*()/+-]+"  # tanh_slope, from 1 - tanh(.) ** 2
+COMMENT = re.compile(
+    rf"# (\(.*\)( float32)?(, {ORIGIN})?|{ORIGIN}|exp only .*|By the full .*|Large rests .*)"
+)
+
+
 def check_source(source: str, texts: Texts, style: str) -> None:
     """Raise AssertionError unless a source holds the user's texts as data alone."""
     plain = padded(texts)
@@ -225,7 +231,7 @@ def check_source(source: str, texts: Texts, style: str) -> None:
     # Comments tell shapes; nothing else of the user's gets into them.
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT and " " in token.string:
-            assert re.fullmatch(r"# (\(.*\)( float32)?|exp only .*|By the full .*)", token.string)
+            assert COMMENT.fullmatch(token.string)
 
 
 def formatted(folder: Path) -> None:

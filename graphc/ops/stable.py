@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.ir.intervals import NOT_NEGATIVE, POSITIVE, Domain, Interval
+from graphc.ir.intervals import EVERYWHERE, NOT_NEGATIVE, POSITIVE, Domain, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ops.comparison import isfinite
@@ -73,7 +73,8 @@ saturation: Op = elementwise(
         lambda g, out, x, c: -(g * (out * saturation(-x, 1.0 / c) / c)),
     ),
     symbolic=lambda sp, x, c: sp.exp(x) / (c + sp.exp(x)), domain=((-2, 2), (0.5, 2)),
-    finite=(None, POSITIVE), bounds=lambda x, c: Interval(0.0, 1.0),
+    finite=(None, POSITIVE),
+    bounds=lambda x, c: Interval(0.0, 1.0) if c.low > 0 else EVERYWHERE,
 )  # fmt: skip
 sigmoid_slope: Op = elementwise(
     "sigmoid_slope", "sigmoid(x) (1 - sigmoid(x))",

@@ -41,7 +41,8 @@ def exp_sum(x: Array, y: Array) -> Array:
         part = total - x
         rest = (x - (total - part)) + (y - part)
     # Large rests are of sums that no exponential is finite for, but 0 times infinity is NaN.
-    result: Array = np.exp(total) * (1 + np.where(np.abs(rest) < 0.5, rest, total.dtype.type(0)))
+    kind = total.dtype.type
+    result: Array = np.exp(total) * (kind(1) + np.where(np.abs(rest) < 0.5, rest, kind(0)))
     return result
 
 

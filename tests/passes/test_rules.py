@@ -64,6 +64,8 @@ def constants(x: gc.Node) -> gc.Node:
 
 
 CASES = [
+    Case("mask(x, y) = x where x is 0 unless y",
+         lambda x: gc.mask(gc.mask(x, x > 0) * gc.exp(gc.where(x > 0, x, 0)), x > 0), ((99,),)),
     Case("f(constants) = constant", constants, ((200, 8),)),
     Case("f(constants) = constant", lambda x: x * (gc.log(x.graph.constant(2)) + 1), ((9,),)),
     Case("f(broadcast(x), y) = f(x, y)", lambda x, y: gc.broadcast_to(x, (50, 7)) / y,

@@ -189,5 +189,6 @@ def test_backward_is_softmax_less_one_hot(build: Callable[..., Any], shape: Any)
 
 
 def backward_of(text: str) -> str:
-    """The lines of `backward`."""
-    return text.split("def backward")[1].split("\ndef ")[0]
+    """The lines of `backward`, without what is told of rules."""
+    lines = text.split("def backward")[1].split("\ndef ")[0].splitlines()
+    return "\n".join(line for line in lines if not line.strip().startswith("#"))
