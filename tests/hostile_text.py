@@ -322,7 +322,7 @@ EXAMPLES = {
     "group": "params",
     "dunder": "__import__",
     "self": "self",
-    "dotted": "0.weight",
+    "dotted": "0.w",
     "expression of Jinja": "{{ 7*7 }}",
     "statement of Jinja": "{% include %}",
     "newline": "a\nimport os\nos.abort()\n",
