@@ -11,7 +11,7 @@ users needs, and of what a user chooses from only the chosen ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -20,7 +20,6 @@ from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.ir.types import BOOL, FLOAT, broadcast, float32
-from graphc.ops.comparison import logical_and, logical_not, logical_or
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
@@ -28,6 +27,7 @@ from graphc.ops.nn import log_softmax, softmax
 from graphc.ops.operands import cast
 from graphc.ops.reduction import fitted, spread, sum
 from graphc.ops.shape import broadcast_to
+from graphc.passes.conditions import both, either, without
 from graphc.passes.driver import Report
 
 Choice: TypeAlias = Callable[..., Node]  # (*operands) -> condition
@@ -38,7 +38,10 @@ GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: Non
 
 def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     """The roots, with the operands masked that would do harm where they are not needed."""
-    roots = with_safe_conditions(roots, report)
+    nodes = topological(roots)
+    if not any(node.op.selects for node in nodes):
+        return list(roots)
+    roots = with_safe_conditions(roots, nodes, report)
     nodes = topological(roots)
     suspect = suspects(nodes, roots)
     if not suspect:
@@ -67,14 +70,15 @@ def has_slope(node: Node) -> bool:
 # --- what conditions read ---------------------------------------------------------------------
 
 
-def with_safe_conditions(roots: Sequence[Node], report: Report) -> Sequence[Node]:
+def with_safe_conditions(
+    roots: Sequence[Node], nodes: Sequence[Node], report: Report
+) -> Sequence[Node]:
     """The roots, with the operands masked of what conditions read, where nobody reads the value.
 
     `where(where(x > 0, log(x), 0) > 1, …)` needs the logarithm for the comparison, whichever
     elements are chosen in the end, and only where x > 0. Slopes are another matter: the condition
     has none, so afterwards more may be masked for them.
     """
-    nodes = topological(roots)
     readers = [node for node in nodes if not has_slope(node) or node.op.compares]
     read = set(topological([arg for node in readers for arg in node.args]))
     suspect = [n for n in nodes if n in read and n.op.finite is not None and unsafe_operands(n)]
@@ -136,27 +140,6 @@ def weaken_one(masks: Masks, circle: set[Node]) -> None:
             return
 
 
-def without(condition: Node, left_out: Callable[[Node], bool]) -> Node | None:
-    """A condition that holds wherever this one does, made of none of some parts; None: always."""
-    found: dict[Node, Node | None] = {}
-    for part in topological([condition]):
-        if part.op not in (logical_and, logical_or):
-            found[part] = part
-            continue
-        first, second = (
-            None if arg.op not in (logical_and, logical_or) and left_out(arg) else found[arg]
-            for arg in part.args
-        )
-        if first is part.args[0] and second is part.args[1]:
-            found[part] = part
-        elif part.op is logical_or:
-            found[part] = either(first, second)
-        else:
-            found[part] = first if second is None else both(first, second)
-    atom = condition.op not in (logical_and, logical_or)
-    return None if atom and left_out(condition) else found[condition]
-
-
 # --- what a choice leaves out ------------------------------------------------------------------
 
 
@@ -211,49 +194,6 @@ def needed_elements(
                 need = passed_on(node, index, needs[node], chosen(node, index))
                 needs[arg] = either(needs[arg], need) if arg in needs else need
     return needs
-
-
-def either(first: Node | None, second: Node | None) -> Node | None:
-    """The elements that one of two users needs."""
-    if first is None or second is None:
-        return None
-    parts, others = conjuncts(first), conjuncts(second)
-    if parts.keys() <= others.keys() or others.keys() <= parts.keys():  # a, or a and b
-        return first if parts.keys() <= others.keys() else second
-    own, other = parts.keys() - others.keys(), others.keys() - parts.keys()
-    if len(own) == len(other) == 1 and are_opposite(*own, *other):  # a and b, or a and not b
-        return reduce(both, [part for part in parts if part not in own], None)
-    return first | second
-
-
-def are_opposite(first: Node, second: Node) -> bool:
-    """Whether one condition is the negation of the other."""
-    return any(
-        a.op is logical_not and a.args[0] is b for a, b in ((first, second), (second, first))
-    )
-
-
-def both(first: Node | None, second: Node) -> Node:
-    """Where two conditions hold; None: everywhere."""
-    if first is None:
-        return second
-    parts, others = conjuncts(first).keys(), conjuncts(second).keys()
-    if parts <= others or others <= parts:
-        return second if parts <= others else first
-    return first & second
-
-
-def conjuncts(condition: Node) -> dict[Node, None]:
-    """The conditions that hold all where this one does, in a fixed order."""
-    found: dict[Node, None] = {}
-    stack = [condition]
-    while stack:
-        part = stack.pop()
-        if part.op is logical_and:
-            stack += reversed(part.args)
-        else:
-            found[part] = None
-    return found
 
 
 def passed_on(node: Node, index: int, need: Node | None, chosen: Choice | None) -> Node | None:
