@@ -22,7 +22,8 @@ def either(first: Node | None, second: Node | None) -> Node | None:
         return first if parts.keys() <= others.keys() else second
     own, other = parts.keys() - others.keys(), others.keys() - parts.keys()
     if len(own) == len(other) == 1 and are_opposite(*own, *other):  # a and b, or a and not b
-        return reduce(both, [part for part in parts if part not in own], None)
+        shared = [part for part in parts if part not in own]
+        return reduce(logical_and, shared) if shared else None
     return first | second
 
 
