@@ -32,7 +32,6 @@ from graphc.passes.driver import Report
 
 Choice: TypeAlias = Callable[..., Node]  # (*operands) -> condition
 Masks: TypeAlias = dict[Node, tuple[Node, list[tuple[int, Domain]]]]
-HARMLESS = "harmless where it is not chosen"
 GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: None, STABILIZE)
 
 
@@ -51,15 +50,24 @@ def guard(roots: Sequence[Node], report: Report) -> list[Node]:
     for node in nodes:
         args = [done[arg] if has_slope(node) else arg for arg in node.args]
         need = known.get(node)
-        for index, domain in unsafe_operands(node, (need,)) if need is not None else ():
-            args[index] = where(need, args[index], domain.inside)
-            node.graph.explain(args[index], HARMLESS)
-            report.fired.append((GUARD, node))
+        if need is not None:
+            args = masked(node, args, need, unsafe_operands(node, (need,)), report)
         if node.op.compares:
             args = [compared(node, index, arg) for index, arg in enumerate(args)]
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
     return [done[root] for root in roots]
+
+
+def masked(
+    node: Node, args: list[Node], need: Node, harmful: Sequence[tuple[int, Domain]], report: Report
+) -> list[Node]:
+    """Operands of a node, the harmful ones exchanged for harmless numbers where not needed."""
+    for index, domain in harmful:
+        args[index] = where(need, args[index], domain.inside)
+        node.graph.explain(args[index], "harmless where it is not chosen")
+        report.fired.append((GUARD, node))
+    return args
 
 
 def has_slope(node: Node) -> bool:
@@ -98,11 +106,9 @@ def with_safe_conditions(
     done: dict[Node, Node] = {}
     for node in order:
         args = [done[arg] for arg in node.args]
-        need, harmful = masks.get(node, (node, []))
-        for index, domain in harmful:
-            args[index] = where(done[need], args[index], domain.inside)
-            node.graph.explain(args[index], HARMLESS)
-            report.fired.append((GUARD, node))
+        if node in masks:
+            need, harmful = masks[node]
+            args = masked(node, args, done[need], harmful, report)
         done[node] = node.graph.rebuild(node, tuple(args))
         node.graph.inherit(node, done[node])
     return [done[root] for root in roots]
@@ -248,9 +254,9 @@ def is_compared(node: Node) -> bool:
     return node.op is where and node.args[2].op is stop_gradient
 
 
-def compared(node: Node, index: int, masked: Node) -> Node:
+def compared(node: Node, index: int, safe: Node) -> Node:
     """An operand of a maximum: masked where it wins, and without a slope where it loses."""
     arg, chosen = node.args[index], slope_choice(node, index)
-    if masked is arg or chosen is None:
-        return masked
-    return where(chosen(*node.args), masked, stop_gradient(arg))
+    if safe is arg or chosen is None:
+        return safe
+    return where(chosen(*node.args), safe, stop_gradient(arg))
