@@ -113,13 +113,18 @@ def explain(rule: Rule, node: Node, replacement: Node) -> None:
     """
     graph = node.graph
     if rule.preserves == STABILIZE:
-        if not is_part(replacement, node):
-            graph.explain(replacement, origin(rule.name))
+        if not is_part(made := unsigned(replacement), node):
+            graph.explain(made, origin(rule.name))
     elif graph.origins and replacement not in graph.origins and node not in graph.origins:
         told = [arg for arg in node.args if arg in graph.origins]
         gone = [arg for arg in told if not (is_part(arg, replacement) or is_part(replacement, arg))]
         if gone:
             graph.explain(replacement, "; ".join(graph.origins[arg] for arg in gone))
+
+
+def unsigned(node: Node) -> Node:
+    """A value without its sign, which other rules move about."""
+    return node.args[0] if node.op.name == "negative" else node
 
 
 def is_part(part: Node, node: Node, depth: int = 3) -> bool:
@@ -134,6 +139,8 @@ def origin(name: str) -> str:
     That is `logsumexp, from log(sum(exp(.)))`: the name of a single variable says nothing.
     """
     before, _, after = name.partition(" = ")
+    if after.startswith("-"):  # told at what the sign is taken of, see `unsigned`
+        before, after = f"-({before})", after[1:]
     if set(VARIABLE.findall(before)) == {"x"}:
         before = VARIABLE.sub(".", before)
     call = re.match(r"(\w+)\(", after)

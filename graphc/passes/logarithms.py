@@ -20,7 +20,6 @@ from graphc.passes.sums import (
     is_maximum,
     leaves_cast,
     plain,
-    scaled_sum,
     weighted_exponential,
     weighted_exponents,
     without_maximum,
@@ -66,17 +65,19 @@ TERMS = (
 # --- of a sum over axes ------------------------------------------------------------------------
 
 
-def log_of_sum(node: Node, x: Node, y: Node | None = None) -> Node | None:
-    """exp(x) overflows long before the result does.
-
-    Scale and weights go under the sum of the shifted exponentials, so that nothing cancels.
-    """
-    total = scaled_sum(node.args[0])
-    found = weighted_exponential(total) if total is not None else None
-    if found is None:
+def log_of_sum(node: Node, x: Node) -> Node | None:
+    """exp(x) overflows long before the result does."""
+    found = weighted_exponential(node.args[0])
+    if found is None or found.factor is not None:
         return None
-    if found.factor is None:
-        return logsumexp(found.term, found.axes, found.keepdims)
+    return logsumexp(found.term, found.axes, found.keepdims)
+
+
+def log_of_weighted_sum(node: Node, x: Node, y: Node | None = None) -> Node | None:
+    """Scale and weights go under the sum of the shifted exponentials, so that nothing cancels."""
+    found = weighted_exponential(node.args[0])
+    if found is None or found.factor is None:
+        return None
     return weighted_logsumexp(found.term, found.factor, found.axes, found.keepdims)
 
 
@@ -112,7 +113,7 @@ SUMS = (
          lambda node, x: log_softmax(x, node.args[0].params.axis), STABILIZE),
     Rule("log(sum(exp(x))) = logsumexp(x)", log(sum(x)), log_of_sum, STABILIZE),
     Rule("log(s * sum(t * exp(x))) = weighted_logsumexp(x, s * t)",
-         either(log(mean(x)), log(x * y), log(x / y)), log_of_sum, STABILIZE),
+         either(log(sum(x)), log(mean(x)), log(x * y), log(x / y)), log_of_weighted_sum, STABILIZE),
     Rule("x - logsumexp(x) = log_softmax(x)",
          x - either(_TOTAL, *(call(view, _TOTAL)
                               for view in ("expand_dims", "reshape", "broadcast_to"))),

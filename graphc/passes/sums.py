@@ -12,6 +12,7 @@ from graphc.ir.types import FLOAT
 from graphc.ops.families import without_axes
 from graphc.ops.operands import size_node
 from graphc.ops.reduction import reduced_size
+from graphc.ops.shape import broadcast_to
 
 MAX_TERMS = 16  # of a sum that is written out
 VIEWS = ("expand_dims", "squeeze", "reshape", "broadcast_to")  # that keep the order of elements
@@ -66,26 +67,32 @@ def scaled_sum(node: Node) -> ScaledSum | None:
     return None
 
 
-def weighted_exponential(total: ScaledSum) -> ScaledSum | None:
-    """The sum with x for its term where it was exp(x), or a product of that with weights."""
-    found = weighted(total.term)
-    return None if found is None else replace(total, term=found[0], weight=found[1])
+def weighted_exponential(node: Node) -> ScaledSum | None:
+    """The scaled sum of w exp(x) that a node is, with x for its term."""
+    total = scaled_sum(node)
+    found = weighted(total.term) if total is not None else None
+    if total is None or found is None:
+        return None
+    return replace(total, term=found[0], weight=found[1])
 
 
 def weighted(node: Node) -> tuple[Node, Node | None] | None:
-    """(x, w) where the node is w exp(x), (x, None) where it is exp(x)."""
+    """(x, w) where the node is w exp(x), of any number of factors; (x, None) where it is exp(x)."""
     x = inverse("exp", node)
     if x is not None:
         return x, None
     if node.op.name not in ("multiply", "divide"):
         return None
     u, v = node.args
-    x = inverse("exp", u)
-    if x is None and node.op.name == "multiply":
-        u, v, x = v, u, inverse("exp", v)
-    if x is None or u.shape != node.shape:
+    found = weighted(u)
+    if found is None and node.op.name == "multiply":
+        found, v = weighted(v), u
+    if found is None:
         return None
-    return x, v if node.op.name == "multiply" else 1.0 / v
+    x, weight = found
+    factor = v if node.op.name == "multiply" else 1.0 / v
+    spread = x if x.shape == node.shape else broadcast_to(x, node.shape)
+    return spread, factor if weight is None else weight * factor
 
 
 def terms(node: Node) -> list[Node]:
