@@ -114,6 +114,8 @@ EXPONENTIALS = (
     at("logsumexp", "log(sum(exp(x)) / 2)", x([1000, 999])),
     at("logsumexp", "log(sum(w * exp(x)))",
        named("w x", ([1, 3], [1000, 999]), ([2, 3], [-1000, -1001])), wrt=("x",)),
+    at("logsumexp", "log(sum(w * exp(x) / s))",
+       named("w s x", ([1, 3], [2, 0.5], [-1000, -1001])), wrt=("x",)),
     at("logsumexp", "log(sum(exp(x) * w))", named("w x", ([1, 3], [1000, 999]))),
     at("logsumexp", "max(x) + log(sum(exp(x - max(x))))", x([1000, 0], [-1000, -1001])),
     at("logsumexp", "max(x) + log(sum(exp(x - max(x))))", x([1000, 1000]), value=1000 + mp.log(2),
