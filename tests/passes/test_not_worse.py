@@ -19,6 +19,7 @@ from tests.passes.stable_runs import BEYOND, compiled, exactly, precision, run_a
 from tests.passes.stable_samples import sampled
 
 # Of each rule one form with so many operands: others are the same once they are rewritten.
+pytestmark = pytest.mark.conformance  # hundreds of points for each rule
 FORMS = {(case.rule, case.operands, case.dtypes): case for case in reversed(ELEMENTWISE)}
 RUNS = [
     pytest.param(case, dtype, id=f"{case.rule}-{case.operands}-{dtype}")

@@ -22,6 +22,7 @@ from tests.passes.exact import DIGITS, Exact, exactly, value_and_slopes
 from tests.passes.stable_reductions import SCALE, SHIFT, SPREAD, own_shift
 from tests.styles import functions, in_every_style
 
+pytestmark = pytest.mark.conformance  # hundreds of points for each rule
 ULPS = 4
 ROWS, SLOPE_ROWS, COLUMNS = 180, 12, 5
 BESIDE_1 = "beside 1"  # what SHIFT is where exponentials are rounded that the logarithm makes small
