@@ -39,3 +39,49 @@ def test_the_root_of_many_squares_leaves_none_out(terms: int, style: str) -> Non
     size = np.sqrt(np.sum(point**2))
     np.testing.assert_allclose(value, size, rtol=1e-14)
     np.testing.assert_allclose(slopes, point / size, rtol=1e-14)
+
+
+@in_every_style
+@pytest.mark.parametrize(("build", "left_out"), [
+    (lambda x: x * x, 0.0),
+    (lambda x: x**2.0, 0.0),
+    (lambda x: 1 / x, 0.0),
+    (lambda x: 1 + x, -1.0),
+    (lambda x: 1 - x, 1.0),
+    (lambda x: 1 - gc.exp(-x), 0.0),
+    (lambda x: gc.exp(x) * x, 0.0),
+    (lambda x: gc.expand_dims(x * x, 0)[0], 0.0),
+    (lambda x: gc.stack([x, x]) * x, 0.0),
+])  # fmt: skip
+def test_no_logarithm_is_taken_of_what_is_left_out(
+    build: Build, left_out: float, style: str
+) -> None:
+    def chosen(x: Any) -> Any:
+        return gc.log(build(x)[..., 0])
+
+    value, slopes = value_and_gradient(chosen, [0.5, left_out], style=style)
+    wanted, (slope,) = value_and_gradient(chosen, [0.5], style=style)
+    np.testing.assert_allclose(value, wanted, rtol=1e-14)
+    np.testing.assert_allclose(slopes, [slope, 0], rtol=1e-14)
+
+
+@in_every_style
+def test_nor_of_what_is_not_picked(style: str) -> None:
+    def picked(x: Any) -> Any:
+        return gc.log(gc.pick(x * x, [1, 0]))
+
+    value, slopes = value_and_gradient(picked, [[0.0, 0.5], [2.0, 0.0]], style=style)
+    np.testing.assert_allclose(value, 0, atol=1e-14)
+    np.testing.assert_allclose(slopes, [[0, 4], [1, 0]], rtol=1e-14)
+
+
+@in_every_style
+@pytest.mark.parametrize("build", [
+    lambda x: gc.log((1 + gc.exp(x))[0]),
+    lambda x: gc.log((gc.exp(x) + gc.exp(0 * x))[0]),
+    lambda x: gc.log((1 / (1 / (1 + gc.exp(x))))[0]),
+])  # fmt: skip
+def test_what_is_chosen_is_stable_nevertheless(build: Build, style: str) -> None:
+    value, slopes = value_and_gradient(build, [1000.0, 5000.0], style=style)
+    assert value == 1000
+    np.testing.assert_array_equal(slopes, [1, 0])
