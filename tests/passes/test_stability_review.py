@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.ir.function import topological
+from graphc.passes import guards
 from graphc.passes.sums import MAX_TERMS
 from tests.styles import in_every_style, load
 
@@ -85,3 +87,22 @@ def test_what_is_chosen_is_stable_nevertheless(build: Build, style: str) -> None
     value, slopes = value_and_gradient(build, [1000.0, 5000.0], style=style)
     assert value == 1000
     np.testing.assert_array_equal(slopes, [1, 0])
+
+
+def test_conditions_are_swept_once_for_each_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = []
+
+    def counted(roots: Any) -> list[gc.Node]:
+        nodes = topological(roots)
+        swept.append(len(nodes))
+        return nodes
+
+    monkeypatch.setattr(guards, "topological", counted)
+    depth = 20
+    with gc.Graph("deep") as graph:
+        x = graph.input("x", (4, 5))
+        for _ in range(depth):
+            x = gc.relu(x / gc.sqrt(gc.sum(x * x, axis=1, keepdims=True)))
+        graph.loss(gc.sum(x))
+    gc.compile(graph)
+    assert len(swept) < 4 * depth
