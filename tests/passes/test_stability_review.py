@@ -106,3 +106,14 @@ def test_conditions_are_swept_once_for_each_mask(monkeypatch: pytest.MonkeyPatch
         graph.loss(gc.sum(x))
     gc.compile(graph)
     assert len(swept) < 4 * depth
+
+
+@pytest.mark.parametrize("build", [
+    lambda x: gc.relu(gc.log(x)),
+    lambda x: gc.maximum(1 / x, 1 / (x - 1)),
+    lambda x: gc.clip(gc.log(x), -1, 1),
+])  # fmt: skip
+def test_what_loses_a_comparison_is_not_computed_twice(build: Build) -> None:
+    with gc.Graph("once") as graph:
+        graph.output("y", build(graph.input("x", ("n",))))
+    assert "np.where(" not in gc.compile(graph, inference=True).source
