@@ -11,7 +11,6 @@ users needs, and of what a user chooses from only the chosen ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -97,7 +96,7 @@ def with_safe_conditions(
     for node in suspect:
         need = known.get(node)
         if need is not None:  # what reads the node cannot be what masks it
-            need = without(need, partial(reads, node))
+            need = without(need, readers_of(node, need).__contains__)
         if need is not None and (harmful := unsafe_operands(node, (need,))):
             masks[node] = (need, harmful)
     if not masks:
@@ -114,9 +113,13 @@ def with_safe_conditions(
     return [done[root] for root in roots]
 
 
-def reads(node: Node, user: Node) -> bool:
-    """Whether a node is what another is made of."""
-    return any(part is node for part in topological([user]))
+def readers_of(node: Node, condition: Node) -> set[Node]:
+    """What in a condition is made of a node, that itself included: all of it in one sweep."""
+    found = {node}
+    for part in topological([condition]):
+        if not found.isdisjoint(part.args):
+            found.add(part)
+    return found
 
 
 def in_order(roots: Sequence[Node], masks: Masks) -> list[Node]:

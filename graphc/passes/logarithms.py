@@ -14,6 +14,7 @@ from graphc.ops.functions import log as log_of
 from graphc.ops.losses import cross_entropy
 from graphc.ops.nn import finite, log_softmax, logsumexp, weighed, weighted_logsumexp
 from graphc.ops.operands import cast
+from graphc.ops.shape import broadcast_to
 from graphc.ops.stable import exp_sum, logaddexp, softplus
 from graphc.passes.sums import (
     is_along,
@@ -186,8 +187,34 @@ def has_rule(node: Node) -> bool:
 def log_of_view(node: Node, x: Node) -> Node | None:
     """Which element stands where makes no difference to a logarithm."""
     view = node.args[0]
+    if view.op.name in CHOOSING and not reads_all(x):
+        inside = log_of(taken(view, x))
+        return inside if inside is not node and has_rule(inside) else None
     inside = log_of(x)
     return view.graph.rebuild(view, (inside, *view.args[1:])) if has_rule(inside) else None
+
+
+CHOOSING = ("getitem", "pick")  # views that leave elements out
+
+
+def reads_all(x: Node) -> bool:
+    """Whether the logarithm is finite for every element, or is not made of elements one by one.
+
+    Of an element that is left out the logarithm may be infinite, and so may its slope: what is left
+    out of `log((x * x)[0])` may be 0.
+    """
+    while x.op.emission.view or x.op.name == "astype":
+        x = x.args[0]
+    return x.op.name in INVERSES or x.op.family != "elementwise"
+
+
+def taken(view: Node, x: Node, depth: int = 2) -> Node:
+    """The view of f(a, b) as f of views, which computes no element that is left out."""
+    if x.op.family != "elementwise" or not depth:
+        return view.graph.rebuild(view, (x, *view.args[1:]))
+    spread = [a if a.shape in ((), x.shape) else broadcast_to(a, x.shape) for a in x.args]
+    args = [taken(view, arg, depth - 1) if arg.shape else arg for arg in spread]
+    return x.graph.rebuild(x, tuple(args))
 
 
 def widened(node: Node, dtype: DType) -> Node:

@@ -194,6 +194,18 @@ SIGNS = (
     Rule("x / -1 = -x", x / -1.0, -x, EXACT),
 )  # fmt: skip
 
+
+def masked_again(node: Node, s: Node, x: Node, y: Node) -> Node | None:
+    """What guards leave of an operand that loses a comparison, once its slope is taken."""
+    if x.op is not y.op or x.op.family != "elementwise" or x.params != y.params:
+        return None
+    pairs = zip(x.args, y.args, strict=True)
+    same = all(
+        b is a or (b.op.name == "where" and b.args[0] is s and b.args[2] is a) for a, b in pairs
+    )
+    return x if same and x.type == node.type else None
+
+
 UNITS = (
     Rule("x * 1 = x", x * 1.0, lambda node, x: _same(node, x), EXACT),
     Rule("x / 1 = x", x / 1.0, lambda node, x: _same(node, x), EXACT),
@@ -202,6 +214,7 @@ UNITS = (
     Rule("x ** 1 = x", x**1.0, lambda node, x: _same(node, x), EXACT),
     Rule("where(c, x, x) = x", call("where", s, x, x), lambda node, s, x: _same(node, x), EXACT),
     Rule("not not x = x", ~(~x), lambda node, x: _same(node, x), EXACT),
+    Rule("where(c, f(x), f(where(c, y, x))) = f(x)", call("where", s, x, y), masked_again, EXACT),
     Rule("where(not c, x, y) = where(c, y, x)", call("where", ~s, x, y), call("where", s, y, x),
          EXACT, when=lambda s, x, y: s.dtype is bool_),
     Rule("maximum(x, x) = x", call("maximum", x, x), x, EXACT),

@@ -27,6 +27,7 @@ from graphc.ops.reduction import std, var
 from graphc.ops.stable import exp_sum, norm, saturation, share
 from graphc.passes.logarithms import LOGARITHMS
 from graphc.passes.sums import (
+    MAX_TERMS,
     difference,
     exponents,
     is_along,
@@ -153,7 +154,7 @@ def norm_of_squares(node: Node, x: Node, y: Node | None = None) -> Node | None:
 def hypot_of_terms(node: Node, x: Node, y: Node) -> Node | None:
     """The same of a few squares, added one by one."""
     found = [squared(term) for term in terms(node.args[0])]
-    if len(found) < 2 or any(term is None for term in found):
+    if not 2 <= len(found) <= MAX_TERMS or any(term is None for term in found):
         return None
     first, *rest = found
     for other in rest:

@@ -96,7 +96,10 @@ def weighted(node: Node) -> tuple[Node, Node | None] | None:
 
 
 def terms(node: Node) -> list[Node]:
-    """The terms of a sum that is written with `+`, from left to right."""
+    """The terms of a sum that is written with `+`, from left to right.
+
+    Of more than MAX_TERMS only the first ones, one too many.
+    """
     found: list[Node] = []
     stack = [node]
     while stack and len(found) <= MAX_TERMS:

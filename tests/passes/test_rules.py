@@ -119,6 +119,8 @@ CASES = [
     Case("x ** 1 = x", lambda x: x**1, ((99,),)),
     Case("where(c, x, x) = x", lambda x, y: gc.where(x < y, y, y)),
     Case("not not x = x", lambda x, y: ~(~(x < y))),
+    Case("where(c, f(x), f(where(c, y, x))) = f(x)",
+         lambda x, y: gc.where(x < y, x + y, x + gc.where(x < y, 1, y))),
     Case("where(not c, x, y) = where(c, y, x)", lambda x, y: gc.where(~(x < y), x, y)),
     Case("maximum(x, x) = x", lambda x: gc.maximum(x, x), ((99,),)),
     Case("minimum(x, x) = x", lambda x: gc.minimum(x, x), ((99,),)),
