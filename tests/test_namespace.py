@@ -29,6 +29,7 @@ INTERNAL = {
     "log1mexp",
     "log_cosh",
     "log_share",
+    "loser",
     "peak",
     "product_of_others",
     "rel_entr",

@@ -97,17 +97,21 @@ def unsafe_operands(node: Node, unless: Sequence[Node] = ()) -> list[tuple[int, 
     ]
 
 
-def may_be_infinite(node: Node, unless: Sequence[Node] = (), depth: int = DEPTH) -> bool:
-    """Whether a value comes, element by element, from an op that has infinite results."""
+def may_be_infinite(
+    node: Node, unless: Sequence[Node] = (), depth: int = DEPTH, *, each: bool = False
+) -> bool:
+    """Whether a value comes, element by element, from an op that has infinite results.
+
+    each  only by operands that have an element of their own for each of the value's
+    """
     if node.op.family not in ("elementwise", "linear") or not depth:
         return False
-    if node.op.family != "elementwise":
-        unless = ()
-    if unsafe_operands(node, unless):
+    unsafe = unsafe_operands(node, unless)
+    if any(not each or node.args[index].shape == node.shape for index, _ in unsafe):
         return True
     unless = kept_by(node, unless)
     return any(
-        may_be_infinite(arg, unless, depth - 1)
+        may_be_infinite(arg, unless, depth - 1, each=each)
         for index, arg in enumerate(node.args)
         if not is_chosen(node, index, unless)
     )

@@ -329,3 +329,8 @@ stop_gradient = composite(
     body=lambda x: x, call=unary_call, differentiable=False,
     samples=(lambda rng: ((rng.normal(size=(2, 3)),), {}),),
 )  # fmt: skip
+loser = composite(
+    "loser", "x as it loses a comparison: with derivative 0; made by guards, which know it by this",
+    body=lambda x: x, call=unary_call, differentiable=False,
+    samples=(lambda rng: ((rng.normal(size=(2, 3)),), {}),),
+)  # fmt: skip

@@ -17,21 +17,30 @@ from typing import TypeAlias
 from graphc.ir.function import topological
 from graphc.ir.intervals import Domain, may_be_infinite, unsafe_operands
 from graphc.ir.node import Node
-from graphc.ir.pattern import STABILIZE, Rule
-from graphc.ir.types import BOOL, FLOAT, broadcast, float32
-from graphc.ops.elementwise import stop_gradient, where
+from graphc.ir.pattern import EXACT, STABILIZE, Rule, call, wilds
+from graphc.ir.types import BOOL, FLOAT, bool_, broadcast, float32
+from graphc.ops.elementwise import loser, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
 from graphc.ops.nn import log_softmax, softmax
 from graphc.ops.operands import cast
 from graphc.ops.reduction import fitted, spread, sum
 from graphc.ops.shape import broadcast_to
-from graphc.passes.conditions import both, either, without
+from graphc.passes.conditions import both, conjuncts, either, without
 from graphc.passes.driver import Report
 
 Choice: TypeAlias = Callable[..., Node]  # (*operands) -> condition
 Masks: TypeAlias = dict[Node, tuple[Node, list[tuple[int, Domain]]]]
+MAX_PARTS = 4  # of a condition by which a maximum is masked
 GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: None, STABILIZE)
+
+
+x, y = wilds("x y")
+CHOICES = (
+    # Users mask by a product with a condition.
+    Rule("x * cast(y) = mask(x, y)", x * call("astype", y), call("mask", x, y), EXACT,
+         when=lambda x, y: y.dtype is bool_),
+)  # fmt: skip
 
 
 def guard(roots: Sequence[Node], report: Report) -> list[Node]:
@@ -164,18 +173,21 @@ def suspects(nodes: Sequence[Node], needed: Sequence[Node]) -> list[Node]:
 
 def choice(node: Node, index: int) -> Choice | None:
     """The condition under which an operand is chosen; None where it is always needed."""
-    return node.op.selects[index] if node.op.selects and not node.op.compares else None
+    always = not node.op.selects or node.op.compares or is_compared(node)
+    return None if always else node.op.selects[index]
 
 
 def slope_choice(node: Node, index: int) -> Choice | None:
     """The same of slopes: what loses a comparison has none.
 
-    A condition is worth it for what may be infinite; other slopes are multiplied by 0.
+    A condition is worth it for what may be infinite, element by element; other slopes are
+    multiplied by 0, and a row whose denominator is 0 has winners that are infinite too.
     """
     if not node.op.compares:
         return choice(node, index)
     arg = node.args[index]
-    return None if is_compared(arg) or not may_be_infinite(arg) else node.op.selects[index]
+    worth = not is_compared(arg) and may_be_infinite(arg, each=True)
+    return node.op.selects[index] if worth else None
 
 
 def needed_elements(
@@ -209,7 +221,9 @@ def passed_on(node: Node, index: int, need: Node | None, chosen: Choice | None) 
     """The elements of an operand that are needed where `need` says which of the result are."""
     if chosen is not None:
         own = chosen(*node.args)
-        need = own if need is None else both(need, own)
+        # A maximum of maxima would have a condition as long as the chain; fewer parts mask less.
+        long = node.op.compares and need is not None and len(conjuncts(need)) >= MAX_PARTS
+        need = own if long else both(need, own)
     if need is None or not need.shape:
         return need
     shape = node.args[index].shape
@@ -254,7 +268,7 @@ def product_need(need: Node, node: Node, index: int) -> Node | None:
 
 def is_compared(node: Node) -> bool:
     """Whether a value is what `compared` makes."""
-    return node.op is where and node.args[2].op is stop_gradient
+    return node.op is where and node.args[2].op is loser
 
 
 def compared(node: Node, index: int, safe: Node) -> Node:
@@ -262,4 +276,4 @@ def compared(node: Node, index: int, safe: Node) -> Node:
     arg, chosen = node.args[index], slope_choice(node, index)
     if safe is arg or chosen is None:
         return safe
-    return where(chosen(*node.args), safe, stop_gradient(arg))
+    return where(chosen(*node.args), safe, loser(arg))

@@ -13,7 +13,7 @@ from graphc.ir.op import OPS
 from graphc.ir.pattern import Rule, Table, compile_rules
 from graphc.passes.driver import Report, normalize, rewrite
 from graphc.passes.expand import EXPAND_RULES, MODE_RULES
-from graphc.passes.guards import guard
+from graphc.passes.guards import CHOICES, guard
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 
@@ -67,7 +67,8 @@ class Pipeline:
         """Values in forms that survive floating point, whichever branches are chosen."""
         if not self.stabilize:
             return list(roots)
-        stable = normalize(roots, table(STABILIZE_RULES, len(OPS)), self.report)
+        rules = (*CHOICES, *STABILIZE_RULES)
+        stable = normalize(roots, table(rules, len(OPS)), self.report)
         return guard(stable, self.report)
 
 

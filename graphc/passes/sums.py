@@ -10,7 +10,7 @@ from graphc.ir.graph import CONSTANT, scalar_value
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT
 from graphc.ops.families import without_axes
-from graphc.ops.operands import size_node
+from graphc.ops.operands import cast, size_node
 from graphc.ops.reduction import reduced_size
 from graphc.ops.shape import broadcast_to
 
@@ -81,16 +81,23 @@ def weighted(node: Node) -> tuple[Node, Node | None] | None:
     x = inverse("exp", node)
     if x is not None:
         return x, None
-    if node.op.name not in ("multiply", "divide"):
+    op, args = node.op.name, node.args
+    if op == "where" and scalar_value(args[2]) == 0:
+        found, factor = weighted(args[1]), cast(args[0], node.dtype)
+    elif op == "mask":
+        found, factor = weighted(args[0]), cast(args[1], node.dtype)
+    elif op == "multiply":
+        found, factor = weighted(args[0]), args[1]
+        if found is None:
+            found, factor = weighted(args[1]), args[0]
+    elif op == "divide":
+        found = weighted(args[0])
+        factor = node if found is None else 1.0 / args[1]
+    else:
         return None
-    u, v = node.args
-    found = weighted(u)
-    if found is None and node.op.name == "multiply":
-        found, v = weighted(v), u
     if found is None:
         return None
     x, weight = found
-    factor = v if node.op.name == "multiply" else 1.0 / v
     spread = x if x.shape == node.shape else broadcast_to(x, node.shape)
     return spread, factor if weight is None else weight * factor
 
