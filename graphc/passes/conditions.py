@@ -12,6 +12,8 @@ from graphc.ir.function import topological
 from graphc.ir.node import Node
 from graphc.ops.comparison import logical_and, logical_not, logical_or
 
+MAX_WAYS = 16  # that are told apart
+
 
 def either(first: Node | None, second: Node | None) -> Node | None:
     """The elements that one of two users needs."""
@@ -24,7 +26,8 @@ def either(first: Node | None, second: Node | None) -> Node | None:
     if len(own) == len(other) == 1 and are_opposite(*own, *other):  # a and b, or a and not b
         shared = [part for part in parts if part not in own]
         return reduce(logical_and, shared) if shared else None
-    return first | second
+    # Of many users, by many ways, nearly all elements are needed.
+    return None if is_long(first, MAX_WAYS) or is_long(second, MAX_WAYS) else first | second
 
 
 def are_opposite(first: Node, second: Node) -> bool:
@@ -42,6 +45,18 @@ def both(first: Node | None, second: Node) -> Node:
     if parts <= others or others <= parts:
         return second if parts <= others else first
     return first & second
+
+
+def is_long(condition: Node | None, limit: int) -> bool:
+    """Whether a condition has at least so many parts."""
+    parts = 1
+    stack = [] if condition is None else [condition]
+    while stack and parts < limit:
+        part = stack.pop()
+        if part.op in (logical_and, logical_or):
+            parts += 1
+            stack += part.args
+    return parts >= limit
 
 
 def conjuncts(condition: Node) -> dict[Node, None]:

@@ -26,7 +26,7 @@ from graphc.ops.nn import log_softmax, softmax
 from graphc.ops.operands import cast
 from graphc.ops.reduction import fitted, spread, sum
 from graphc.ops.shape import broadcast_to
-from graphc.passes.conditions import both, conjuncts, either, without
+from graphc.passes.conditions import both, either, is_long, without
 from graphc.passes.driver import Report
 
 Choice: TypeAlias = Callable[..., Node]  # (*operands) -> condition
@@ -222,8 +222,7 @@ def passed_on(node: Node, index: int, need: Node | None, chosen: Choice | None) 
     if chosen is not None:
         own = chosen(*node.args)
         # A maximum of maxima would have a condition as long as the chain; fewer parts mask less.
-        long = node.op.compares and need is not None and len(conjuncts(need)) >= MAX_PARTS
-        need = own if long else both(need, own)
+        need = own if node.op.compares and is_long(need, MAX_PARTS) else both(need, own)
     if need is None or not need.shape:
         return need
     shape = node.args[index].shape

@@ -117,3 +117,69 @@ def test_what_loses_a_comparison_is_not_computed_twice(build: Build) -> None:
     with gc.Graph("once") as graph:
         graph.output("y", build(graph.input("x", ("n",))))
     assert "np.where(" not in gc.compile(graph, inference=True).source
+
+
+def lines(graph: gc.Graph, **options: Any) -> int:
+    return gc.compile(graph, **options).source.count("\n")
+
+
+def rows_over_their_deviation(layers: int) -> gc.Graph:
+    with gc.Graph("rows") as g:
+        h = g.input("x", ("batch", 8))
+        for i in range(layers):
+            centred = h - gc.mean(h, axis=1, keepdims=True)
+            h = gc.maximum(centred / gc.sqrt(gc.var(h, axis=1, keepdims=True)), 0.0)
+            h = h @ g.parameter(f"W{i}", (8, 8), init="glorot_uniform")
+        g.loss(gc.mean(h * h))
+    return g
+
+
+def most_likely_path(steps: int) -> gc.Graph:
+    with gc.Graph("path") as g:
+        p, q = g.input("p", (steps,)), g.input("q", (steps,))
+        a = b = gc.sum(p) * 0
+        for i in range(steps):
+            kept = gc.maximum(a + gc.log(p[i]), b + gc.log(q[i]))
+            a, b = kept, gc.maximum(a + gc.log(1 - p[i]), b + gc.log(1 - q[i]))
+        g.loss(gc.maximum(a, b))
+    return g
+
+
+def test_no_layer_is_computed_twice_for_a_denominator_of_its_rows() -> None:
+    graph = rows_over_their_deviation(12)
+    assert lines(graph) <= 1.1 * lines(graph, stabilize=False)
+
+
+def test_masks_of_maxima_of_maxima_grow_as_the_chain_does() -> None:
+    short, long = lines(most_likely_path(12)), lines(most_likely_path(24))
+    assert long <= 2.2 * short
+    module = gc.compile(most_likely_path(3)).load()
+    with np.errstate(divide="ignore"):  # of the comparison with the logarithm of 0
+        loss, grads = module.value_and_grad(np.float32([0.5, 1, 0.25]), np.float32([0, 0.5, 0.5]))
+    # Of the eight paths the best: not the second, whose logarithm of 0 loses.
+    assert loss == pytest.approx(np.log(0.5 * 1 * 0.75), rel=1e-6)
+    assert np.isfinite(grads["p"]).all() and np.isfinite(grads["q"]).all()
+
+
+@in_every_style
+@pytest.mark.parametrize(
+    ("build", "x", "value", "slopes"),
+    [
+        (lambda x: (x > 0) * gc.log(x), [0, -1, 2], [0, 0, np.log(2)], [0, 0, 0.5]),
+        (lambda x: gc.sqrt(x) * (x > 0), [0, 4, -1], [0, 2, 0], [0, 0.25, 0]),
+        (lambda x: gc.log(gc.sum(gc.where(x > 0, gc.exp(x), 0), keepdims=True)),
+         [1000, -5, 1000], [1000 + np.log(2)], [0.5, 0, 0.5]),
+    ],
+)  # fmt: skip
+def test_a_product_with_a_condition_is_a_choice(
+    build: Callable[..., gc.Node], x: Any, value: Any, slopes: Any, style: str
+) -> None:
+    with gc.Graph("chosen", dtype="float64") as g:
+        y = build(g.input("x", (3,)))
+        g.output("y", y)
+        g.loss(gc.sum(y))
+    module = load(g, style=style)
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_allclose(module.predict(np.array(x, float)), value, rtol=1e-15)
+        _, grads = module.value_and_grad(np.array(x, float))
+    np.testing.assert_allclose(grads["x"], slopes, rtol=1e-15)
