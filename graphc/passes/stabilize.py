@@ -200,6 +200,8 @@ ROOTS = (
          lambda node, x: std(x, *node.args[0].params), STABILIZE),
     Rule("sqrt(sum(x * x)) = norm(x)", roots(either(sum(x), mean(x), x * y, x / y)),
          norm_of_squares, STABILIZE),
+    Rule("sqrt(x @ x) = norm(x)", roots(call("matmul", x, x)),
+         lambda node, x: norm(x, (0,)) if x.ndim == 1 else None, STABILIZE),
     Rule("sqrt(x * x + y * y) = hypot(x, y)", roots(x + y), hypot_of_terms, STABILIZE),
     Rule("sqrt(x) ** 2 = x", squares(sqrt(x)), own_root, STABILIZE),
     Rule("mean((x - mean(x)) ** 2) = var(x)", mean(squares(x - y)), variance_of_centred, STABILIZE),

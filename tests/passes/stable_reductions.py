@@ -181,6 +181,11 @@ REDUCTIONS: dict[str, list[Reduction]] = {
         Reduction(lambda f, x: x / f.sqrt(f.sum(x * x, axis=1, keepdims=True)), TINY_GRID, SCALE),
         Reduction(lambda f, x: f.sqrt(f.sum(x * x)) ** 2, ZEROS, SCALE),
     ],
+    "sqrt(x @ x) = norm(x)": [
+        Reduction(lambda f, x: f.sqrt(x @ x), HUGE, SCALE),
+        Reduction(lambda f, x: (x @ x) ** 0.5, TINY, SCALE),
+        Reduction(lambda f, x: f.sqrt(x @ x), [0.0, 0.0], SCALE),
+    ],
     STD: [
         Reduction(lambda f, x: f.sqrt(f.var(x)), [3.0, 3.0, 3.0], SPREAD),
         Reduction(lambda f, x: f.sqrt(f.var(x, axis=1, keepdims=True)), EQUAL, SPREAD),
