@@ -343,7 +343,7 @@ EXAMPLES = {
     "quotes": '"\'"\'"',
     "quote": '"',
     "escape": "\\N{BULLET} \\x41 \\u0041 \\",
-    "terminal": "\x1b[31mred\x1b]0;title\x07",
+    "terminal": "\x1b[mred\x1b]0;title\x07",
     "emoji": "👩\u200d🔬 ⚡",
     "spaces": "   ",
     "path": "../../etc/passwd",

@@ -92,7 +92,8 @@ class Names:
         if own is not None:
             name, suffix = own
             length = min(self.room(name), MAX_LENGTH - len(suffix))
-            return identifier(name, node.op.name, length) + suffix
+            # What belongs to a value has an op of its own, which says nothing about the label.
+            return identifier(name, "value" if suffix else node.op.name, length) + suffix
         if node in self.graph.counterparts:
             suffix, primal = self.graph.counterparts[node]
             return f"{primal.op.noun or primal.op.name}_{suffix}"
