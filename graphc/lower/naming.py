@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from graphc.ir.graph import CONSTANT, Graph
+from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
 from graphc.ir.node import Node
 
 MAX_LENGTH = 40
@@ -92,8 +92,9 @@ class Names:
         if own is not None:
             name, suffix = own
             length = min(self.room(name), MAX_LENGTH - len(suffix))
-            # What belongs to a value has an op of its own, which says nothing about the label.
-            return identifier(name, "value" if suffix else node.op.name, length) + suffix
+            # A value and what belongs to it begin alike, whichever ops they come from.
+            fallback = node.op.name if node.op is ARGUMENT else "value"
+            return identifier(name, fallback, length) + suffix
         if node in self.graph.counterparts:
             suffix, primal = self.graph.counterparts[node]
             return f"{primal.op.noun or primal.op.name}_{suffix}"
