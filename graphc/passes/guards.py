@@ -34,7 +34,6 @@ Masks: TypeAlias = dict[Node, tuple[Node, list[tuple[int, Domain]]]]
 MAX_PARTS = 4  # of a condition by which a maximum is masked
 GUARD = Rule("f(x) = f(where(chosen, x, 1))", lambda op: False, lambda node: None, STABILIZE)
 
-
 x, y = wilds("x y")
 CHOICES = (
     # Users mask by a product with a condition.

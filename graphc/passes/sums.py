@@ -241,14 +241,15 @@ def difference(x: Node, y: Node) -> Node | None:
     return None
 
 
-# --- logarithms and casts ----------------------------------------------------------------------
+# --- casts -------------------------------------------------------------------------------------
 
 
-def leaves_cast(node: Node, cast: Callable[[Node], Node], depth: int = 8) -> Node:
+def leaves_cast(node: Node, convert: Callable[[Node], Node], depth: int = 8) -> Node:
     """The same value computed in another dtype, as far down as its exponentials and sums go."""
     if node.op.name not in COMPUTED or not depth:
-        return cast(node)
-    args = tuple([
-        leaves_cast(arg, cast, depth - 1) if arg.dtype.kind == FLOAT else arg for arg in node.args
-    ])  # fmt: skip
-    return node.graph.rebuild(node, args)
+        return convert(node)
+    args = [
+        leaves_cast(arg, convert, depth - 1) if arg.dtype.kind == FLOAT else arg
+        for arg in node.args
+    ]
+    return node.graph.rebuild(node, tuple(args))
