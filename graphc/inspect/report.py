@@ -65,8 +65,8 @@ class Report:
         module = self.lowered
         if module.backward is None:
             return ()
-        names, printers = reading(module)
-        printer = printers["backward"]
+        names, equations = reading(module)
+        derived = equations["backward"]
         readers: dict[Node, dict[Node, None]] = {node: {} for node in module.residuals}
         users: dict[Node, list[Node]] = {}
         for node in module.backward.order:
@@ -75,12 +75,12 @@ class Report:
         for residual, found in readers.items():
             reached = list(users.get(residual, ()))
             for node in reached:
-                if node not in printer.inlined:
+                if node not in derived.inlined:
                     found[node] = None
                 else:  # written inside what uses it
                     reached += users.get(node, ())
         return tuple(
-            Residual(names.of(n), str(n.types[0]), byte_size(n), tuple(map(names.of, found)))
+            Residual(names.of(n), str(n.types[0]), byte_size(n), tuple(map(derived.called, found)))
             for n, found in readers.items()
         )
 

@@ -1,13 +1,15 @@
-"""A module as text: names, shapes, and the gradients as named equations."""
+"""A module as text: names, shapes, and the gradients as equations of matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from graphc.codegen.arrays import ARRAYS
-from graphc.codegen.printer import Printer
+from graphc.codegen.printer import escaped_shape
+from graphc.inspect.mathematics import Equation, Equations
+from graphc.ir.graph import is_cotangent
 from graphc.ir.node import Node
 from graphc.ir.pattern import STABILIZE, Rule
 from graphc.lower.module import LoweredModule
@@ -16,8 +18,8 @@ from graphc.lower.program import Program
 
 
 def inspect_text(module: LoweredModule) -> str:
-    """Declarations, the forward pass, and each gradient as a named equation."""
-    names, printers = reading(module)
+    """Declarations, the forward pass, and each gradient as an equation of matrices."""
+    names, equations = reading(module)
     lines = [f"graph {printable(module.graph.name)}"]
     initial = {p.node: str(p.init) for p in module.parameters if not isinstance(p.init, np.ndarray)}
     sections: list[tuple[str, Sequence[Node]]] = [
@@ -31,46 +33,85 @@ def inspect_text(module: LoweredModule) -> str:
             lines += ["", title, *table(rows)]
     program = module.forward or module.predict or module.evaluate
     if program is not None:
-        lines += ["", "forward", *equations(printers["forward"])]
-        if "predict" in printers:
-            lines += ["", "predict", *equations(printers["predict"])]
+        lines += ["", "forward", *laid(equations["forward"].found)]
+        if "predict" in equations:
+            lines += ["", "predict", *laid(equations["predict"].found)]
         lines += results(module, program, names)
     if module.backward is not None:
-        kept = [names.of(node) for node in module.residuals]
-        lines += ["", f"backward, from {', '.join(kept) or 'nothing'}"]
-        lines += equations(printers["backward"])
-        target = printable(module.loss or "outputs")
-        lines += ["", f"gradients of {target}"]
-        rows = [
-            (f"∂{target}/∂{printable(name)} = {names.of(node)}", str(node.types[0]), "")
-            for name, node in zip(module.gradients, module.backward.results, strict=True)
-        ]
-        lines += table(rows)
+        derived = equations["backward"]
+        lines += ["", f"gradients of {target(module)}"]
+        lines += laid([*seeds(module, names), *derived.found, *untitled(module, derived)])
     return "\n".join(lines) + "\n"
 
 
-def reading(module: LoweredModule) -> tuple[Names, dict[str, Printer]]:
-    """The identifiers of all values in reading order, and what is printed of each program."""
+def reading(module: LoweredModule) -> tuple[Names, dict[str, Equations]]:
+    """The identifiers of all values in reading order, and the equations of each program."""
     names = Names(module.graph, ["np"])
     for node in (*module.inputs, *(p.node for p in module.parameters)):
         names.of(node)
     for node, _ in module.graph.states.values():
         names.of(node)
-    programs = {"forward": module.forward or module.predict or module.evaluate}
-    if programs["forward"] is not None and module.predict is not None:
-        known = {*programs["forward"].arguments, *programs["forward"].order}
-        if not known.issuperset(module.predict.results):
+    found: dict[str, Equations] = {}
+    forward = module.forward or module.predict or module.evaluate
+    if forward is not None:
+        found["forward"] = Equations(forward, names)
+        known = {*forward.arguments, *forward.order}
+        if module.predict is not None and not known.issuperset(module.predict.results):
             # An output that the loss does not depend on, or that differs in inference mode.
-            programs["predict"] = module.predict
-    programs["backward"] = module.backward
-    printers = {
-        name: Printer(program, names, ARRAYS, comments=True)
-        for name, program in programs.items()
-        if program is not None
-    }
-    for printer in printers.values():
-        printer.statements()
-    return names, printers
+            found["predict"] = Equations(module.predict, names)
+    if module.backward is not None:
+        declared = {*module.graph.declared()}
+        reused = {node for node in module.residuals if node not in declared}
+        found["backward"] = Equations(module.backward, names, titles(module), reused)
+    return names, found
+
+
+def target(module: LoweredModule) -> str:
+    """What is differentiated: the loss by its name, or the outputs."""
+    return printable(module.loss or "outputs")
+
+
+def gradients(module: LoweredModule) -> list[tuple[str, Node]]:
+    """Each gradient as it is written, `∂loss/∂W`, and its value."""
+    assert module.backward is not None
+    return [
+        (f"∂{target(module)}/∂{printable(name)}", node)
+        for name, node in zip(module.gradients, module.backward.results, strict=True)
+    ]
+
+
+def titles(module: LoweredModule) -> dict[Node, str]:
+    """The gradients that nothing else reads: they need no variable."""
+    assert module.backward is not None
+    program = module.backward
+    read = {arg for node in program.order for arg in node.args}
+    count = Counter(program.results)
+    computed = set(program.order) - read
+    return {n: title for title, n in gradients(module) if n in computed and count[n] == 1}
+
+
+def untitled(module: LoweredModule, equations: Equations) -> Iterator[Equation]:
+    """The gradients that have a variable all the same, or are numbers."""
+    for title, node in gradients(module):
+        if node not in equations.titles:
+            value = equations.operand(node, node).text
+            yield Equation(f"{title} = {value}", escaped_shape(node.shape) if node.ndim else "")
+
+
+def seeds(module: LoweredModule, names: Names) -> Iterator[Equation]:
+    """What the chain rule starts from: the loss as 1, or the outputs as what is differentiated."""
+    assert module.backward is not None and module.forward is not None
+    bars = {n.params.name: n for n in module.backward.arguments if is_cotangent(n)}
+    if module.loss:
+        for bar in bars.values():
+            yield Equation(f"{names.of(bar)} = 1")
+        return
+    products = []
+    for name, node in zip(module.outputs, module.forward.results, strict=False):
+        if name in bars:
+            pair = names.of(node), names.of(bars[name])
+            products.append(f"Σ({' ⊙ '.join(pair)})" if node.ndim else "·".join(pair))
+    yield Equation(f"outputs = {' + '.join(products)}")
 
 
 def results(module: LoweredModule, program: Program, names: Names) -> Iterator[str]:
@@ -90,11 +131,17 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def equations(printer: Printer) -> list[str]:
-    """One equation a value, with its shape."""
-    pairs = [line.partition("  # ") for line in printer.lines]
-    width = min(72, max((len(left) for left, _, _ in pairs), default=0))
-    return [f"  {left:<{width}}  {shape}".rstrip() for left, _, shape in pairs]
+def laid(equations: Iterable[Equation]) -> list[str]:
+    """One equation a line, with its shape and what else is told of it in columns."""
+    cut = [(e.text.split("\n"), e.shape, "; ".join(e.notes)) for e in equations]
+    width = min(72, max((len(rows[-1]) for rows, _, _ in cut), default=0))
+    across = min(24, max((len(shape) for _, shape, _ in cut), default=0))
+    lines = []
+    for (*above, last), shape, told in cut:
+        lines += [f"  {row}" for row in above]
+        columns = (f"{last:<{width}}", f"{shape:<{across}}" if across else "", told)
+        lines.append("  " + "  ".join(filter(None, columns)).rstrip())
+    return lines
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -38,6 +38,7 @@ class Emission:
     repeats  the elements of the result share memory with each other
     helpers  functions of `graphc.runtime` that the texts on arrays call
     plain    functions of `graphc.runtime` that the texts on Python's numbers call
+    notation an expression in the signs of mathematics (see `graphc.ir.notation`); None: name(x, y)
     """
 
     numpy: Text
@@ -47,6 +48,7 @@ class Emission:
     repeats: bool = False
     helpers: tuple[Callable[..., Any], ...] = ()
     plain: tuple[Callable[..., Any], ...] = ()
+    notation: Text | None = None
 
     def template(self, node: Node) -> Template:
         """The parsed NumPy form for one node."""
@@ -124,7 +126,9 @@ _PLACEHOLDER = re.compile(r"\{(\*|:|)([^\s{}]+)\}")  # identifiers have more tha
 _KINDS = {"": "operand", "*": "operands", ":": "size"}
 
 
-def _spelled(text: str) -> str:
+def spelled(text: str) -> str:
+    """A template with identifiers for its placeholders, as it is parsed."""
+
     def spell(match: re.Match[str]) -> str:
         star, name = match.groups()
         return f"{'*' if star == '*' else ''}{_KINDS[star]}_{name}"
@@ -143,7 +147,7 @@ def _function(
         f"*operands_{name[1:]}" if name.startswith("*") else f"operand_{name}" for name in operands
     ]
     arguments += [f"size_{name}" for name in dict.fromkeys(sizes)] + ["rng=None"]
-    source = f"lambda {', '.join(arguments)}: {_spelled(text)}"
+    source = f"lambda {', '.join(arguments)}: {spelled(text)}"
     scope = {"np": np, **{helper.__name__: helper for helper in helpers}}
     function: Callable[..., Any] = eval(source, scope)
     return function
@@ -153,8 +157,13 @@ def _function(
 def parse(text: str) -> Template:
     """Cut a template at its placeholders and find the binding strength that each slot asks for."""
     bindings: dict[str, int] = {}
-    root = ast.parse(_spelled(text), mode="eval").body
+    root = ast.parse(spelled(text), mode="eval").body
     _collect_bindings(root, ANY, bindings)
+    return cut(text, bindings, _strength(root))
+
+
+def cut(text: str, bindings: Mapping[str, int], strength: int) -> Template:
+    """A template from its text, what each slot asks for, and how strongly all of it binds."""
     pieces: list[str | tuple[str, str, int]] = []
     end = 0
     for match in _PLACEHOLDER.finditer(text):
@@ -167,7 +176,7 @@ def parse(text: str) -> Template:
     operands = Counter(name for kind, name, _ in slots if kind == "operand")
     repeated = tuple(name for name, count in operands.items() if count > 1)
     bare = len(pieces) == 1 and bool(operands)
-    return Template(text, tuple(pieces), _strength(root), sizes, repeated, bare)
+    return Template(text, tuple(pieces), strength, sizes, repeated, bare)
 
 
 @lru_cache(maxsize=65536)

@@ -45,6 +45,15 @@ __all__ = [
 # --- arithmetic --------------------------------------------------------------------------------
 
 
+def _product(node: Node) -> str:
+    """`x ⊙ y` of arrays; one of a number, which stands first, and a constant before all."""
+    x, y = node.args
+    if x.shape and y.shape:
+        return "{x} ⊙ {y}"
+    swapped = x.op is not CONSTANT if x.shape == y.shape and y.op is CONSTANT else x.shape
+    return "{y}·{x}" if swapped else "{x}·{y}"
+
+
 def _plain(numbers: str, bools: str) -> Callable[[Node], str]:
     """The `math` form on numbers, and that on bools: Python would make ints of them."""
     return lambda node: bools if node.dtype.kind == BOOL else numbers
@@ -54,7 +63,7 @@ add = elementwise(
     "add", "x + y", operands="x y", result="same",
     noun="total", phrase="{x}_plus_{y}",
     numpy="{x} + {y}", out="np.add({x}, {y}, out={out})",
-    math=_plain("{x} + {y}", "{x} or {y}"),
+    math=_plain("{x} + {y}", "{x} or {y}"), notation="{x} + {y}",
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: g),
     symbolic=lambda sp, x, y: x + y, commutative=True, bounds=added,
 )  # fmt: skip
@@ -62,6 +71,7 @@ subtract = elementwise(
     "subtract", "x - y", operands="x y", result="number",
     noun="difference", phrase="{x}_minus_{y}",
     numpy="{x} - {y}", out="np.subtract({x}, {y}, out={out})", math="{x} - {y}",
+    notation="{x} - {y}",
     rules=(lambda g, y, a, b: g, lambda g, y, a, b: -g),
     symbolic=lambda sp, x, y: x - y, bounds=lambda x, y: added(x, negated(y)),
 )  # fmt: skip
@@ -69,7 +79,7 @@ multiply = elementwise(
     "multiply", "x * y", operands="x y", result="same",
     noun="product", phrase="{x}_times_{y}",
     numpy="{x} * {y}", out="np.multiply({x}, {y}, out={out})",
-    math=_plain("{x} * {y}", "{x} and {y}"),
+    math=_plain("{x} * {y}", "{x} and {y}"), notation=_product,
     rules=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     symbolic=lambda sp, x, y: x * y, commutative=True, bounds=multiplied,
 )  # fmt: skip
@@ -77,6 +87,7 @@ divide = elementwise(
     "divide", "x / y", operands="x y",
     noun="quotient", phrase="{x}_over_{y}",
     numpy="{x} / {y}", out="np.divide({x}, {y}, out={out})", math="{x} / {y}",
+    notation="{x} / {y}",
     rules=(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y / b)),
     symbolic=lambda sp, x, y: x / y, domain=((-2, 2), (0.5, 2)),
     finite=(None, NOT_ZERO), bounds=lambda x, y: multiplied(x, inverted(y)),
@@ -84,26 +95,27 @@ divide = elementwise(
 negative = elementwise(
     "negative", "-x", result="number",
     noun="negated",
-    numpy="-{x}", out="np.negative({x}, out={out})", math="-{x}",
+    numpy="-{x}", out="np.negative({x}, out={out})", math="-{x}", notation="-{x}",
     rules=(lambda g, y, x: -g,),
     symbolic=lambda sp, x: -x, bounds=negated,
 )  # fmt: skip
 reciprocal = elementwise(
     "reciprocal", "1 / x",
     numpy="np.reciprocal({x})", out="np.divide(1, {x}, out={out})", math="1.0 / {x}",
+    notation="1 / {x}",
     rules=(lambda g, y, x: -(g * (y * y)),),
     symbolic=lambda sp, x: 1 / x, domain=((0.5, 2),), finite=(NOT_ZERO,), bounds=inverted,
 )  # fmt: skip
 square = elementwise(
     "square", "x²", result="number",
     noun="square",
-    ufunc="np.square", math="{x} * {x}",
+    ufunc="np.square", math="{x} * {x}", notation="{x}²",
     rules=(lambda g, y, x: g * (2 * x),),
     symbolic=lambda sp, x: x**2, bounds=squared,
 )  # fmt: skip
 sqrt = elementwise(
     "sqrt", "√x",
-    ufunc="np.sqrt", math="math.sqrt({x})",
+    ufunc="np.sqrt", math="math.sqrt({x})", notation="√({x})",
     rules=(lambda g, y, x: 0.5 * g / y,),
     symbolic=lambda sp, x: sp.sqrt(x), domain=((0.5, 2),), finite=(POSITIVE,),
     bounds=increasing(math.sqrt, 0.0, inf),
@@ -116,6 +128,7 @@ mask: Op = elementwise(
     noun="masked",
     numpy="{x} * {condition}", out="np.multiply({x}, {condition}, out={out})",
     math=_plain("{x} * {condition}", "{x} and {condition}"),
+    notation=lambda node: "{x} ⊙ 1[{condition}]" if node.args[0].shape else "{x}·1[{condition}]",
     rules=(lambda g, y, x, condition: mask(g, condition), None),
     selects=(lambda x, condition: condition, None), bounds=lambda x, condition: joined(x, ZERO),
 )  # fmt: skip
@@ -161,6 +174,7 @@ relu = elementwise(
     "relu", "max(x, 0)", result="number",
     numpy=_relu_text, out="np.maximum({x}, 0, out={out})",
     math=lambda n: "max({x}, 0.0)" if n.dtype.kind == FLOAT else "max({x}, 0)",
+    notation="max({x}, 0)",
     rules=(Kinked(
         torch=lambda g, y, x: mask(g, y > 0),
         jax=lambda g, y, x: mask(g, y > 0),
@@ -219,7 +233,7 @@ _TIES = {
 maximum = elementwise(
     "maximum", "the larger of x and y", operands="x y", result="same",
     noun="larger",
-    ufunc="np.maximum",
+    ufunc="np.maximum", notation="max({x}, {y})",
     math=_plain_extremum("maximum", "max", "{x} or {y}"), plain=(scalars.maximum,),
     rules=_extremum_rules(lambda a, b: a > b, lambda a, b: a >= b),
     kink={key: text.format("maximum") for key, text in _TIES.items()},
@@ -230,7 +244,7 @@ maximum = elementwise(
 minimum = elementwise(
     "minimum", "the smaller of x and y", operands="x y", result="same",
     noun="smaller",
-    ufunc="np.minimum",
+    ufunc="np.minimum", notation="min({x}, {y})",
     math=_plain_extremum("minimum", "min", "{x} and {y}"), plain=(scalars.minimum,),
     rules=_extremum_rules(lambda a, b: a < b, lambda a, b: a <= b),
     kink={key: text.format("minimum") for key, text in _TIES.items()},

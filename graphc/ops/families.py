@@ -48,6 +48,7 @@ def elementwise(
     numpy: Text = "",
     out: str = "",
     math: Text = "",
+    notation: Text | None = None,
     rules: Sequence[Rule | Kinked | None] = (),
     symbolic: Callable[..., Any] | None = None,
     domain: Sequence[tuple[float, float]] = (),
@@ -86,6 +87,7 @@ def elementwise(
         math or None,
         helpers=helpers,
         plain=plain,
+        notation=notation,
     )
 
     def infer(require: Any, *types: TensorType) -> TensorType:

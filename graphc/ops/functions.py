@@ -64,7 +64,7 @@ pow = elementwise(
     "pow", "x to the power p", operands="x p",
     noun="power",
     numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})",
-    math=_plain_power, plain=(scalars.power,),
+    math=_plain_power, plain=(scalars.power,), notation="{x}^{p}",
     rules=(_pow_base, _pow_exponent),
     symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)), finite=_pow_finite,
 )  # fmt: skip
@@ -97,13 +97,13 @@ log = elementwise(
 )  # fmt: skip
 expm1 = elementwise(
     "expm1", "exp(x) - 1, accurate near 0",
-    ufunc="np.expm1", math="math.expm1({x})",
+    ufunc="np.expm1", math="math.expm1({x})", notation="exp({x}) - 1",
     rules=(lambda g, y, x: g * exp(x),),  # y + 1 has no digit of exp(-40)
     symbolic=lambda sp, x: sp.exp(x) - 1, finite=(MODERATE,),
 )  # fmt: skip
 log1p = elementwise(
     "log1p", "log(1 + x), accurate near 0",
-    ufunc="np.log1p", math="math.log1p({x})",
+    ufunc="np.log1p", math="math.log1p({x})", notation="log(1 + {x})",
     rules=(lambda g, y, x: g / (x + 1),),
     symbolic=lambda sp, x: sp.log(1 + x), domain=((-0.5, 2),), finite=(Domain(-1.0, inf, 0.0),),
 )  # fmt: skip

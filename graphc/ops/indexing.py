@@ -183,14 +183,16 @@ def _samples(shape: tuple[int, ...], key: Any) -> Any:
     return lambda rng: ((rng.normal(size=shape), key), {})
 
 
+def _getitem_text(node: Node) -> str:
+    return f"{{x}}[{key_text(node.params.key, node.params.shape)}]"
+
+
 getitem = linear(
     "getitem", "x[key] for ints, slices, None and ...",
     noun="part",
     parameters=("shape", "key"),
     infer=_getitem_infer,
-    emission=Emission(
-        lambda node: f"{{x}}[{key_text(node.params.key, node.params.shape)}]", view=True
-    ),
+    emission=Emission(_getitem_text, view=True, notation=_getitem_text),
     transpose=lambda bar, y: embed.node((bar,), y.params.shape, y.params.key),
     call=_getitem_call,
     samples=(
@@ -219,7 +221,10 @@ embed: Op = linear(
     noun="embedded",
     parameters=("shape", "key"),
     infer=_embed_infer,
-    emission=Emission(_embed_text, helpers=(arrays.embed,)),
+    emission=Emission(
+        _embed_text, helpers=(arrays.embed,),
+        notation=lambda node: f"embed({{x}}, at[{key_text(node.params.key, node.params.shape)}])",
+    ),
     transpose=lambda bar, y: getitem.node((bar,), y.params.shape, y.params.key),
     call=lambda op, x, shape, key: op.node((operand(x),), tuple(shape), key),
     samples=(

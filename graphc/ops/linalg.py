@@ -69,7 +69,9 @@ matmul = Op(
     name="matmul", doc="the matrix product x @ y, with NumPy's rules for vectors and batches",
     operands=("x", "y"), noun="product", phrase="{x}_{y}",
     infer=_infer,
-    emission=Emission("{x} @ {y}", "np.matmul({x}, {y}, out={out})", "{x} * {y}"),
+    emission=Emission(
+        "{x} @ {y}", "np.matmul({x}, {y}, out={out})", "{x} * {y}", notation="{x} · {y}"
+    ),
     call=lambda op, a, b: op.node(operands(a, b)),
     vjp=_vjp, jvp=_jvp,
     samples=(

@@ -192,6 +192,7 @@ astype = Op(
         lambda n: f"{{x}}.astype({n.dtype.source})",
         'np.copyto({out}, {x}, casting="unsafe")',
         math=_plain_astype,
+        notation=lambda n: "1[{x}]" if n.args[0].dtype.kind == BOOL else "{x}",
     ),
     call=lambda op, x, dtype: cast(operand(x), as_dtype(dtype)),
     vjp=lambda index, bar, node, kinks: cast(bar, node.args[0].dtype),

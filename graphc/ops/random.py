@@ -53,7 +53,9 @@ def _uniform_text(node: Node) -> str:
     )
 
 
-def _source(name: str, doc: str, numpy: Callable[[Node], str], math: str, noun: str) -> Op:
+def _source(
+    name: str, doc: str, numpy: Callable[[Node], str], math: str, notation: str, noun: str
+) -> Op:
     """Declare an op that draws; a serial number makes each of its nodes another one."""
     return Op(
         name=name,
@@ -61,7 +63,7 @@ def _source(name: str, doc: str, numpy: Callable[[Node], str], math: str, noun: 
         operands=(),
         parameters=("shape", "dtype", "serial"),
         infer=lambda require, shape, dtype, serial: TensorType(shape, dtype),
-        emission=Emission(numpy, math=math),
+        emission=Emission(numpy, math=math, notation=notation),
         call=lambda op, shape, dtype="float32": draw(
             op, current_graph(), sizes_of(name, shape), as_dtype(dtype)
         ),
@@ -87,12 +89,12 @@ def draw(op: Op, graph: Graph, shape: Shape, dtype: DType) -> Node:
 
 standard_normal = _source(
     "standard_normal", "draws from the standard normal distribution (gc.random.normal)",
-    _normal_text, "float(rng.standard_normal())", "noise",
+    _normal_text, "float(rng.standard_normal())", "N(0, 1)", "noise",
 )  # fmt: skip
 standard_uniform = _source(
     "standard_uniform",
     "draws from [0, 1) (gc.random.uniform, gc.random.bernoulli, gc.dropout)",
-    _uniform_text, "float(rng.random())", "uniform",
+    _uniform_text, "float(rng.random())", "U(0, 1)", "uniform",
 )  # fmt: skip
 
 # --- distributions -----------------------------------------------------------------------------

@@ -70,12 +70,25 @@ def options_text(node: Node) -> str:
     return ", ".join(options)
 
 
-def _method(name: str, *more: str) -> Emission:
+def _method(name: str, *more: str, sign: str = "") -> Emission:
     def text(node: Node, *last: str) -> str:
         options = options_text(node) or ("axis=None" if last else "")
         return f"{{x}}.{name}({', '.join(filter(None, (options, *more, *last)))})"
 
-    return Emission(text, lambda node: text(node, "out={out}"), "{x}")
+    def notation(node: Node) -> str:
+        return f"{sign or name}{_axes_told(node)}({{x}})"
+
+    return Emission(text, lambda node: text(node, "out={out}"), "{x}", notation=notation)
+
+
+def _axes_told(node: Node) -> str:
+    """The axes of a reduction in mathematics, as in `Σ_batch`: by name, or else by place."""
+    axes, shape = node.params.axes, node.args[0].shape
+    if len(axes) == len(shape):
+        return ""
+    names = [dims.pure_name(size) for size in shape]
+    told = [n if n and names.count(n) == 1 else f"axis{i}" for i, n in enumerate(names)]
+    return "".join(f"_{told[axis]}" for axis in axes)
 
 
 def _samples(*, of_nothing: bool = False) -> tuple[Draw, ...]:
@@ -103,7 +116,7 @@ def _sum_bounds(node: Node, x: Interval) -> Interval:
 
 sum = linear(
     "sum", "the sum of x over axes", noun="total",
-    parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum"),
+    parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum", sign="Σ"),
     transpose=spread, call=_count_call, samples=_samples(of_nothing=True), bounds=_sum_bounds,
 )  # fmt: skip
 mean = linear(
@@ -242,7 +255,7 @@ def _prod_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
 prod = Op(
     name="prod", doc="the product of x over axes; its derivative never divides by an element",
     operands=("x",), parameters=("axes", "keepdims"),
-    infer=_infer, emission=_method("prod"), call=_count_call,
+    infer=_infer, emission=_method("prod", sign="Π"), call=_count_call,
     vjp=lambda index, bar, node, kinks: restored(bar, node) * _others(node),
     jvp=_prod_jvp, samples=_samples(of_nothing=True),
 )  # fmt: skip

@@ -53,12 +53,18 @@ def _permute_text(node: Node) -> str:
     return f"{{x}}.transpose({', '.join(map(str, axes))})"
 
 
+def _permute_notation(node: Node) -> str:
+    axes = node.params.axes
+    last = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
+    return "{x}ᵀ" if axes == last else f"transpose({{x}}, {axes})"
+
+
 permute_dims: Op = linear(
     "permute_dims", "x with its axes in another order, reversed by default",
     noun="transposed", phrase="{x}_T",
     parameters=("axes",),
     infer=lambda require, x, axes: TensorType(tuple(x.shape[a] for a in axes), x.dtype),
-    emission=Emission(_permute_text, view=True),
+    emission=Emission(_permute_text, view=True, notation=_permute_notation),
     transpose=lambda bar, y: permute_dims(bar, tuple(np.argsort(y.params.axes).tolist())),
     call=_permute_call,
     samples=(
@@ -166,7 +172,10 @@ reshape: Op = linear(
     noun="reshaped",
     parameters=("shape",),
     infer=_reshape_infer,
-    emission=Emission(_reshape_text, view=True),
+    emission=Emission(
+        _reshape_text, view=True,
+        notation=lambda node: f"reshape({{x}}, {tuple_text(node.shape)})",
+    ),
     transpose=lambda bar, y: reshape(bar, y.args[0].shape),
     call=_reshape_call,
     samples=(
@@ -205,7 +214,7 @@ expand_dims = linear(
     noun="expanded",
     parameters=("axes",),
     infer=_expand_infer,
-    emission=Emission(_expand_text, view=True),
+    emission=Emission(_expand_text, view=True, notation=_expand_text),
     transpose=lambda bar, y: squeeze(bar, y.params.axes),
     call=_expand_call,
     samples=(
@@ -240,7 +249,7 @@ squeeze: Op = linear(
     infer=lambda require, x, axes: TensorType(
         tuple(size for i, size in enumerate(x.shape) if i not in axes), x.dtype
     ),
-    emission=Emission(_squeeze_text, view=True),
+    emission=Emission(_squeeze_text, view=True, notation=_squeeze_text),
     transpose=lambda bar, y: expand_dims(bar, y.params.axes),
     call=_squeeze_call,
     samples=(
@@ -266,7 +275,8 @@ broadcast_to = linear(
     parameters=("shape",),
     infer=_broadcast_infer,
     emission=Emission(
-        lambda node: f"np.broadcast_to({{x}}, {tuple_text(node.shape)})", view=True, repeats=True
+        lambda node: f"np.broadcast_to({{x}}, {tuple_text(node.shape)})", view=True, repeats=True,
+        notation=lambda node: f"repeat({{x}}, {tuple_text(node.shape)})",
     ),
     # The loop of the pullback sums over what was broadcast.
     transpose=lambda bar, y: bar,
@@ -313,7 +323,9 @@ arange = Op(
     name="arange", doc="0, 1, … size - 1",
     operands=(), parameters=("size", "dtype"),
     infer=lambda require, size, dtype: TensorType((size,), dtype),
-    emission=Emission(_arange_text),
+    emission=Emission(
+        _arange_text, notation=lambda node: f"arange({size_text(node.params.size)})"
+    ),
     call=_arange_call, differentiable=False,
     samples=(
         lambda rng: ((5,), {}),

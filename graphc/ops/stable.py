@@ -29,7 +29,7 @@ exp_sum: Op = elementwise(
     "exp_sum", "exp(x) exp(y), of which neither factor overflows", operands="x y",
     commutative=True,
     numpy="exp_sum({x}, {y})", helpers=(arrays.exp_sum,),
-    math="exp_sum({x}, {y})", plain=(scalars.exp_sum,),
+    math="exp_sum({x}, {y})", plain=(scalars.exp_sum,), notation="exp({x} + {y})",
     rules=(lambda g, out, x, y: g * out, lambda g, out, x, y: g * out),
     symbolic=lambda sp, x, y: sp.exp(x + y), bounds=lambda x, y: NOT_NEGATIVE,
 )  # fmt: skip
@@ -79,14 +79,14 @@ saturation: Op = elementwise(
 sigmoid_slope: Op = elementwise(
     "sigmoid_slope", "sigmoid(x) (1 - sigmoid(x))",
     numpy="sigmoid_slope({x})", helpers=(arrays.sigmoid_slope,),
-    math="sigmoid_slope({x})", plain=(scalars.sigmoid_slope,),
+    math="sigmoid_slope({x})", plain=(scalars.sigmoid_slope,), notation="sigmoid'({x})",
     rules=(lambda g, y, x: -(g * (y * tanh(0.5 * x))),),
     symbolic=lambda sp, x: sp.exp(x) / (1 + sp.exp(x)) ** 2, bounds=lambda x: Interval(0.0, 0.25),
 )  # fmt: skip
 tanh_slope: Op = elementwise(
     "tanh_slope", "1 - tanh(x)²",
     numpy="tanh_slope({x})", helpers=(arrays.tanh_slope,),
-    math="tanh_slope({x})", plain=(scalars.tanh_slope,),
+    math="tanh_slope({x})", plain=(scalars.tanh_slope,), notation="tanh'({x})",
     rules=(lambda g, y, x: -2.0 * (g * (y * tanh(x))),),
     symbolic=lambda sp, x: 1 - sp.tanh(x) ** 2, bounds=lambda x: Interval(0.0, 1.0),
 )  # fmt: skip
