@@ -352,7 +352,7 @@ def test_an_interrupt_leaves_no_traceback() -> None:
 def test_a_console_without_mathematics_gets_escapes(tmp_path: Path) -> None:
     result = run_process(["inspect", "model.py"], tmp_path, PYTHONIOENCODING="ascii")
     assert (result.status, result.err) == (0, "")
-    assert "  \\u2202loss/\\u2202W = W_bar" in result.out
+    assert "  \\u2202loss/\\u2202W = x\\u1d40 \\xb7 h_pre_bar  " in result.out
 
 
 @pytest.mark.parametrize("command", [["ops"], ["inspect", "model.py"]])

@@ -13,7 +13,7 @@ from graphc.ir.node import Node
 from graphc.ir.notation import notation, strength
 from graphc.ir.types import TensorType
 from graphc.lower.naming import Names
-from graphc.lower.program import Program
+from graphc.lower.program import Program, is_bool_cast
 
 
 class Equation(NamedTuple):
@@ -66,6 +66,11 @@ class Equations(Printer):
         text = text.replace("np.inf", "∞").replace("np.nan", "nan").replace(" * ", "·")
         text = text.removesuffix(".0")
         return Written(text, strength(text), 0)
+
+    def expression(self, node: Node) -> Written:
+        written = super().expression(node)
+        # The bracket of a mask nests nothing: in code there is none.
+        return written._replace(depth=written.depth - 1) if is_bool_cast(node) else written
 
     def operand(self, user: Node, node: Node) -> Written:
         # A mask keeps its bracket: `1[x > 0]`.

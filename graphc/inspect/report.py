@@ -26,7 +26,7 @@ class Residual:
     name     its variable
     type     dtype and shape
     size     bytes
-    readers  variables of what backward computes from it
+    readers  what backward computes from it: variables, and gradients as `∂loss/∂W`
     """
 
     name: str

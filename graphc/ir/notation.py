@@ -19,8 +19,9 @@ SIGNS = {
     "≤": "<=", "≥": ">=", "√": "sqrt", "'": "_", "∞": "inf",
 }  # fmt: skip
 
-# Binding strength, weakest first. The three products are apart: mixed, they need parentheses.
-LOGIC, NOT, COMPARE, SUM, MATRIX, PRODUCT, SCALAR, NEGATIVE, POWER = range(1, 10)
+# Binding strength, weakest first. Products and quotients are apart: mixed, they are parenthesised
+# where a reader could take one for the other.
+LOGIC, NOT, COMPARE, SUM, MATRIX, QUOTIENT, PRODUCT, SCALAR, NEGATIVE, POWER = range(1, 11)
 
 # By operator: its strength, and the least ones that need no parentheses to its left and right.
 _BINARY: dict[type[ast.operator], tuple[int, int, int]] = {
@@ -28,7 +29,7 @@ _BINARY: dict[type[ast.operator], tuple[int, int, int]] = {
     ast.Sub: (SUM, SUM, MATRIX),
     ast.MatMult: (MATRIX, NEGATIVE, POWER),
     ast.Mult: (PRODUCT, PRODUCT, SCALAR),
-    ast.Div: (PRODUCT, PRODUCT, POWER),
+    ast.Div: (QUOTIENT, PRODUCT, POWER),
     ast.FloorDiv: (SCALAR, SCALAR, POWER),
     ast.Pow: (POWER, PRIMARY, PRIMARY),
 }

@@ -46,8 +46,10 @@ __all__ = [
 
 
 def _product(node: Node) -> str:
-    """`x ⊙ y` of arrays; one of a number, which stands first, and a constant before all."""
+    """`x ⊙ y` of arrays; one with a number, which stands first, a constant before all; `x²`."""
     x, y = node.args
+    if x is y:
+        return "{x}²"
     if x.shape and y.shape:
         return "{x} ⊙ {y}"
     swapped = x.op is not CONSTANT if x.shape == y.shape and y.op is CONSTANT else x.shape

@@ -218,8 +218,8 @@ def test_residuals_and_who_needs_them() -> None:
     found = {row.name: row for row in gc.compile(make(), **options).report.residuals}
     assert found.keys() == {"x", "h", "W2", "exps", "sums", "t"}
     assert (found["h"].type, str(found["h"].size)) == ("float32 (batch, 128)", "512 * batch")
-    assert "W2_bar" in found["h"].readers
-    assert "W1_bar" in found["x"].readers
+    assert "∂loss/∂W2" in found["h"].readers
+    assert "∂loss/∂W1" in found["x"].readers
     assert set(found["W2"].readers) == {"h_bar"}
 
 
