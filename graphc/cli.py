@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import graphc
+from graphc import ops
 from graphc.api import STYLES, VERSION, check_writable, compile
 from graphc.check import check
 from graphc.errors import GraphcError, UsageError
@@ -24,6 +26,7 @@ from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
 from graphc.frontends.optimizers import Optimizer, as_optimizer, sgd
 from graphc.inspect.formulas import ops_text
+from graphc.inspect.supported import supported_text
 from graphc.inspect.text import inspect_text, passes_text, printable
 from graphc.ir.op import KINKS
 from graphc.passes.driver import Report, normalize
@@ -146,6 +149,10 @@ def parser() -> Parser:
     command.set_defaults(run=run_check)
 
     command = commands.add_parser("ops", parents=[debug], help="list ops and their derivatives")
+    command.add_argument(
+        "--format", choices=["text", "markdown"], default="text",
+        help="text: with each derivative; markdown: a table of all names",
+    )  # fmt: skip
     command.set_defaults(run=run_ops)
     return top
 
@@ -322,6 +329,11 @@ def run_check(options: argparse.Namespace) -> int:
 
 def run_ops(options: argparse.Namespace) -> int:
     """graphc ops"""
+    if options.format == "markdown":
+        public = {name: getattr(graphc, name) for name in graphc.__all__}
+        named = {f"{name}.": m for name, m in public.items() if hasattr(m, "__all__")}
+        sys.stdout.write(supported_text({"": ops, **named}))
+        return 0
     rules = table((*EXACT_RULES, *REASSOCIATE_RULES), 0)
     sys.stdout.write(ops_text(lambda roots: normalize(roots, rules, Report())))
     return 0

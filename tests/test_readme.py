@@ -6,13 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 import graphc as gc
+from graphc.ir.op import FUNCTIONS
+from tests.command_line import run, run_process
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -102,3 +106,37 @@ def test_a_wrong_rule_of_a_new_op_is_noticed(tmp_path: Path) -> None:
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "test_derivatives" in run.stdout
+
+
+# --- the table of what is supported --------------------------------------------------------------
+
+MARKED = re.compile(r"(?<=<!-- supported -->\n).*?(?=<!-- /supported -->)", re.DOTALL)
+UPDATE = "if this is what it should be: pytest tests/test_readme.py --update"
+
+
+def test_the_table_is_what_is_supported(request: pytest.FixtureRequest) -> None:
+    # In a process of its own: other tests register ops, as users do.
+    printed = run_process(["ops", "--format", "markdown"], ROOT, PYTHONIOENCODING="utf-8").out
+    table = f"\n{printed}\n"
+    if request.config.getoption("--update"):
+        (ROOT / "README.md").write_text(MARKED.sub(lambda _: table, README), encoding="utf-8")
+    else:
+        assert MARKED.findall(README) == [table], UPDATE
+
+
+def test_the_table_has_every_public_name_once() -> None:
+    _, _, *rows = run("ops", "--format", "markdown").out.splitlines()
+    subjects, columns = zip(*(row.strip("| ").split(" | ") for row in rows), strict=True)
+    assert all(subject[0].isupper() for subject in subjects)
+    listed = re.findall(r"`([\w.]+)`", " ".join(columns))
+    assert len(listed) == len(set(listed))
+    assert all(callable(attrgetter(name)(gc)) for name in listed)
+    registered = {name for name in FUNCTIONS if is_public(name)}
+    assert {"relu", "random.normal"} <= registered <= set(listed)
+    assert {f"init.{name}" for name in gc.init.__all__} <= set(listed)
+
+
+def is_public(name: str) -> bool:
+    """Whether a name of the registry, `relu` or `random.normal`, is one that users have."""
+    *namespace, last = name.split(".")
+    return last in (attrgetter(*namespace)(gc) if namespace else gc).__all__

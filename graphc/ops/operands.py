@@ -29,6 +29,8 @@ from graphc.ir.types import (
     promote,
 )
 
+__all__ = ["astype"]
+
 
 def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     """Nodes of one dtype: declared dtypes are promoted, plain numbers and arrays adopt theirs.
