@@ -24,6 +24,7 @@ INTERNAL = {
     "embed",
     "exp_sum",
     "first_maximum",
+    "gelu_tanh",
     "item",
     "jvp_node",
     "log1mexp",

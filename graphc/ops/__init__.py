@@ -1,5 +1,6 @@
 """The ops, by family. Importing this package registers them all."""
 
+from graphc.ops.activations import *
 from graphc.ops.comparison import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
@@ -16,6 +17,7 @@ from graphc.ops.shape import *
 from graphc.ops.stable import *
 
 from . import (
+    activations,
     comparison,
     derivatives,
     elementwise,
@@ -35,6 +37,7 @@ from . import (
 __all__ = [
     "astype",
     "random",
+    *activations.__all__,
     *comparison.__all__,
     *derivatives.__all__,
     *elementwise.__all__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,15 @@ def flag(op: str, name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise GraphcError(f"{op}: {name} is True or False, got {value!r}")
     return bool(value)
+
+
+def number(op: str, name: str, value: object) -> float:
+    """An option that is a finite number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise GraphcError(f"{op}: {name} is a number, got {value!r}")
+    if not np.isfinite(float(value)):
+        raise GraphcError(f"{op}: {name} is a finite number, got {value!r}")
+    return float(value)
 
 
 # --- the two ops that operands are lifted with -------------------------------------------------

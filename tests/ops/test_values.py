@@ -6,6 +6,7 @@ An op that is called like a NumPy function computes what that computes; nothing 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,34 +51,63 @@ def first_maximum(x: Array, axes: Any = None) -> Array:
     return result
 
 
+def normal_share(x: Array) -> Any:
+    """The probability that a normal variable is below x."""
+    return 0.5 + 0.5 * np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))
+
+
+def channels(slope: Array, x: Array) -> Array:
+    """One number for each index of axis 1, or one for all."""
+    return slope.reshape(-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else slope
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
+    "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)),
     "cross_entropy": cross_entropy,
+    "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
+    "gelu": lambda x: x * normal_share(x),
+    "gelu_tanh": lambda x: x / (1 + np.exp(-np.sqrt(8 / np.pi) * (x + 0.044715 * x**3))),
     "getitem": lambda x, key: x[key],
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hard_swish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "hardtanh": np.clip,
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
     "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
     "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
     "mask": lambda x, condition: np.where(condition, x, 0),
+    "maxout": lambda x, pieces, axis=-1: np.stack(
+        [np.take(x, range(i, x.shape[axis], pieces), axis) for i in range(pieces)]
+    ).max(0),
+    "mish": lambda x: x - 2 * x / (1 + np.square(1 + np.exp(x))),
     "mse": lambda x, y: np.linalg.norm(x - y) ** 2 / x.size,
     "one_hot": lambda index, classes: np.eye(classes)[index],
     "peak": lambda x, **options: x.max(initial=-np.inf, **options),
     "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
+    "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
     "relu": lambda x: np.where(x > 0, x, 0),
+    "selu": lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * (np.exp(x) - 1)),
+    "shifted_relu": np.maximum,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.longdouble))),
+    "silu": lambda x: x / (1 + np.exp(-x)),
     "softmax": lambda x, axis=-1: shifted_exp(x, axis),
-    "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
-        x, axis=axis, keepdims=keepdims, ddof=correction
-    ),
+    "softsign": lambda x: np.sign(x) - np.sign(x) / (1 + np.abs(x)),
     "standard_normal": lambda shape, dtype: (
         np.random.default_rng(SEED).standard_normal(shape).astype(dtype)
     ),
     "standard_uniform": lambda shape, dtype: (
         np.random.default_rng(SEED).random(shape).astype(dtype)
     ),
+    "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
+        x, axis=axis, keepdims=keepdims, ddof=correction
+    ),
     "stop_gradient": lambda x: x,
+    "threshold": lambda x, limit, value: np.where(x > limit, x, value),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),
