@@ -214,8 +214,8 @@ _FAR = 1000.0  # sigmoid(-1000) is 0, and so is what it multiplies
 
 
 def _silu_slope(g: Node, y: Node, x: Node) -> Node:
-    own = sigmoid(x)
-    return g * (own + clip(x, -_FAR, _FAR) * (own * (1.0 - own)))
+    near, own = clip(x, -_FAR, _FAR), sigmoid(x)
+    return g * (own * (1.0 + (near - near * own)))
 
 
 silu = elementwise(
@@ -227,7 +227,7 @@ silu = elementwise(
 
 def _mish_slope(g: Node, y: Node, x: Node) -> Node:
     own = tanh(softplus(x))
-    return g * (own + clip(x, -_FAR, _FAR) * sigmoid(x) * (1.0 - own * own))
+    return g * (own + clip(x, -_FAR, _FAR) * sigmoid(x) * ((1.0 + own) * (1.0 - own)))
 
 
 mish = elementwise(
@@ -256,15 +256,15 @@ _CUBIC = 0.044715 * _LINEAR
 
 
 def _gelu_tanh(x: Node) -> tuple[Node, Node]:
-    """x near 0, and the tanh of its polynomial."""
+    """x near 0, and 1 + tanh of its polynomial."""
     near = x.graph.hint(clip(x, -_TAIL, _TAIL), "near")
-    return near, tanh(near * (_LINEAR + _CUBIC * square(near)))
+    return near, 1.0 + tanh(near * (_LINEAR + _CUBIC * square(near)))
 
 
 def _gelu_tanh_slope(g: Node, y: Node, x: Node) -> Node:
-    near, own = _gelu_tanh(x)
+    near, share = _gelu_tanh(x)
     inner = near * (_LINEAR + 3.0 * _CUBIC * square(near))
-    return g * (0.5 * (1.0 + own + inner * (1.0 - own * own)))
+    return g * (0.5 * share * (1.0 + inner * (2.0 - share)))
 
 
 def _gelu_call(op: Op, x: Any, approximate: str = "none") -> Node:
@@ -284,7 +284,7 @@ gelu = elementwise(
 )  # fmt: skip
 gelu_tanh = elementwise(
     "gelu_tanh", "x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 (gc.gelu(x, approximate='tanh'))",
-    body=lambda x: 0.5 * maximum(x, -_TAIL) * (1.0 + _gelu_tanh(x)[1]), rules=(_gelu_tanh_slope,),
+    body=lambda x: 0.5 * maximum(x, -_TAIL) * _gelu_tanh(x)[1], rules=(_gelu_tanh_slope,),
     symbolic=lambda sp, x: (
         x * (1 + sp.tanh(sp.sqrt(2 / sp.pi) * (x + sp.Rational(44715, 1000000) * x**3))) / 2
     ),
