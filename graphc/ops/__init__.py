@@ -7,6 +7,7 @@ from graphc.ops.elementwise import *
 from graphc.ops.functions import *
 from graphc.ops.indexing import *
 from graphc.ops.joining import *
+from graphc.ops.labels import *
 from graphc.ops.linalg import *
 from graphc.ops.losses import *
 from graphc.ops.mode import *
@@ -24,6 +25,7 @@ from . import (
     functions,
     indexing,
     joining,
+    labels,
     linalg,
     losses,
     mode,
@@ -44,6 +46,7 @@ __all__ = [
     *functions.__all__,
     *indexing.__all__,
     *joining.__all__,
+    *labels.__all__,
     *linalg.__all__,
     *losses.__all__,
     *mode.__all__,

@@ -12,7 +12,7 @@ from graphc.errors import DTypeError, GraphcError, ShapeError, UnsupportedError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission, size_text
-from graphc.ir.graph import Graph, current_graph, plain_array
+from graphc.ir.graph import CONSTANT, Graph, current_graph, plain_array
 from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op
@@ -132,6 +132,22 @@ def require_int(op: str, what: str, x: Node) -> Node:
         name = x.graph.describe(x, site=True)
         raise DTypeError(f"{op} expects {what} of an int dtype, got {name}")
     return x
+
+
+def require_labels(
+    op: str, labels: Node, classes: Extent | None, ignored: int | None = None
+) -> Node:
+    """Labels of an int dtype; those of constants lie below the number of classes, or are ignored.
+
+    Raises DTypeError and GraphcError. Others are checked when the module runs.
+    """
+    require_int(op, "labels", labels)
+    if labels.op is CONSTANT and isinstance(classes, int):
+        values = labels.params.data.array
+        wrong = values[((values < 0) | (values >= classes)) & (values != ignored)]
+        if wrong.size:
+            raise GraphcError(f"{op}: labels must be in 0..{classes - 1}, got {wrong.flat[0]}")
+    return labels
 
 
 def require_rank(op: str, x: Node, rank: int) -> Node:

@@ -75,7 +75,7 @@ CALLS = [
     Wrong("a @ b", ShapeError, "a b", "matmul: sizes 3 and 4 differ"),
     Wrong("a @ a", ShapeError, "a", "matmul: sizes 3 and 2 differ"),
     Wrong("s @ a", ShapeError, "s a", "both operands need an axis"),
-    Wrong("gc.mse(a, b)", ShapeError, "a b", "mse: subtract: sizes 3 and 4 differ"),
+    Wrong("gc.mse(a, b)", ShapeError, "a b", "mse: prediction and target need one shape"),
     Wrong("gc.concat([a, t])", ShapeError, "a t", "concat: all need the same number of axes"),
     Wrong("gc.concat([a, n], axis=1)", ShapeError, "a n", "concat: sizes batch and 2 differ"),
     Wrong("gc.concat([s, s])", ShapeError, "s", "at least 1 axes"),
