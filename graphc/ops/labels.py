@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcError, ShapeError
+from graphc.errors import DTypeError, GraphcError, ShapeError
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
@@ -53,7 +53,7 @@ def _log_other(p: Node) -> Node:
 
 
 def _bce_slope(g: Node, y: Node, p: Node, t: Node) -> Node:
-    least = max(1e-12, _tiny(p))
+    least = max(float(np.float32(1e-12)), _tiny(p))  # PyTorch's, in float64 too
     return g * ((p - t) / maximum(p * (1.0 - p), least))
 
 
@@ -160,7 +160,10 @@ def _cross_entropy_call(
     if not 0 <= smoothing <= 1:
         raise GraphcError(f"{name}: label_smoothing lies in [0, 1], got {label_smoothing!r}")
     weight = _class_weight(name, class_weight, logits)
-    if labels.dtype.kind != INT and _is_like(labels, logits):
+    if _is_like(labels, logits):
+        if labels.dtype.kind == INT:
+            told = ", ".join(node.graph.describe(node, site=True) for node in (logits, labels))
+            raise DTypeError(f"{name} expects labels with no axis of classes, or floats: {told}")
         if ignore_index is not None:
             raise GraphcError(
                 f"{name}: ignore_index is for labels of an int dtype, got "

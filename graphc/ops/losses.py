@@ -57,9 +57,30 @@ mse = composite(
 )  # fmt: skip
 
 
+def _huber_call(
+    op: Op, prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean",
+    sample_weight: Any = None,
+) -> Node:  # fmt: skip
+    if (bound := number("huber", "delta", delta)) <= 0:
+        raise GraphcError(f"huber: delta is positive, got {delta!r}")
+    pair = paired("huber", "prediction and target", prediction, target)
+    return reduced("huber", op.node(pair, bound), reduction, sample_weight)
+
+
+def _smooth_l1_call(
+    op: Op, prediction: Any, target: Any, beta: float = 1.0, reduction: str = "mean",
+    sample_weight: Any = None,
+) -> Node:  # fmt: skip
+    if (bound := number("smooth_l1", "beta", beta)) < 0:
+        raise GraphcError(f"smooth_l1: beta is not negative, got {beta!r}")
+    pair = paired("smooth_l1", "prediction and target", prediction, target)
+    losses = op.node(pair, bound) if bound else mae.node(pair)
+    return reduced("smooth_l1", losses, reduction, sample_weight)
+
+
 def _bounded(
     name: str, doc: str, parameter: str, term: Callable[..., Node], slope: Callable[..., Node],
-    reaches_0: bool,
+    call: Callable[..., Node],
 ) -> Op:  # fmt: skip
     """Declare a loss of the difference whose slope is bounded, by a parameter that is positive."""
 
@@ -70,18 +91,6 @@ def _bounded(
     def jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node | None:
         terms = [vjp(i, t, node, kinks) for i, t in enumerate(tangents) if t is not None]
         return add_up(terms)
-
-    def call(
-        op: Op, prediction: Any, target: Any, bound: Any = 1.0, reduction: str = "mean",
-        sample_weight: Any = None,
-    ) -> Node:  # fmt: skip
-        value = number(name, parameter, bound)
-        if value < 0 or (value == 0 and not reaches_0):
-            raise GraphcError(f"{name}: {parameter} is positive, got {bound!r}")
-        if value == 0:
-            return mae(prediction, target, reduction, sample_weight)
-        pair = paired(name, "prediction and target", prediction, target)
-        return reduced(name, op.node(pair, value), reduction, sample_weight)
 
     return composite(
         name, doc, operands=("prediction", "target"), parameters=(parameter,),
@@ -102,12 +111,12 @@ def _huber_term(difference: Node, delta: float) -> Node:
 
 huber = _bounded(
     "huber", "d²/2 of d = prediction - target where |d| < delta, else delta (|d| - delta/2)",
-    "delta", _huber_term, lambda d, delta: clip(d, -delta, delta), reaches_0=False,
+    "delta", _huber_term, lambda d, delta: clip(d, -delta, delta), _huber_call,
 )  # fmt: skip
 smooth_l1 = _bounded(
     "smooth_l1", "huber with delta = beta, over beta; that is mae where beta is 0",
     "beta", lambda d, beta: _huber_term(d, beta) / beta,
-    lambda d, beta: clip(d / beta, -1.0, 1.0), reaches_0=True,
+    lambda d, beta: clip(d / beta, -1.0, 1.0), _smooth_l1_call,
 )  # fmt: skip
 
 # --- likelihoods -------------------------------------------------------------------------------
