@@ -17,14 +17,14 @@ from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import INT
-from graphc.ops.elementwise import mask, maximum, relu, square, where
+from graphc.ops.elementwise import abs, mask, maximum, relu, square, where
 from graphc.ops.families import composite, elementwise
-from graphc.ops.functions import log, log1p
+from graphc.ops.functions import exp, log, log1p, sigmoid
 from graphc.ops.indexing import one_hot, pick
 from graphc.ops.nn import log_softmax, shifted_exp, softmax
 from graphc.ops.operands import number, operand, operands, require_labels, require_rank, size_node
 from graphc.ops.reducing import is_same, paired, reduced, require_signs, require_values
-from graphc.ops.reduction import sum
+from graphc.ops.reduction import mean, sum
 from graphc.ops.shape import broadcast_to, expand_dims, squeeze
 from graphc.ops.stable import sigmoid_cross_entropy, softplus
 
@@ -80,6 +80,27 @@ bce = elementwise(
 )  # fmt: skip
 
 
+def _logit_body(z: Node, own: Node, other: Node) -> Node:
+    size = abs(z)
+    return where(z > 0, other, own) * size + (own + other) * log1p(exp(-size))
+
+
+# Of targets t and 1 - t it is the sigmoid_cross_entropy that formulas are rewritten to.
+logit_cross_entropy = elementwise(
+    "logit_cross_entropy", "-(own log p + other log(1 - p)) where p = sigmoid(z)",
+    operands="z own other", body=_logit_body,
+    rules=(
+        lambda g, y, z, own, other: g * ((own + other) * sigmoid(z) - own),
+        lambda g, y, z, own, other: g * softplus(-z),
+        lambda g, y, z, own, other: g * softplus(z),
+    ),
+    symbolic=lambda sp, z, own, other: (
+        own * sp.log(1 + sp.exp(-z)) + other * sp.log(1 + sp.exp(z))
+    ),
+    layouts=slice(1, 4, 2),
+)  # fmt: skip
+
+
 @function
 def bce_with_logits(
     logits: Any, target: Any, pos_weight: Any = None, reduction: str = "mean",
@@ -95,8 +116,7 @@ def bce_with_logits(
         losses = sigmoid_cross_entropy(z, t)
     else:
         z, t, weight = operands(z, t, pos_weight, floating=True)
-        # Not by z - t z, in which what is left of a large z cancels.
-        losses = t * (weight * softplus(-z)) + (1.0 - t) * softplus(z)
+        losses = logit_cross_entropy(z, weight * t, 1.0 - t)
         if losses.shape != (z.shape or t.shape):
             told = weight.graph.describe(weight, site=True)
             raise ShapeError(f"bce_with_logits: pos_weight does not broadcast to logits: {told}")
@@ -135,17 +155,43 @@ logistic = _score_loss("logistic", "log(1 + exp(-t z))", lambda z, t: softplus(-
 # --- many classes ------------------------------------------------------------------------------
 
 
-def _cross_entropy_body(logits: Node, labels: Node) -> Node:
+def _cross_entropy_body(logits: Node, labels: Node, smoothing: float) -> Node:
     # -log softmax(logits)[label] = log(sums) - shifted[label]
     shifted, _, sums = shifted_exp(logits, (logits.ndim - 1,))
     logs = logits.graph.hint(squeeze(log(sums), -1), "log_sums")
-    return logs - pick(shifted, labels)
+    own = pick(shifted, labels)
+    if not smoothing:
+        return logs - own
+    return logs - ((1.0 - smoothing) * own + smoothing * mean(shifted, -1))
 
 
 def _cross_entropy_gradient(g: Node, node: Node) -> Node:
     logits, labels = node.args
-    error = node.graph.hint(softmax(logits) - one_hot(labels, logits.shape[-1]), "error")
+    target = one_hot(labels, logits.shape[-1])
+    if smoothing := node.params.smoothing:
+        target = (1.0 - smoothing) * target + smoothing / _count(logits)
+    error = node.graph.hint(softmax(logits) - target, "error")
     return error * expand_dims(g, -1)
+
+
+def _soft_body(logits: Node, targets: Node) -> Node:
+    return sum(targets * -log_softmax(logits), -1)
+
+
+def _soft_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+    logits, targets = node.args
+    whole = expand_dims(bar, -1)
+    if index:
+        return whole * -log_softmax(logits)
+    return (softmax(logits) * sum(targets, -1, True) - targets) * whole
+
+
+soft_cross_entropy = composite(
+    "soft_cross_entropy", "-Σ target log softmax(logits) over the last axis (gc.cross_entropy)",
+    operands=("logits", "targets"), body=_soft_body, vjp=_soft_vjp,
+    call=lambda op, logits, targets: op.node(operands(logits, targets, floating=True)),
+    samples=(lambda rng: ((rng.normal(size=(4, 3)), rng.uniform(size=(4, 3))), {}),),
+)  # fmt: skip
 
 
 def _cross_entropy_call(
@@ -173,12 +219,13 @@ def _cross_entropy_call(
         losses = _soft_cross_entropy(logits, labels, weight, smoothing)
         return reduced(name, losses, reduction, sample_weight)
     labels, kept = _kept(name, labels, classes, ignore_index)
-    losses = op.node((logits, labels))
-    share = None if weight is None else _of_labels(weight, labels)
-    losses = losses if share is None else losses * share
+    if weight is None:
+        losses = op.node((logits, labels), smoothing)
+        return reduced(name, losses, reduction, sample_weight, kept=kept)
+    share = _of_labels(weight, labels)
+    losses = op.node((logits, labels), 0.0) * share
     if smoothing:
-        every = log_softmax(logits)
-        every = -sum(every if weight is None else every * weight, -1)
+        every = soft_cross_entropy(logits, broadcast_to(weight, logits.shape))
         losses = (1.0 - smoothing) * losses + (smoothing / _count(logits)) * every
     return reduced(name, losses, reduction, sample_weight, kept=kept, share=share)
 
@@ -193,7 +240,7 @@ def _soft_cross_entropy(logits: Node, targets: Node, weight: Node | None, smooth
     if smoothing:
         targets = (1.0 - smoothing) * targets + smoothing / _count(logits)
     targets = targets if weight is None else targets * weight
-    return -sum(targets * log_softmax(logits), -1)
+    return soft_cross_entropy(logits, targets)
 
 
 def _count(logits: Node) -> Node:
@@ -209,12 +256,13 @@ def _class_weight(op: str, class_weight: Any, logits: Node) -> Node | None:
     if weight.ndim != 1 or not is_same(weight.shape[0], logits.shape[-1]):
         told = ", ".join(node.graph.describe(node, site=True) for node in (weight, logits))
         raise ShapeError(f"{op}: class_weight has one number for each class: {told}")
-    return weight
+    return weight.graph.hint(weight, "class_weight")
 
 
 def _of_labels(weight: Node, labels: Node) -> Node:
     """The weight of the class of each label."""
-    return pick(broadcast_to(weight, (*labels.shape, weight.shape[0])), labels)
+    rows = broadcast_to(weight, (*labels.shape, weight.shape[0]))
+    return weight.graph.hint(pick(rows, labels), "weights")
 
 
 def _kept(op: str, labels: Node, classes: Extent, ignore_index: Any) -> tuple[Node, Node | None]:
@@ -224,7 +272,7 @@ def _kept(op: str, labels: Node, classes: Extent, ignore_index: Any) -> tuple[No
     if not isinstance(ignore_index, (int, np.integer)) or isinstance(ignore_index, bool):
         raise GraphcError(f"{op}: ignore_index is an int, got {ignore_index!r}")
     require_labels(op, labels, classes, int(ignore_index))
-    kept = labels.graph.hint(labels != int(ignore_index), "kept")
+    kept = labels.graph.hint(labels != int(ignore_index), "valid")
     return labels.graph.hint(mask(labels, kept), "labels"), kept
 
 
@@ -238,7 +286,7 @@ def _label_samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
 cross_entropy = composite(
     "cross_entropy", "-log softmax(logits)[label], or -Σ target log softmax(logits) of targets "
     "that are floats; its mean by default, of what is not ignored, by class weights",
-    operands=("logits", "labels"),
+    operands=("logits", "labels"), parameters=("smoothing",),
     body=_cross_entropy_body,
     vjp=lambda index, bar, node, kinks: _cross_entropy_gradient(bar, node) if index == 0 else None,
     call=_cross_entropy_call,

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from graphc.errors import DTypeError, GraphcError, ShapeError, suggest
 from graphc.ir import dims
-from graphc.ir.dims import Shape
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.types import BOOL, equal_sizes
-from graphc.ops.elementwise import mask
-from graphc.ops.operands import cast, operands, size_node
+from graphc.ops.elementwise import mask, maximum
+from graphc.ops.families import composite, given
+from graphc.ops.operands import cast, operand, operands, size_node
 from graphc.ops.reduction import mean, sum
-from graphc.ops.shape import expand_dims
+from graphc.ops.shape import broadcast_to, expand_dims
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -48,36 +50,36 @@ def reduced(
         )
     weights = [fitting(op, losses, sample_weight)] if sample_weight is not None else []
     weights += [kept] if kept is not None else []
+    if reduction == "mean" and not weights and share is None:
+        return mean(losses)
+    if reduction == "mean" and share is None and all(w.dtype.kind == BOOL for w in weights):
+        mask_of_all = weights[0] if len(weights) == 1 else weights[0] & weights[1]
+        return kept_mean.node((losses, mask_of_all))
+    total = share
     for weight in weights:
         losses = weighed(losses, weight)
+        total = cast(weight, losses.dtype) if total is None else weighed(total, weight)
     if reduction == "none":
         return losses
     if reduction == "sum":
         return sum(losses)
-    if share is None and not weights:
-        return mean(losses)
-    total = share
-    for weight in weights:
-        total = cast(weight, losses.dtype) if total is None else weighed(total, weight)
     assert total is not None
-    repeated = [
-        size for size, own in zip(losses.shape, padded(total, losses), strict=True) if own == 1
-    ]
-    times = dims.product(tuple(repeated))
-    whole = sum(total)
-    return sum(losses) / (
-        whole if times == 1 else whole * size_node(whole.graph, times, whole.dtype)
+    return sum(losses) / counted(total, losses)
+
+
+def counted(weight: Node, losses: Node) -> Node:
+    """The sum of the weights of all losses, of which each may have several in common."""
+    shape = (*weight.shape, *[1] * (losses.ndim - weight.ndim))
+    times = dims.product(
+        tuple(size for size, own in zip(losses.shape, shape, strict=True) if own == 1)
     )
+    total = sum(weight)
+    return total if times == 1 else total * size_node(total.graph, times, total.dtype)
 
 
 def weighed(value: Node, weight: Node) -> Node:
     """A value times a number, or under a mask."""
     return mask(value, weight) if weight.dtype.kind == BOOL else value * weight
-
-
-def padded(value: Node, like: Node) -> Shape:
-    """The shape of a value, with axes of size 1 behind it up to the rank of another."""
-    return (*value.shape, *[1] * (like.ndim - value.ndim))
 
 
 def fitting(op: str, losses: Node, sample_weight: Any) -> Node:
@@ -107,6 +109,41 @@ def is_same(left: Any, right: Any) -> bool:
         return False
     return True
 
+
+# --- the mean of what is kept ------------------------------------------------------------------
+
+
+def _count(losses: Node, kept: Node) -> Node:
+    return losses.graph.hint(counted(cast(kept, losses.dtype), losses), "valid_count")
+
+
+def _kept_mean_share(g: Node, node: Node) -> Node:
+    # Where nothing is kept the mean is NaN, and nothing has a part in it.
+    losses, kept = node.args
+    return g / maximum(_count(losses, kept), 1.0)
+
+
+def _kept_mean_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node | None:
+    if index:
+        return None
+    losses, kept = node.args
+    return broadcast_to(mask(_kept_mean_share(bar, node), kept), losses.shape)
+
+
+kept_mean = composite(
+    "kept_mean", "the mean of those losses that are kept; the axes of the mask are their first",
+    operands=("losses", "kept"),
+    body=lambda losses, kept: sum(mask(losses, kept)) / _count(losses, kept),
+    vjp=_kept_mean_vjp,
+    jvp=lambda node, tangents, kinks: _kept_mean_share(
+        sum(mask(given(tangents[:1]), node.args[1])), node
+    ),
+    call=lambda op, losses, kept: op.node((operand(losses), operand(kept))),
+    samples=(
+        lambda rng: ((rng.normal(size=(4, 3)), np.array([[True], [True], [False], [True]])), {}),
+        lambda rng: ((rng.normal(size=4), np.array([False, True, True, False])), {}),
+    ),
+)  # fmt: skip
 
 # --- operands ----------------------------------------------------------------------------------
 
