@@ -20,7 +20,7 @@ from graphc.ir.op import Op, function
 from graphc.ops.elementwise import abs, clip, mask, maximum, minimum, relu, square, where
 from graphc.ops.families import Kinked, composite, elementwise
 from graphc.ops.functions import erfc, exp, expm1, sigmoid, tanh
-from graphc.ops.operands import axis_of, number, operand, operands
+from graphc.ops.operands import axis_of, is_same, number, operand, operands
 from graphc.ops.reduction import max
 from graphc.ops.shape import reshape
 from graphc.ops.stable import softplus
@@ -97,15 +97,12 @@ selu = elementwise(
 
 def _prelu_call(op: Op, x: Any, slope: Any) -> Node:
     x, slope = operands(x, slope, floating=True)
-    if slope.ndim == 1 and slope.shape != (1,) and x.ndim > 1:
-        slope = reshape(slope, (slope.shape[0], *[1] * (x.ndim - 2)))
-    elif slope.ndim and slope.shape != (1,):
+    if slope.ndim == 0 or slope.shape == (1,):
+        return op.node((x, slope))
+    if slope.ndim != 1 or x.ndim < 2 or not is_same(slope.shape[0], x.shape[1]):
         told = ", ".join(node.graph.describe(node, site=True) for node in (x, slope))
-        raise ShapeError(
-            "prelu expects one slope, or one for each channel: the sizes of axis 1 of x; "
-            f"got {told}"
-        )
-    return op.node((x, slope))
+        raise ShapeError(f"prelu expects one slope, or one for each channel (axis 1 of x): {told}")
+    return op.node((x, reshape(slope, (slope.shape[0], *[1] * (x.ndim - 2)))))
 
 
 prelu = elementwise(

@@ -22,8 +22,16 @@ from graphc.ops.families import composite, elementwise
 from graphc.ops.functions import exp, log, log1p, sigmoid
 from graphc.ops.indexing import one_hot, pick
 from graphc.ops.nn import log_softmax, shifted_exp, softmax
-from graphc.ops.operands import number, operand, operands, require_labels, require_rank, size_node
-from graphc.ops.reducing import is_same, paired, reduced, require_signs, require_values
+from graphc.ops.operands import (
+    is_same,
+    number,
+    operand,
+    operands,
+    require_labels,
+    require_rank,
+    size_node,
+)
+from graphc.ops.reducing import paired, reduced, require_signs, require_values
 from graphc.ops.reduction import mean, sum
 from graphc.ops.shape import broadcast_to, expand_dims, squeeze
 from graphc.ops.stable import sigmoid_cross_entropy, softplus

@@ -15,8 +15,8 @@ from graphc.ir.op import Op
 from graphc.ops.elementwise import abs, clip, maximum, minimum, square, where
 from graphc.ops.families import add_up, composite, elementwise
 from graphc.ops.functions import exp, log
-from graphc.ops.operands import flag, number, operands, size_node
-from graphc.ops.reducing import REDUCTIONS, is_same, paired, reduced, require_values
+from graphc.ops.operands import flag, is_same, number, operands, size_node
+from graphc.ops.reducing import REDUCTIONS, paired, reduced, require_values
 from graphc.ops.reduction import sum
 from graphc.ops.stable import xlogx
 

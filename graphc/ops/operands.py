@@ -24,6 +24,7 @@ from graphc.ir.types import (
     TensorType,
     as_dtype,
     bool_,
+    equal_sizes,
     int64,
     normalize_axes,
     normalize_axis,
@@ -102,6 +103,15 @@ def size_node(graph: Graph, size: Extent, dtype: DType) -> Node:
     if isinstance(size, int):
         return graph.constant(size, dtype)
     return graph.intern(dimension, (), dimension.record(size, dtype))
+
+
+def is_same(left: Extent, right: Extent) -> bool:
+    """Whether two sizes may be equal, for all that is known."""
+    try:
+        equal_sizes(left, right)
+    except ShapeError:
+        return False
+    return True
 
 
 # --- requirements ------------------------------------------------------------------------------

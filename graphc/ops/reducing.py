@@ -16,10 +16,10 @@ from graphc.errors import DTypeError, GraphcError, ShapeError, suggest
 from graphc.ir import dims
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
-from graphc.ir.types import BOOL, equal_sizes
+from graphc.ir.types import BOOL
 from graphc.ops.elementwise import mask, maximum
 from graphc.ops.families import composite, given
-from graphc.ops.operands import cast, operand, operands, size_node
+from graphc.ops.operands import cast, is_same, operand, operands, size_node
 from graphc.ops.reduction import mean, sum
 from graphc.ops.shape import broadcast_to, expand_dims
 
@@ -99,15 +99,6 @@ def fitting(op: str, losses: Node, sample_weight: Any) -> Node:
         )
     missing = range(weight.ndim, losses.ndim)
     return expand_dims(weight, tuple(missing)) if weight.ndim and missing else weight
-
-
-def is_same(left: Any, right: Any) -> bool:
-    """Whether two sizes may be equal, for all that is known."""
-    try:
-        equal_sizes(left, right)
-    except ShapeError:
-        return False
-    return True
 
 
 # --- the mean of what is kept ------------------------------------------------------------------
