@@ -33,7 +33,8 @@ def self_test(context: Context) -> Iterator[FunctionView]:
     if program.draws:
         yield by_differences(context, test, [*body, ""], [*given, "rng=np.random.default_rng(0)"])
         return
-    first = "loss" if module.loss else "_"
+    # A loss that is no finite number at the sample has no stored value.
+    first = "loss" if any(name is None for name, _, _ in test.values) else "_"
     cotangents = [node for node in test.phases if node.params.kind == "cotangent"]
     arguments = [] if module.loss else [dialect.sample(node, test) for node in cotangents]
     if module.options["style"] == "workspace":

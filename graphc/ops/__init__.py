@@ -1,11 +1,13 @@
 """The ops, by family. Importing this package registers them all."""
 
+from graphc.ops.activations import *
 from graphc.ops.comparison import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
 from graphc.ops.indexing import *
 from graphc.ops.joining import *
+from graphc.ops.labels import *
 from graphc.ops.linalg import *
 from graphc.ops.losses import *
 from graphc.ops.mode import *
@@ -16,12 +18,14 @@ from graphc.ops.shape import *
 from graphc.ops.stable import *
 
 from . import (
+    activations,
     comparison,
     derivatives,
     elementwise,
     functions,
     indexing,
     joining,
+    labels,
     linalg,
     losses,
     mode,
@@ -35,12 +39,14 @@ from . import (
 __all__ = [
     "astype",
     "random",
+    *activations.__all__,
     *comparison.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
     *indexing.__all__,
     *joining.__all__,
+    *labels.__all__,
     *linalg.__all__,
     *losses.__all__,
     *mode.__all__,

@@ -64,6 +64,9 @@ def elementwise(
     compares: bool = False,
     finite: Sequence[Domain | None] | Callable[[Node], Sequence[Domain | None]] = (),
     bounds: Callable[..., Interval] | None = None,
+    call: Callable[..., Any] | None = None,
+    samples: tuple[Draw, ...] | None = None,
+    layouts: slice = slice(None),
 ) -> Op:
     """Declare an op that works on each element by itself, with NumPy's broadcasting.
 
@@ -76,6 +79,8 @@ def elementwise(
     body      the same value in other ops, for an op that is no single expression
     finite    for each operand the domain in which value and slope are finite; None: everywhere
     bounds    (*intervals of the operands) -> that of the result
+    call      where operands have defaults, or come with options
+    samples   draws of arguments; without them arrays in those of the `LAYOUTS` that are chosen
     """
     names = tuple(operands.split())
     condition_index = names.index("condition") if "condition" in names else None
@@ -101,7 +106,7 @@ def elementwise(
             require(guard)
         return TensorType(shape, bool_ if result == "bool" else like.dtype)
 
-    def call(op: Op, *values: Any) -> Node:
+    def default_call(op: Op, *values: Any) -> Node:
         if len(values) != len(names):
             raise GraphcError(f"{name} takes {len(names)} operands, got {len(values)}")
         if condition_index is None:
@@ -133,7 +138,7 @@ def elementwise(
         operands=names,
         infer=infer,
         emission=emission,
-        call=call,
+        call=call or default_call,
         vjp=vjp if differentiable else None,
         jvp=jvp if differentiable else None,
         body=body,
@@ -148,7 +153,11 @@ def elementwise(
         family="elementwise",
         noun=noun,
         phrase=phrase,
-        samples=_elementwise_samples(names, domain or [(-2.0, 2.0)] * len(names), result == "bool"),
+        samples=_elementwise_samples(
+            names, domain or [(-2.0, 2.0)] * len(names), result == "bool", LAYOUTS[layouts]
+        )
+        if samples is None
+        else samples,
     )
 
 
@@ -161,22 +170,25 @@ def add_up(terms: Iterable[Node | None]) -> Node | None:
     return total
 
 
+# Equal shapes, missing axes, axes of size 1, no axes, no elements.
+LAYOUTS: tuple[tuple[tuple[int, ...], ...], ...] = (
+    ((2, 3), (2, 3), (2, 3)),
+    ((2, 3), (3,), (2, 1)),
+    ((1, 3), (2, 1), ()),
+    ((), (), ()),
+    ((0, 3), (3,), (1, 3)),
+)
+
+
 def _elementwise_samples(
-    names: Sequence[str], domain: Sequence[tuple[float, float]], coarse: bool
+    names: Sequence[str],
+    domain: Sequence[tuple[float, float]],
+    coarse: bool,
+    layouts: Sequence[tuple[tuple[int, ...], ...]],
 ) -> tuple[Draw, ...]:
-    """Equal shapes, missing axes, axes of size 1, no axes, no elements.
+    """Coarse draws are whole numbers, so that comparisons meet ties and logic meets zeros."""
 
-    Coarse draws are whole numbers, so that comparisons meet ties and logic meets zeros.
-    """
-    layouts: list[list[tuple[int, ...]]] = [
-        [(2, 3), (2, 3), (2, 3)],
-        [(2, 3), (3,), (2, 1)],
-        [(1, 3), (2, 1), ()],
-        [(), (), ()],
-        [(0, 3), (3,), (1, 3)],
-    ]
-
-    def sample(shapes: list[tuple[int, ...]]) -> Draw:
+    def sample(shapes: tuple[tuple[int, ...], ...]) -> Draw:
         def draw(rng: np.random.Generator) -> tuple[tuple[Any, ...], dict[str, Any]]:
             values = []
             for name, (low, high), shape in zip(names, domain, shapes, strict=False):

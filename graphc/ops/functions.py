@@ -21,13 +21,13 @@ from graphc.ir.intervals import (
 )
 from graphc.ir.node import Node
 from graphc.ir.op import Op
-from graphc.ops.elementwise import where
+from graphc.ops.elementwise import abs, minimum, square, where
 from graphc.ops.families import elementwise
-from graphc.runtime import arrays, scalars
+from graphc.runtime import arrays, scalars, special
 
 __all__ = [
-    "cos", "cosh", "exp", "expm1", "hypot", "log", "log1p", "pow", "sigmoid", "sin", "sinh",
-    "tanh",
+    "cos", "cosh", "erf", "erfc", "exp", "expm1", "hypot", "log", "log1p", "pow", "sigmoid", "sin",
+    "sinh", "tanh",
 ]  # fmt: skip
 
 # --- powers ------------------------------------------------------------------------------------
@@ -113,6 +113,27 @@ sigmoid: Op = elementwise(
     math="sigmoid({x})", plain=(scalars.sigmoid,),
     rules=(lambda g, y, x: g * (y * (1 - y)),),
     symbolic=lambda sp, x: 1 / (1 + sp.exp(-x)), bounds=lambda x: Interval(0.0, 1.0),
+)  # fmt: skip
+
+_SLOPE = 2.0 / math.sqrt(math.pi)
+
+
+def _bell(x: Node) -> Node:
+    """exp(-x²), of which the square does not overflow: it is 0 from 30 on."""
+    return exp(-square(minimum(abs(x), 30.0)))
+
+
+erf = elementwise(
+    "erf", "2/√π times the integral of exp(-s²) from 0 to x",
+    numpy="erf({x})", helpers=(special.erfc, special.erf), math="math.erf({x})",
+    rules=(lambda g, y, x: g * (_SLOPE * _bell(x)),),
+    symbolic=lambda sp, x: sp.erf(x), bounds=lambda x: Interval(-1.0, 1.0), layouts=slice(2, 5),
+)  # fmt: skip
+erfc = elementwise(
+    "erfc", "1 - erf(x), without cancellation where it is small",
+    numpy="erfc({x})", helpers=(special.erfc,), math="math.erfc({x})",
+    rules=(lambda g, y, x: g * (-_SLOPE * _bell(x)),),
+    symbolic=lambda sp, x: sp.erfc(x), bounds=lambda x: Interval(0.0, 2.0), layouts=slice(2, 5),
 )  # fmt: skip
 
 # --- angles ------------------------------------------------------------------------------------

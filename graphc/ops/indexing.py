@@ -14,7 +14,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ir.types import Guard, TensorType, equal_sizes
 from graphc.ops.families import composite, linear
-from graphc.ops.operands import operand, operands, require_float, require_int
+from graphc.ops.operands import operand, operands, require_float, require_labels
 from graphc.ops.shape import arange_on, as_count, as_size, expand_dims
 from graphc.runtime import arrays
 
@@ -237,8 +237,8 @@ embed: Op = linear(
 
 
 def _one_hot_call(op: Op, index: Any, classes: Any) -> Node:
-    labels = require_int("one_hot", "labels", operand(index))
-    return op.node((labels,), as_count("one_hot", classes))
+    count = as_count("one_hot", classes)
+    return op.node((require_labels("one_hot", operand(index), count),), count)
 
 
 def _one_hot_body(index: Node, classes: Extent) -> Node:
@@ -248,7 +248,8 @@ def _one_hot_body(index: Node, classes: Extent) -> Node:
 def _pick_call(op: Op, x: Any, index: Any) -> Node:
     x = require_float("pick", operand(x))
     (index,) = operands(index) if isinstance(index, Node) else (x.graph.constant(index),)
-    return op.node((x, require_int("pick", "labels", index)))
+    classes = x.shape[-1] if x.ndim else None
+    return op.node((x, require_labels("pick", index, classes)))
 
 
 def _pick_infer(require: Any, x: TensorType, index: TensorType) -> TensorType:
@@ -276,5 +277,9 @@ one_hot: Op = composite(
     "one_hot", "for each label a bool row that is true in its place",
     operands=("index",), parameters=("classes",),
     body=_one_hot_body, call=_one_hot_call, differentiable=False,
+    emission=Emission(
+        lambda node: f"one_hot({{index}}, {size_text(node.params.classes)})",
+        helpers=(arrays.one_hot,),
+    ),
     samples=(lambda rng: ((rng.integers(0, 3, 4), 3), {}),),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from graphc.errors import DTypeError, GraphcError, ShapeError, UnsupportedError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission, size_text
-from graphc.ir.graph import Graph, current_graph, plain_array
+from graphc.ir.graph import CONSTANT, Graph, current_graph, plain_array
 from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op
@@ -23,6 +24,7 @@ from graphc.ir.types import (
     TensorType,
     as_dtype,
     bool_,
+    equal_sizes,
     int64,
     normalize_axes,
     normalize_axis,
@@ -105,6 +107,15 @@ def size_node(graph: Graph, size: Extent, dtype: DType) -> Node:
     return graph.intern(dimension, (), dimension.record(size, dtype))
 
 
+def is_same(left: Extent, right: Extent) -> bool:
+    """Whether two sizes may be equal, for all that is known."""
+    try:
+        equal_sizes(left, right)
+    except ShapeError:
+        return False
+    return True
+
+
 # --- requirements ------------------------------------------------------------------------------
 
 
@@ -133,6 +144,22 @@ def require_int(op: str, what: str, x: Node) -> Node:
         name = x.graph.describe(x, site=True)
         raise DTypeError(f"{op} expects {what} of an int dtype, got {name}")
     return x
+
+
+def require_labels(
+    op: str, labels: Node, classes: Extent | None, ignored: int | None = None
+) -> Node:
+    """Labels of an int dtype; those of constants lie below the number of classes, or are ignored.
+
+    Raises DTypeError and GraphcError. Others are checked when the module runs.
+    """
+    require_int(op, "labels", labels)
+    if labels.op is CONSTANT and isinstance(classes, int):
+        values = labels.params.data.array
+        wrong = values[((values < 0) | (values >= classes)) & (values != ignored)]
+        if wrong.size:
+            raise GraphcError(f"{op}: labels must be in 0..{classes - 1}, got {wrong.flat[0]}")
+    return labels
 
 
 def require_rank(op: str, x: Node, rank: int) -> Node:
@@ -172,6 +199,15 @@ def flag(op: str, name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise GraphcError(f"{op}: {name} is True or False, got {value!r}")
     return bool(value)
+
+
+def number(op: str, name: str, value: object) -> float:
+    """An option that is a finite number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise GraphcError(f"{op}: {name} is a number, got {value!r}")
+    if not np.isfinite(float(value)):
+        raise GraphcError(f"{op}: {name} is a finite number, got {value!r}")
+    return float(value)
 
 
 # --- the two ops that operands are lifted with -------------------------------------------------

@@ -11,7 +11,7 @@ from graphc.ir.pattern import STABILIZE, Rule, Table, call, calls, compile_rules
 from graphc.ir.types import FLOAT, DType
 from graphc.ops.elementwise import abs, add, maximum, stop_gradient
 from graphc.ops.functions import log as log_of
-from graphc.ops.losses import cross_entropy
+from graphc.ops.labels import cross_entropy
 from graphc.ops.nn import finite, log_softmax, logsumexp, weighed, weighted_logsumexp
 from graphc.ops.operands import cast
 from graphc.ops.shape import broadcast_to

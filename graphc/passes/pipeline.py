@@ -14,6 +14,7 @@ from graphc.ir.pattern import Rule, Table, compile_rules
 from graphc.passes.driver import Report, normalize, rewrite
 from graphc.passes.expand import EXPAND_RULES, MODE_RULES
 from graphc.passes.guards import CHOICES, guard
+from graphc.passes.labels import trust_labels
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 
@@ -55,6 +56,8 @@ class Pipeline:
             # Forward and backward share the insides of composites once both are spelled out; from
             # here on nothing needs a composite.
             ("expand", lambda f: self.rewritten(f, EXPAND_RULES)),
+            # Only now is it seen which labels a loss picks with.
+            ("trust labels", trust_labels),
             # Last, when every value is there and its users can be counted.
             ("simplify", lambda f: self.rewritten(f, (*EXACT_RULES, *REASSOCIATE_RULES))),
         ]  # fmt: skip

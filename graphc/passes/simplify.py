@@ -25,6 +25,9 @@ from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 
 x, y, z, s, t = wilds("x y z s t")
 
+# Rounded in one way: functions of arrays and of scalars may differ in their last bits.
+ARITHMETIC = ("add", "subtract", "multiply", "divide", "negative")
+
 # --- shapes ------------------------------------------------------------------------------------
 
 
@@ -58,6 +61,14 @@ def view_of_scalar(node: Node) -> Node | None:
     if node.op is broadcast_to or len(node.types) > 1 or not is_scalar_broadcast(node.args[0]):
         return None
     return broadcast_to(node.args[0].args[0], node.shape)
+
+
+def broadcast_last(node: Node) -> Node | None:
+    """What is the same in every element is computed once."""
+    if not all(arg.ndim == 0 or is_scalar_broadcast(arg) for arg in node.args):
+        return None
+    scalars = tuple(arg.args[0] if arg.ndim else arg for arg in node.args)
+    return broadcast_to(node.graph.rebuild(node, scalars), node.shape)
 
 
 def times_ones(node: Node, x: Node, s: Node) -> Node | None:
@@ -125,6 +136,8 @@ SHAPES = (
     Rule("view(broadcast(scalar)) = broadcast(scalar)",
          lambda op: op.emission.view and len(op.operands) == 1 and op is not ITEM,
          view_of_scalar, EXACT, operands=lambda ops: broadcast_to in ops),
+    Rule("f(broadcast(scalar)) = broadcast(f(scalar))", lambda op: op.name in ARITHMETIC,
+         broadcast_last, EXACT, operands=lambda ops: broadcast_to in ops),
     Rule("x * broadcast(1) = broadcast(x)", x * call("broadcast_to", s), times_ones, EXACT),
     Rule("permute(permute(x)) = permute(x)",
          call("permute_dims", call("permute_dims", x)), compose_permutations, EXACT),

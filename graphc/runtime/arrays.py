@@ -63,6 +63,14 @@ def pick(x: Array, index: Array) -> Array:
     return result
 
 
+def one_hot(index: Array, classes: int) -> Array:
+    """For each label a bool row that is true in its place. IndexError names one outside of it."""
+    if index.size and not (0 <= index.min() and index.max() < classes):
+        raise IndexError(f"labels must be in 0..{classes - 1}, got {index.min()}..{index.max()}")
+    result: Array = index[..., np.newaxis] == np.arange(classes)
+    return result
+
+
 def first_maximum(x: Array, axes: tuple[int, ...]) -> Array:
     """A mask of the first maximum over some axes, in C order."""
     others = tuple(axis for axis in range(x.ndim) if axis not in axes)

@@ -6,6 +6,7 @@ An op that is called like a NumPy function computes what that computes; nothing 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +23,51 @@ def shifted_exp(x: Array, axes: Any) -> Array:
     return np.asarray(exps / exps.sum(axis=axes, keepdims=True))
 
 
-def cross_entropy(logits: Array, labels: Array) -> Any:
-    """The mean of -log p[label], by a loop over the examples."""
-    rows = shifted_exp(logits, -1).reshape(-1, logits.shape[-1])
-    return np.mean([-np.log(p[i]) for p, i in zip(rows, labels.ravel(), strict=True)])
+def reduced(losses: Array, reduction: str = "mean", sample_weight: Any = 1.0) -> Any:
+    """The sum, or the mean by weights of the first axes."""
+    weight = np.asarray(sample_weight, float)
+    weight = np.broadcast_to(
+        weight.reshape(*weight.shape, *[1] * (losses.ndim - weight.ndim)), losses.shape
+    )
+    if reduction == "none":
+        return losses * weight
+    total = np.tensordot(losses, weight, losses.ndim)
+    divisors = {"sum": 1, "mean": weight.sum(), "batchmean": len(losses)}
+    return total / divisors[reduction]
+
+
+def chosen(losses: Array, labels: Array, class_weight: Any = None, **options: Any) -> Any:
+    """The loss of each label, by a loop over the examples."""
+    rows = losses.reshape(-1, losses.shape[-1])
+    weights = np.ones(rows.shape[-1]) if class_weight is None else np.asarray(class_weight)
+    each = np.array([weights[i] * row[i] for row, i in zip(rows, labels.ravel(), strict=True)])
+    return reduced(each.reshape(labels.shape), **options)
+
+
+def cross_entropy(
+    logits: Array,
+    labels: Array,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -1,
+    class_weight: Any = None,
+    **options: Any,
+) -> Any:
+    """As the divergence from smoothed rows of a unit matrix."""
+    losses = -np.log(shifted_exp(logits, -1))
+    if labels.dtype.kind == "f":
+        return reduced((losses * labels).sum(-1), **options)
+    classes = logits.shape[-1]
+    weights = np.ones(classes) if class_weight is None else np.asarray(class_weight)
+    even, own = np.full(classes, label_smoothing / classes), (1 - label_smoothing) * np.eye(classes)
+    each = (losses * weights * (own[labels] + even)).sum(-1)
+    counted = labels != ignore_index
+    return each[counted].sum() / weights[labels[counted]].sum()
+
+
+def huber(difference: Array, delta: float) -> Array:
+    """A parabola near 0, its tangents beyond."""
+    size = np.abs(difference)
+    return np.where(size < delta, size**2 / 2, delta * size - delta**2 / 2)
 
 
 def embed(x: Array, shape: tuple[int, ...], key: Any) -> Array:
@@ -50,34 +92,93 @@ def first_maximum(x: Array, axes: Any = None) -> Array:
     return result
 
 
+def normal_share(x: Array) -> Any:
+    """The probability that a normal variable is below x."""
+    return 0.5 + 0.5 * np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))
+
+
+def channels(slope: Array, x: Array) -> Array:
+    """One number for each index of axis 1, or one for all."""
+    return slope.reshape(-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else slope
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
+    "bce": lambda p, t, **options: reduced(-np.log(p**t * (1 - p) ** (1 - t)), **options),
+    "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)),
     "cross_entropy": cross_entropy,
+    "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
+    "gaussian_nll": lambda m, t, v, full=False, **options: reduced(
+        np.square(m - t) / (2 * v) + np.log(2 * np.pi * v if full else v) / 2, **options
+    ),
+    "gelu": lambda x: x * normal_share(x),
+    "gelu_tanh": lambda x: x / (1 + np.exp(-np.sqrt(8 / np.pi) * (x + 0.044715 * x**3))),
     "getitem": lambda x, key: x[key],
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hard_swish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "hardtanh": np.clip,
+    "hinge": lambda z, t, **options: reduced(np.clip(1 - t * z, 0, None), **options),
+    "huber": lambda x, y, delta=1.0, **options: reduced(huber(x - y, delta), **options),
+    "kl_div": lambda x, t, log_target=False, **options: reduced(
+        t * np.log(t / np.exp(x)) if not log_target else np.exp(t) * (t - x), **options
+    ),
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
     "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
+    "logistic": lambda z, t, **options: reduced(np.log(1 + np.exp(-t * z)), **options),
     "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
+    "mae": lambda x, y, **options: reduced(np.sqrt(np.square(x - y)), **options),
     "mask": lambda x, condition: np.where(condition, x, 0),
-    "mse": lambda x, y: np.linalg.norm(x - y) ** 2 / x.size,
+    "maxout": lambda x, pieces, axis=-1: np.stack(
+        [np.take(x, range(i, x.shape[axis], pieces), axis) for i in range(pieces)]
+    ).max(0),
+    "mish": lambda x: x - 2 * x / (1 + np.square(1 + np.exp(x))),
+    "mse": lambda x, y, **options: reduced((x - y) ** 2, **options),
+    "multi_margin": lambda z, t, margin=1.0, **options: reduced(
+        np.array(
+            [
+                sum(max(0, margin + other - row[i]) for other in row) - max(0, margin)
+                for row, i in zip(z, t, strict=True)
+            ]
+        )
+        / z.shape[-1],
+        **options,
+    ),
+    "nll": lambda x, t, **options: chosen(-x, t, **options),
     "one_hot": lambda index, classes: np.eye(classes)[index],
     "peak": lambda x, **options: x.max(initial=-np.inf, **options),
     "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
+    "poisson_nll": lambda x, t, log_input=True, full=False, **options: reduced(
+        np.exp(x) - t * x
+        if log_input
+        else x - t * np.log(x + 1e-8) + full * (t * np.log(t) - t + np.log(2 * np.pi * t) / 2),
+        **options,
+    ),
+    "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
     "relu": lambda x: np.where(x > 0, x, 0),
+    "selu": lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * (np.exp(x) - 1)),
+    "shifted_relu": np.maximum,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.longdouble))),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "smooth_l1": lambda x, y, beta=1.0, **options: reduced(huber(x - y, beta) / beta, **options),
     "softmax": lambda x, axis=-1: shifted_exp(x, axis),
-    "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
-        x, axis=axis, keepdims=keepdims, ddof=correction
-    ),
+    "softsign": lambda x: np.sign(x) - np.sign(x) / (1 + np.abs(x)),
+    "squared_hinge": lambda z, t, **options: reduced(np.clip(1 - t * z, 0, None) ** 2, **options),
     "standard_normal": lambda shape, dtype: (
         np.random.default_rng(SEED).standard_normal(shape).astype(dtype)
     ),
     "standard_uniform": lambda shape, dtype: (
         np.random.default_rng(SEED).random(shape).astype(dtype)
     ),
+    "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
+        x, axis=axis, keepdims=keepdims, ddof=correction
+    ),
     "stop_gradient": lambda x: x,
+    "threshold": lambda x, limit, value: np.where(x > limit, x, value),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),

@@ -77,6 +77,8 @@ CASES = [
          lambda x: gc.broadcast_to(x, (2, 3)).T, ((),)),
     Case("view(broadcast(scalar)) = broadcast(scalar)",
          lambda x: gc.broadcast_to(x, (2, 3)).reshape(6)[1:4], ((),)),
+    Case("f(broadcast(scalar)) = broadcast(f(scalar))",
+         lambda x, y: -(gc.broadcast_to(x, (5, 3)) * y), ((), ())),
     Case("x * broadcast(1) = broadcast(x)",
          lambda x: x * gc.broadcast_to(x.graph.constant(1.0), (20, 4)), ((20, 1),)),
     Case("permute(permute(x)) = permute(x)",

@@ -1,0 +1,352 @@
+"""Losses of labels: two classes by a probability, a logit or a score, and many by logits.
+
+All take `reduction` and `sample_weight` (`graphc.ops.reducing`). Classes lie on the last axis, and
+nothing is ignored unless `ignore_index` says so: PyTorch has them on the second, and ignores -100.
+A label that is no class is an IndexError of the generated module. The likelihood of a Bernoulli
+variable is `bce`, that of multinomial counts `cross_entropy` with the counts as targets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DTypeError, GraphcError, ShapeError
+from graphc.ir.dims import Extent
+from graphc.ir.node import Node
+from graphc.ir.op import Draw, Op, function
+from graphc.ir.types import INT
+from graphc.ops.elementwise import abs, mask, maximum, relu, square, where
+from graphc.ops.families import composite, elementwise
+from graphc.ops.functions import exp, log, log1p, sigmoid
+from graphc.ops.indexing import one_hot, pick
+from graphc.ops.nn import log_softmax, shifted_exp, softmax
+from graphc.ops.operands import (
+    is_same,
+    number,
+    operand,
+    operands,
+    require_labels,
+    require_rank,
+    size_node,
+)
+from graphc.ops.reducing import paired, reduced, require_signs, require_values
+from graphc.ops.reduction import mean, sum
+from graphc.ops.shape import broadcast_to, expand_dims, squeeze
+from graphc.ops.stable import sigmoid_cross_entropy, softplus
+
+__all__ = [
+    "bce", "bce_with_logits", "cross_entropy", "hinge", "logistic", "multi_margin", "nll",
+    "squared_hinge",
+]  # fmt: skip
+
+# --- two classes -------------------------------------------------------------------------------
+
+_LEAST = -100.0  # PyTorch's: no logarithm of a probability is less
+
+
+def _tiny(x: Node) -> float:
+    return float(np.finfo(x.dtype.numpy).smallest_subnormal)
+
+
+def _log_own(p: Node) -> Node:
+    return maximum(log(where(p == 0, _tiny(p), p)), _LEAST)
+
+
+def _log_other(p: Node) -> Node:
+    """log(1 - p), of which only that of p = 1 is below the limit."""
+    certain = p == 1
+    return where(certain, _LEAST, log1p(-where(certain, 0.5, p)))
+
+
+def _bce_slope(g: Node, y: Node, p: Node, t: Node) -> Node:
+    least = max(float(np.float32(1e-12)), _tiny(p))  # PyTorch's, in float64 too
+    return g * ((p - t) / maximum(p * (1.0 - p), least))
+
+
+def _bce_call(
+    op: Op, prediction: Any, target: Any, reduction: str = "mean", sample_weight: Any = None
+) -> Node:
+    pair = paired("bce", "prediction and target", prediction, target)
+    for node, name in zip(pair, ("predictions", "targets"), strict=True):
+        require_values("bce", f"{name} lie in [0, 1]", node, lambda p: (p >= 0) & (p <= 1))
+    return reduced("bce", op.node(pair), reduction, sample_weight)
+
+
+bce = elementwise(
+    "bce", "-(t log p + (1 - t) log(1 - p)) of probabilities p; no logarithm is below -100, and "
+    "no p (1 - p) in the derivative below 1e-12",
+    operands="p t",
+    body=lambda p, t: -(t * _log_own(p) + (1.0 - t) * _log_other(p)),
+    rules=(_bce_slope, lambda g, y, p, t: g * (_log_other(p) - _log_own(p))),
+    call=_bce_call,
+    samples=(
+        lambda rng: ((rng.uniform(0.1, 0.9, (4, 3)), rng.uniform(0, 1, (4, 3))), {}),
+        lambda rng: ((rng.uniform(0.1, 0.9, 4), rng.uniform(0, 1, 4)), {"reduction": "none"}),
+    ),
+)  # fmt: skip
+
+
+def _logit_body(z: Node, own: Node, other: Node) -> Node:
+    size = abs(z)
+    return where(z > 0, other, own) * size + (own + other) * log1p(exp(-size))
+
+
+# Of targets t and 1 - t it is the sigmoid_cross_entropy that formulas are rewritten to.
+logit_cross_entropy = elementwise(
+    "logit_cross_entropy", "-(own log p + other log(1 - p)) where p = sigmoid(z)",
+    operands="z own other", body=_logit_body,
+    rules=(
+        lambda g, y, z, own, other: g * ((own + other) * sigmoid(z) - own),
+        lambda g, y, z, own, other: g * softplus(-z),
+        lambda g, y, z, own, other: g * softplus(z),
+    ),
+    symbolic=lambda sp, z, own, other: (
+        own * sp.log(1 + sp.exp(-z)) + other * sp.log(1 + sp.exp(z))
+    ),
+    layouts=slice(1, 4, 2),
+)  # fmt: skip
+
+
+@function
+def bce_with_logits(
+    logits: Any, target: Any, pos_weight: Any = None, reduction: str = "mean",
+    sample_weight: Any = None,
+) -> Node:  # fmt: skip
+    """-(w t log p + (1 - t) log(1 - p)) where p = sigmoid(logits), for logits of any size.
+
+    The weight of the positive class (pos_weight) is 1 by default, and broadcasts to the logits.
+    """
+    z, t = paired("bce_with_logits", "logits and target", logits, target)
+    require_values("bce_with_logits", "targets lie in [0, 1]", t, lambda t: (t >= 0) & (t <= 1))
+    if pos_weight is None:
+        losses = sigmoid_cross_entropy(z, t)
+    else:
+        z, t, weight = operands(z, t, pos_weight, floating=True)
+        losses = logit_cross_entropy(z, weight * t, 1.0 - t)
+        if losses.shape != (z.shape or t.shape):
+            told = weight.graph.describe(weight, site=True)
+            raise ShapeError(f"bce_with_logits: pos_weight does not broadcast to logits: {told}")
+    return reduced("bce_with_logits", losses, reduction, sample_weight)
+
+
+def _score_call(
+    op: Op, scores: Any, labels: Any, reduction: str = "mean", sample_weight: Any = None
+) -> Node:
+    if isinstance(labels, Node):
+        require_signs(op.name, labels)
+    pair = paired(op.name, "scores and labels", scores, labels)
+    require_signs(op.name, pair[1])
+    return reduced(op.name, op.node(pair), reduction, sample_weight)
+
+
+def _score_loss(name: str, doc: str, body: Any) -> Op:
+    """Declare a loss of scores z and labels t of -1 and 1."""
+    return composite(
+        name, f"{doc} of scores z and labels t of -1 and 1", operands=("z", "t"),
+        body=body, call=_score_call,
+        samples=(
+            lambda rng: ((rng.normal(size=4), rng.choice([-1.0, 1.0], 4)), {}),
+            lambda rng: ((rng.normal(size=(2, 3)), np.array([[-1, 1, 1], [1, 1, -1]])),
+                         {"reduction": "none"}),
+        ),
+    )  # fmt: skip
+
+
+hinge = _score_loss("hinge", "max(0, 1 - t z)", lambda z, t: relu(1.0 - t * z))
+squared_hinge = _score_loss(
+    "squared_hinge", "max(0, 1 - t z)²", lambda z, t: square(relu(1.0 - t * z))
+)
+logistic = _score_loss("logistic", "log(1 + exp(-t z))", lambda z, t: softplus(-(t * z)))
+
+# --- many classes ------------------------------------------------------------------------------
+
+
+def _cross_entropy_body(logits: Node, labels: Node, smoothing: float) -> Node:
+    # -log softmax(logits)[label] = log(sums) - shifted[label]
+    shifted, _, sums = shifted_exp(logits, (logits.ndim - 1,))
+    logs = logits.graph.hint(squeeze(log(sums), -1), "log_sums")
+    own = pick(shifted, labels)
+    if not smoothing:
+        return logs - own
+    return logs - ((1.0 - smoothing) * own + smoothing * mean(shifted, -1))
+
+
+def _cross_entropy_gradient(g: Node, node: Node) -> Node:
+    logits, labels = node.args
+    target = one_hot(labels, logits.shape[-1])
+    if smoothing := node.params.smoothing:
+        target = (1.0 - smoothing) * target + smoothing / _count(logits)
+    error = node.graph.hint(softmax(logits) - target, "error")
+    return error * expand_dims(g, -1)
+
+
+def _soft_body(logits: Node, targets: Node) -> Node:
+    return sum(targets * -log_softmax(logits), -1)
+
+
+def _soft_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
+    logits, targets = node.args
+    whole = expand_dims(bar, -1)
+    if index:
+        return whole * -log_softmax(logits)
+    return (softmax(logits) * sum(targets, -1, True) - targets) * whole
+
+
+soft_cross_entropy = composite(
+    "soft_cross_entropy", "-Σ target log softmax(logits) over the last axis (gc.cross_entropy)",
+    operands=("logits", "targets"), body=_soft_body, vjp=_soft_vjp,
+    call=lambda op, logits, targets: op.node(operands(logits, targets, floating=True)),
+    samples=(lambda rng: ((rng.normal(size=(4, 3)), rng.uniform(size=(4, 3))), {}),),
+)  # fmt: skip
+
+
+def _cross_entropy_call(
+    op: Op, logits: Any, labels: Any, *, class_weight: Any = None, ignore_index: Any = None,
+    label_smoothing: float = 0.0, reduction: str = "mean", sample_weight: Any = None,
+) -> Node:  # fmt: skip
+    name = op.name
+    logits = require_rank(name, operand(logits, floating=True), 1)
+    labels = labels if isinstance(labels, Node) else logits.graph.constant(labels)
+    classes = logits.shape[-1]
+    smoothing = number(name, "label_smoothing", label_smoothing)
+    if not 0 <= smoothing <= 1:
+        raise GraphcError(f"{name}: label_smoothing lies in [0, 1], got {label_smoothing!r}")
+    weight = _class_weight(name, class_weight, logits)
+    if _is_like(labels, logits):
+        if labels.dtype.kind == INT:
+            told = ", ".join(node.graph.describe(node, site=True) for node in (logits, labels))
+            raise DTypeError(f"{name} expects labels with no axis of classes, or floats: {told}")
+        if ignore_index is not None:
+            raise GraphcError(
+                f"{name}: ignore_index is for labels of an int dtype, got "
+                f"{labels.graph.describe(labels, site=True)}",
+                hint="leave examples out by sample_weight",
+            )
+        losses = _soft_cross_entropy(logits, labels, weight, smoothing)
+        return reduced(name, losses, reduction, sample_weight)
+    labels, kept = _kept(name, labels, classes, ignore_index)
+    if weight is None:
+        losses = op.node((logits, labels), smoothing)
+        return reduced(name, losses, reduction, sample_weight, kept=kept)
+    share = _of_labels(weight, labels)
+    losses = op.node((logits, labels), 0.0) * share
+    if smoothing:
+        every = soft_cross_entropy(logits, broadcast_to(weight, logits.shape))
+        losses = (1.0 - smoothing) * losses + (smoothing / _count(logits)) * every
+    return reduced(name, losses, reduction, sample_weight, kept=kept, share=share)
+
+
+def _is_like(labels: Node, logits: Node) -> bool:
+    return labels.ndim == logits.ndim and all(map(is_same, labels.shape, logits.shape))
+
+
+def _soft_cross_entropy(logits: Node, targets: Node, weight: Node | None, smoothing: float) -> Node:
+    """-Σ w t log softmax(logits) over the classes, where the targets are smoothed."""
+    logits, targets = operands(logits, targets, floating=True)
+    if smoothing:
+        targets = (1.0 - smoothing) * targets + smoothing / _count(logits)
+    targets = targets if weight is None else targets * weight
+    return soft_cross_entropy(logits, targets)
+
+
+def _count(logits: Node) -> Node:
+    """The number of classes."""
+    return size_node(logits.graph, logits.shape[-1], logits.dtype)
+
+
+def _class_weight(op: str, class_weight: Any, logits: Node) -> Node | None:
+    """The weight of each class, or ShapeError if there are not as many."""
+    if class_weight is None:
+        return None
+    _, weight = operands(logits, class_weight, floating=True)
+    if weight.ndim != 1 or not is_same(weight.shape[0], logits.shape[-1]):
+        told = ", ".join(node.graph.describe(node, site=True) for node in (weight, logits))
+        raise ShapeError(f"{op}: class_weight has one number for each class: {told}")
+    return weight.graph.hint(weight, "class_weight")
+
+
+def _of_labels(weight: Node, labels: Node) -> Node:
+    """The weight of the class of each label."""
+    rows = broadcast_to(weight, (*labels.shape, weight.shape[0]))
+    return weight.graph.hint(pick(rows, labels), "weights")
+
+
+def _kept(op: str, labels: Node, classes: Extent, ignore_index: Any) -> tuple[Node, Node | None]:
+    """Labels with 0 in place of what is ignored, and the mask of what is not."""
+    if ignore_index is None:
+        return require_labels(op, labels, classes), None
+    if not isinstance(ignore_index, (int, np.integer)) or isinstance(ignore_index, bool):
+        raise GraphcError(f"{op}: ignore_index is an int, got {ignore_index!r}")
+    require_labels(op, labels, classes, int(ignore_index))
+    kept = labels.graph.hint(labels != int(ignore_index), "valid")
+    return labels.graph.hint(mask(labels, kept), "labels"), kept
+
+
+def _label_samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
+    def sample(chosen: dict[str, Any]) -> Draw:
+        return lambda rng: ((rng.normal(size=(4, 3)), rng.integers(0, 3, 4)), chosen)
+
+    return tuple(sample(chosen) for chosen in options)
+
+
+cross_entropy = composite(
+    "cross_entropy", "-log softmax(logits)[label], or -Σ target log softmax(logits) of targets "
+    "that are floats; its mean by default, of what is not ignored, by class weights",
+    operands=("logits", "labels"), parameters=("smoothing",),
+    body=_cross_entropy_body,
+    vjp=lambda index, bar, node, kinks: _cross_entropy_gradient(bar, node) if index == 0 else None,
+    call=_cross_entropy_call,
+    samples=(
+        *_label_samples({}),
+        lambda rng: ((rng.normal(size=(2, 4, 3)), rng.integers(0, 3, (2, 4))), {}),
+        *_label_samples({"label_smoothing": 0.1, "ignore_index": 1, "class_weight": [1.0, 2, 3]}),
+        lambda rng: ((rng.normal(size=(4, 3)), rng.uniform(size=(4, 3))), {"reduction": "none"}),
+    ),
+)  # fmt: skip
+
+
+def _nll_call(
+    op: Op, log_probs: Any, labels: Any, *, class_weight: Any = None, ignore_index: Any = None,
+    reduction: str = "mean", sample_weight: Any = None,
+) -> Node:  # fmt: skip
+    log_probs = require_rank("nll", operand(log_probs, floating=True), 1)
+    labels = labels if isinstance(labels, Node) else log_probs.graph.constant(labels)
+    weight = _class_weight("nll", class_weight, log_probs)
+    labels, kept = _kept("nll", labels, log_probs.shape[-1], ignore_index)
+    losses = op.node((log_probs, labels))
+    share = None if weight is None else _of_labels(weight, labels)
+    losses = losses if share is None else losses * share
+    return reduced("nll", losses, reduction, sample_weight, kept=kept, share=share)
+
+
+nll = composite(
+    "nll", "-log_probs[label], its mean by default, of what is not ignored, by class weights",
+    operands=("log_probs", "labels"), body=lambda log_probs, labels: -pick(log_probs, labels),
+    call=_nll_call, samples=_label_samples({}, {"reduction": "sum", "class_weight": [1.0, 2, 3]}),
+)  # fmt: skip
+
+
+def _margins(scores: Node, labels: Node, margin: float) -> Node:
+    others = ~one_hot(labels, scores.shape[-1])
+    reached = relu(scores - expand_dims(pick(scores, labels), -1) + margin)
+    return sum(mask(reached, others), -1) / _count(scores)
+
+
+def _margin_call(
+    op: Op, scores: Any, labels: Any, margin: float = 1.0, reduction: str = "mean",
+    sample_weight: Any = None,
+) -> Node:  # fmt: skip
+    scores = require_rank("multi_margin", operand(scores, floating=True), 1)
+    labels = labels if isinstance(labels, Node) else scores.graph.constant(labels)
+    require_labels("multi_margin", labels, scores.shape[-1])
+    losses = op.node((scores, labels), number("multi_margin", "margin", margin))
+    return reduced("multi_margin", losses, reduction, sample_weight)
+
+
+multi_margin = composite(
+    "multi_margin", "Σ max(0, margin + z[other] - z[label]) / classes: the hinge of many classes",
+    operands=("scores", "labels"), parameters=("margin",), body=_margins, call=_margin_call,
+    samples=_label_samples({}, {"margin": 0.5, "reduction": "none"}),
+)  # fmt: skip
