@@ -1,6 +1,7 @@
 """The ops, by family. Importing this package registers them all."""
 
 from graphc.ops.comparison import *
+from graphc.ops.convolution import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -11,12 +12,16 @@ from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
 from graphc.ops.operands import astype as astype
+from graphc.ops.padding import *
+from graphc.ops.pooling import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
+from graphc.ops.windows import *
 
 from . import (
     comparison,
+    convolution,
     derivatives,
     elementwise,
     functions,
@@ -26,16 +31,20 @@ from . import (
     losses,
     mode,
     nn,
+    padding,
+    pooling,
     random,
     reduction,
     shape,
     stable,
+    windows,
 )
 
 __all__ = [
     "astype",
     "random",
     *comparison.__all__,
+    *convolution.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -45,7 +54,10 @@ __all__ = [
     *losses.__all__,
     *mode.__all__,
     *nn.__all__,
+    *padding.__all__,
+    *pooling.__all__,
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,
+    *windows.__all__,
 ]
