@@ -39,18 +39,20 @@ def _widths(widths: Any, x: Node) -> Widths:
     return tuple((int(before), int(behind)) for before, behind in pairs)
 
 
-def _call(op: Op, array: Any, widths: Any, mode: str = "constant", value: float = 0.0) -> Node:
+def _call(
+    op: Op, array: Any, widths: Any, mode: str = "constant", constant_values: float = 0.0
+) -> Node:
     x: Node = operand(array, floating=True)
     if mode not in MODES:
         known = ", ".join(map(repr, MODES))
         hint = suggest(str(mode), MODES)
         raise GraphcError(f"pad: the mode is one of {known}, got {mode!r}", hint=hint)
-    if not isinstance(value, (int, float, np.number)):
-        raise GraphcError(f"pad: the value is a number, got {value!r}")
-    pairs = _widths(widths, x)
+    if not isinstance(constant_values, (int, float, np.number)):
+        raise GraphcError(f"pad: constant_values is a number, got {constant_values!r}")
+    pairs = _widths(pad_width, x)
     if not any(map(any, pairs)):
         return x
-    return op.node((x,), pairs, mode, float(value) if mode == "constant" else 0.0)
+    return op.node((x,), pairs, mode, float(constant_values) if mode == "constant" else 0.0)
 
 
 def _infer(require: Any, x: TensorType, widths: Widths, mode: str, value: float) -> TensorType:
@@ -135,7 +137,7 @@ pad = Op(
     infer=_infer, emission=Emission(_text), call=_call,
     vjp=lambda index, bar, node, kinks: _transpose(bar, node), jvp=_jvp,
     samples=(
-        _sample((2, 3), ((1, 0), (0, 2)), value=1.5),
+        _sample((2, 3), ((1, 0), (0, 2)), constant_values=1.5),
         _sample((4, 3), ((3, 1), (0, 2)), "reflect"),
         _sample((2, 3), ((0, 3), (2, 1)), "edge"),
     ),

@@ -85,8 +85,9 @@ def _max_sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw
 
 def _place_sample(bar: tuple[int, ...], x: tuple[int, ...], *geometry: Any) -> Draw:
     def draw(rng: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        image = rng.integers(0, 3, x).astype(float)
-        largest = runtime.max_pool(image, *geometry)
+        # In ints, which have no derivatives: what moves a maximum moves y with it.
+        image = rng.integers(0, 3, x)
+        largest = runtime.max_pool(image.astype(float), *geometry).astype(int)
         return (rng.normal(size=bar), image, largest, Windows(*geometry)), {}
 
     return draw

@@ -153,7 +153,7 @@ def max_unpool(
     """Each number of `bar` at the first of the largest elements of its window of x, which is y."""
     _, slices = window_slices(x.shape[2:], kernel, stride, padding, dilation)
     if out is None:
-        out = np.empty_like(x)
+        out = np.empty(x.shape, bar.dtype)
     out.fill(0)
     free = np.ones(y.shape, np.bool_)  # windows whose maximum has not been met
     for _, windows, places in slices:
@@ -177,7 +177,7 @@ def at_maxima(
     """g at the first of the largest elements of each window of x: the transpose of `max_unpool`."""
     _, slices = window_slices(x.shape[2:], kernel, stride, padding, dilation)
     if out is None:
-        out = np.empty_like(y)
+        out = np.empty(y.shape, g.dtype)
     out.fill(0)
     free = np.ones(y.shape, np.bool_)
     for _, windows, places in slices:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
+from tests.ops import sliding
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
 from tests.styles import in_every_style
 
@@ -51,6 +52,7 @@ def first_maximum(x: Array, axes: Any = None) -> Array:
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "cross_entropy": cross_entropy,
     "embed": embed,
