@@ -40,7 +40,7 @@ def _widths(widths: Any, x: Node) -> Widths:
 
 
 def _call(
-    op: Op, array: Any, widths: Any, mode: str = "constant", constant_values: float = 0.0
+    op: Op, array: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0
 ) -> Node:
     x: Node = operand(array, floating=True)
     if mode not in MODES:
