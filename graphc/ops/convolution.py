@@ -45,10 +45,10 @@ def _body(x: Node, w: Node, windows: Windows, groups: int) -> Node:
     counts = windows.counts(x.shape[2:])
     cols = _columns(x, windows)
     if groups == 1:
-        product = reshape(w, (outputs, rows)) @ cols
+        product = _matrix(w, outputs, rows) @ cols
     else:
-        kernels = reshape(w, (groups, outputs // groups, rows))
-        product = kernels @ reshape(cols, (x.shape[0], groups, rows, cols.shape[2]))
+        parts = reshape(cols, (x.shape[0], groups, rows, cols.shape[2]))
+        product = _matrix(w, groups, outputs // groups, rows) @ parts
     return reshape(product, (x.shape[0], outputs, *counts))
 
 
@@ -56,13 +56,18 @@ def _transposed_body(x: Node, w: Node, size: Shape, windows: Windows, groups: in
     batch, inputs = x.shape[:2]
     rows, count = dims.product(w.shape[1:]), dims.product(x.shape[2:])
     if groups == 1:
-        cols = matrix_transpose(reshape(w, (inputs, rows))) @ reshape(x, (batch, inputs, count))
+        cols = matrix_transpose(_matrix(w, inputs, rows)) @ reshape(x, (batch, inputs, count))
     else:
         share = inputs // groups
-        kernels = matrix_transpose(reshape(w, (groups, share, rows)))
-        cols = kernels @ reshape(x, (batch, groups, share, count))
+        parts = reshape(x, (batch, groups, share, count))
+        cols = matrix_transpose(_matrix(w, groups, share, rows)) @ parts
         cols = reshape(cols, (batch, groups * rows, count))
     return fold.node((x.graph.hint(cols, "cols"),), size, windows)
+
+
+def _matrix(w: Node, *shape: Extent) -> Node:
+    """Kernels as a matrix, or one for each group."""
+    return w.graph.hint(reshape(w, shape), "kernels")
 
 
 # --- what users write ----------------------------------------------------------------------------
