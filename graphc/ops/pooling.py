@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from graphc.errors import GraphcError
@@ -46,6 +47,9 @@ def _pool_windows(
             )
     check_windows(op, x, windows)
     return windows
+
+
+_emission = partial(emission, side_by_side=True)
 
 
 def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
@@ -98,7 +102,7 @@ GEOMETRY = ((2, 2), (2, 1), ((1, 1), (0, 0)), (1, 1))  # overlapping, and beyond
 max_pool = Op(
     name="max_pool", doc="the largest element of each window; (batch, channels, …)",
     operands=("x",), parameters=("windows",), noun="pool",
-    infer=_pooled, emission=emission("max_pool", "x"), call=_max_call,
+    infer=_pooled, emission=_emission("max_pool", "x"), call=_max_call,
     vjp=lambda index, bar, y, kinks: max_unpool.node((bar, y.args[0], y), y.params.windows),
     jvp=lambda y, tangents, kinks: at_maxima.node(
         (given(tangents), y.args[0], y), y.params.windows
@@ -115,7 +119,7 @@ max_pool = Op(
 max_unpool: Op = linear(
     "max_unpool", "each number at the first of the largest elements of its window of x",
     operands=("bar", "x", "y"), parameters=("windows",),
-    infer=_like_x, emission=emission("max_unpool", "bar", "x", "y"),
+    infer=_like_x, emission=_emission("max_unpool", "bar", "x", "y"),
     transpose=lambda g, out: at_maxima.node((g, *out.args[1:]), out.params.windows),
     call=lambda op, bar, x, y, windows: op.node((bar, x, y), windows),
     samples=(_place_sample((2, 1, 3, 3), (2, 1, 5, 4), *GEOMETRY),),
@@ -123,7 +127,7 @@ max_unpool: Op = linear(
 at_maxima: Op = linear(
     "at_maxima", "g at the first of the largest elements of each window of x",
     operands=("g", "x", "y"), parameters=("windows",),
-    infer=_like_y, emission=emission("at_maxima", "g", "x", "y"),
+    infer=_like_y, emission=_emission("at_maxima", "g", "x", "y"),
     transpose=lambda bar, out: max_unpool.node((bar, *out.args[1:]), out.params.windows),
     call=lambda op, g, x, y, windows: op.node((g, x, y), windows),
     samples=(_place_sample((2, 1, 5, 4), (2, 1, 5, 4), *GEOMETRY),),
@@ -187,7 +191,7 @@ def _spread_call(
 
 sum_pool: Op = linear(
     "sum_pool", "the sum of each window; (batch, channels, …)", noun="pool",
-    parameters=("windows",), infer=_pooled, emission=emission("sum_pool", "x"),
+    parameters=("windows",), infer=_pooled, emission=_emission("sum_pool", "x"),
     transpose=lambda bar, y: spread_pool.node((bar,), y.args[0].shape[2:], y.params.windows),
     call=_sum_call,
     samples=(_sample((2, 2, 4, 5), 2), _sample((1, 2, 5), 3, stride=2, padding=1)),
@@ -195,7 +199,7 @@ sum_pool: Op = linear(
 spread_pool: Op = linear(
     "spread_pool", "each number added to all of its window, in arrays of a size", noun="spread",
     parameters=("size", "windows"),
-    infer=_spread_infer, emission=emission("spread_pool", "x", sized=True),
+    infer=_spread_infer, emission=_emission("spread_pool", "x", sized=True),
     transpose=lambda bar, y: sum_pool.node((bar,), y.params.windows),
     call=_spread_call,
     samples=(

@@ -69,14 +69,12 @@ class Windows(NamedTuple):
             guards.append(Guard(n, ">=", least, f"{n} has to be at least {least}: a window"))
         return guards
 
-    def arguments(self) -> str:
-        """The geometry as arguments of a runtime function; what is usual is left out."""
-        usual = {"stride": (1,), "padding": ((0, 0),), "dilation": (1,)}
-        told = [
-            f"{name}={getattr(self, name)}"
-            for name, value in usual.items()
-            if getattr(self, name) != value * len(self.kernel)
-        ]
+    def arguments(self, stride: tuple[int, ...]) -> str:
+        """The geometry as arguments of a runtime function, without what is usual."""
+        rank = len(self.kernel)
+        usual = (stride, ((0, 0),) * rank, (1,) * rank)
+        options = zip(self._fields[1:], self[1:], usual, strict=True)
+        told = [f"{name}={value}" for name, value, own in options if value != own]
         return ", ".join([str(self.kernel), *told])
 
 
@@ -144,12 +142,19 @@ def check_windows(op: str, x: Node, windows: Windows) -> None:
 # --- columns -------------------------------------------------------------------------------------
 
 
-def emission(name: str, *operands: str, sized: bool = False) -> Emission:
-    """A call of the runtime function of that name, on operands, the size if any, and windows."""
+def emission(
+    name: str, *operands: str, sized: bool = False, side_by_side: bool = False
+) -> Emission:
+    """A call of the runtime function of that name, on operands, the size if any, and windows.
+
+    side_by_side  where the windows are if that function is given no stride
+    """
 
     def text(node: Node, *last: str) -> str:
+        windows = node.params.windows
+        usual = windows.kernel if side_by_side else (1,) * len(windows.kernel)
         size = [tuple_text(node.params.size)] if sized else []
-        listed = [*(f"{{{name}}}" for name in operands), *size, node.params.windows.arguments()]
+        listed = [*(f"{{{name}}}" for name in operands), *size, windows.arguments(usual)]
         return f"{name}({', '.join([*listed, *last])})"
 
     return Emission(

@@ -3,6 +3,7 @@
 `kernel` is the size of a window, `stride` from one to the next, `padding` how far they reach beyond
 both ends, `dilation` from one element of a window to the next: one number, or pair, an axis. What
 lies beyond an end is never made: each function works on slices, one for each element of a window.
+What is not given is 1, no padding, and for pools windows side by side.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def sum_pool(
     x: Array, kernel: Any, stride: Any = (), padding: Any = (), dilation: Any = (), out: Any = None
 ) -> Array:
     """The sum of each window."""
-    counts, slices = window_slices(x.shape[2:], kernel, stride, padding, dilation)
+    counts, slices = window_slices(x.shape[2:], kernel, stride or kernel, padding, dilation)
     if out is None:
         out = np.empty((*x.shape[:2], *counts), x.dtype)
     out.fill(0)
@@ -116,7 +117,7 @@ def spread_pool(
     out: Any = None,
 ) -> Array:
     """Each number added to all of its window, in arrays of a size: the transpose of `sum_pool`."""
-    _, slices = window_slices(size, kernel, stride, padding, dilation)
+    _, slices = window_slices(size, kernel, stride or kernel, padding, dilation)
     if out is None:
         out = np.empty((*x.shape[:2], *size), x.dtype)
     out.fill(0)
@@ -130,7 +131,7 @@ def max_pool(
     x: Array, kernel: Any, stride: Any = (), padding: Any = (), dilation: Any = (), out: Any = None
 ) -> Array:
     """The largest element of each window."""
-    counts, slices = window_slices(x.shape[2:], kernel, stride, padding, dilation)
+    counts, slices = window_slices(x.shape[2:], kernel, stride or kernel, padding, dilation)
     if out is None:
         out = np.empty((*x.shape[:2], *counts), x.dtype)
     out.fill(-np.inf)
@@ -151,15 +152,20 @@ def max_unpool(
     out: Any = None,
 ) -> Array:
     """Each number of `bar` at the first of the largest elements of its window of x, which is y."""
-    _, slices = window_slices(x.shape[2:], kernel, stride, padding, dilation)
+    _, slices = window_slices(x.shape[2:], kernel, stride or kernel, padding, dilation)
     if out is None:
         out = np.empty(x.shape, bar.dtype)
     out.fill(0)
     free = np.ones(y.shape, np.bool_)  # windows whose maximum has not been met
+    apart = not (stride or dilation)
     for _, windows, places in slices:
-        first = (x[places] == y[windows]) & free[windows]
+        first = x[places] == y[windows]
+        first &= free[windows]
         free[windows] ^= first
-        out[places] += bar[windows] * first
+        if apart:
+            np.multiply(bar[windows], first, out=out[places])
+        else:
+            out[places] += bar[windows] * first
     result: Array = out
     return result
 
@@ -175,13 +181,14 @@ def at_maxima(
     out: Any = None,
 ) -> Array:
     """g at the first of the largest elements of each window of x: the transpose of `max_unpool`."""
-    _, slices = window_slices(x.shape[2:], kernel, stride, padding, dilation)
+    _, slices = window_slices(x.shape[2:], kernel, stride or kernel, padding, dilation)
     if out is None:
         out = np.empty(y.shape, g.dtype)
     out.fill(0)
     free = np.ones(y.shape, np.bool_)
     for _, windows, places in slices:
-        first = (x[places] == y[windows]) & free[windows]
+        first = x[places] == y[windows]
+        first &= free[windows]
         free[windows] ^= first
         out[windows] += g[places] * first
     result: Array = out
