@@ -125,12 +125,12 @@ def _layer(
     kernel = numbers(layer, "kernel", kernel, rank, 1)
     (outputs,) = numbers(layer, "channels", channels, 1, 1)
     (groups,) = numbers(layer, "groups", groups, 1, 1)
-    described = x.graph.describe(x, site=True)
     if not isinstance(inputs, int):
+        described = x.graph.describe(x, site=True)
         raise ShapeError(f"{layer} expects a known number of channels, got {described}")
-    for count, what in ((inputs, f"the channels of {described}"), (outputs, "channels")):
-        if count % groups:
-            raise ShapeError(f"{layer}: {groups} groups do not divide {count}, {what}")
+    ops.require_divisible(layer, groups, inputs, "channels", x)
+    if outputs % groups:
+        raise ShapeError(f"{layer}: {groups} groups do not divide {outputs} channels of the result")
     transposed = layer.startswith("conv_transpose")
     shape = (inputs, outputs // groups) if transposed else (outputs, inputs // groups)
     # What a kernel reads, and what reads it: for the scale of initial values.

@@ -78,12 +78,13 @@ def _convolved(
 ) -> Node:
     x, w, groups = _image_and_kernels(op, rank, x, w, groups)
     channels, outputs = x.shape[1], w.shape[0]
+    require_divisible(op, groups, channels, "channels", x)
+    require_divisible(op, groups, outputs, "outputs", w)
     if w.shape[1] * groups is not channels and w.shape[1] * groups != channels:
         raise ShapeError(
             f"{op}: kernels of {_each(w.shape[1], groups)} channels do not fit x of {channels}: "
             f"{_described(x, w)}"
         )
-    _require_divisible(op, "output", outputs, groups, w)
     windows = _windows(op, w, stride, padding, dilation)
     check_windows(op, x, windows)
     return convolution.node((x, w), windows, groups)
@@ -95,11 +96,11 @@ def _transposed(
 ) -> Node:  # fmt: skip
     x, w, groups = _image_and_kernels(op, rank, x, w, groups)
     channels = x.shape[1]
+    require_divisible(op, groups, channels, "channels", x)
     if w.shape[0] is not channels and w.shape[0] != channels:
         raise ShapeError(
             f"{op}: kernels of {w.shape[0]} channels do not fit x of {channels}: {_described(x, w)}"
         )
-    _require_divisible(op, "input", channels, groups, x)
     if isinstance(padding, str):
         raise GraphcError(f"{op}: padding is an int or {rank} ints, got {padding!r}")
     windows = _windows(op, w, stride, padding, dilation)
@@ -139,10 +140,11 @@ def _windows(op: str, w: Node, stride: Any, padding: Any, dilation: Any) -> Wind
     return Windows(kernel, stride, paddings(op, padding, kernel, stride, dilation), dilation)
 
 
-def _require_divisible(op: str, what: str, channels: Extent, groups: int, node: Node) -> None:
-    if groups > 1 and (not isinstance(channels, int) or channels % groups):
+def require_divisible(op: str, groups: int, count: Extent, what: str, node: Node) -> None:
+    """Raise ShapeError, naming op and operand, unless as many channels can be cut into groups."""
+    if groups > 1 and (not isinstance(count, int) or count % groups):
         name = node.graph.describe(node, site=True)
-        raise ShapeError(f"{op}: {groups} groups do not divide {channels} {what} channels: {name}")
+        raise ShapeError(f"{op}: {groups} groups do not divide the {count} {what} of {name}")
 
 
 def _each(channels: Extent, groups: int) -> str:

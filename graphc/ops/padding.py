@@ -62,7 +62,7 @@ def _infer(require: Any, x: TensorType, widths: Widths, mode: str, value: float)
             continue
         if isinstance(size, int):
             raise ShapeError(f"mode {mode!r} by {max(pair)} needs {needed} elements in axis {axis}")
-        require(Guard(size, ">=", needed, f"{size} has to be at least {needed}: mode {mode!r}"))
+        require(Guard(size, ">=", needed, f"padding in mode {mode!r} needs {size} >= {needed}"))
     sizes = zip(x.shape, widths, strict=True)
     return TensorType(tuple(size + before + behind for size, (before, behind) in sizes), x.dtype)
 

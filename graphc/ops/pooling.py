@@ -211,12 +211,12 @@ spread_pool: Op = linear(
 
 def _average(op: str, x: Node, windows: Windows, padded: Any) -> Node:
     """The sums of windows over the numbers of their elements."""
-    sums = sum_pool.node((x,), windows)
-    if flag(op, "count_include_pad", padded) or not any(map(any, windows.padding)):
-        return sums / float(windows.elements)
-    ones = broadcast_to(x.graph.constant(1.0, x.dtype), (1, 1, *x.shape[2:]))
-    counts: Node = sum_pool.node((ones,), windows)
-    return sums / x.graph.hint(counts, "counts")
+    hint = x.graph.hint
+    counts: Any = float(windows.elements)
+    if not flag(op, "count_include_pad", padded) and any(map(any, windows.padding)):
+        ones = hint(broadcast_to(x.graph.constant(1.0, x.dtype), (1, 1, *x.shape[2:])), "ones")
+        counts = hint(sum_pool.node((ones,), windows), "counts")
+    return hint(sum_pool.node((x,), windows) / counts, "average")
 
 
 @function

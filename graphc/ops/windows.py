@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphc.errors import GraphcError, ShapeError
+from graphc.errors import GraphcError, ShapeError, suggest
 from graphc.ir import dims
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, tuple_text
@@ -66,7 +66,7 @@ class Windows(NamedTuple):
             if isinstance(n, int):
                 raise ShapeError(problem)
             least = needed - sum(pad)
-            guards.append(Guard(n, ">=", least, f"{n} has to be at least {least}: a window"))
+            guards.append(Guard(n, ">=", least, f"a window needs {n} >= {least}"))
         return guards
 
     def arguments(self, stride: tuple[int, ...]) -> str:
@@ -108,7 +108,10 @@ def paddings(
     rank = len(kernel)
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
-            raise GraphcError(f"{op}: padding is an int, 'same' or 'valid', got {padding!r}")
+            raise GraphcError(
+                f"{op}: padding is an int, 'same' or 'valid', got {padding!r}",
+                hint=suggest(padding, ("same", "valid")),
+            )
         if padding == "valid":
             return ((0, 0),) * rank
         if set(stride) != {1}:

@@ -121,8 +121,12 @@ def spread_pool(
     if out is None:
         out = np.empty((*x.shape[:2], *size), x.dtype)
     out.fill(0)
+    apart = not (stride or dilation)
     for _, windows, places in slices:
-        out[places] += x[windows]
+        if apart:
+            out[places] = x[windows]
+        else:
+            out[places] += x[windows]
     result: Array = out
     return result
 
