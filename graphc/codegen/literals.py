@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,18 @@ def bracketed(
     is_call = before.endswith("(") and before[-2:-1].isidentifier()
     if is_call and width(inner + joined) <= LINE and "\n" not in joined and "*, " not in joined:
         return f"{before}\n{inner}{joined}\n{' ' * indent}{after}"
-    items = [item if "\n" in item else laid(item, indent + 4) for item in items]
+    items = [item if "\n" in item else cut(item, indent + 4) for item in items]
     rows = "".join(f"{inner}{item},\n" for item in items)
     return f"{before}\n{rows}{' ' * indent}{after}"
+
+
+def cut(item: str, indent: int) -> str:
+    """An item between brackets, cut where the formatter cuts it if it is too long: as a sum."""
+    rows = terms(item)
+    if indent + width(item) < LINE or len(rows) == 1:
+        return laid(item, indent)
+    fitting = (factors(row) if indent + width(row) >= LINE else [row] for row in rows)
+    return f"\n{' ' * indent}".join(chain.from_iterable(fitting))
 
 
 def laid(text: str, indent: int, after: str = ",") -> str:
@@ -157,7 +167,7 @@ def laid(text: str, indent: int, after: str = ",") -> str:
         elif indent + 4 + width(content) <= LINE:
             content = inner + content
         else:
-            content = "\n".join(f"{inner}{laid(item, indent + 4)}," for item in split(content))
+            content = "\n".join(f"{inner}{cut(item, indent + 4)}," for item in split(content))
         rest = laid(text[end:], indent, after)
         return f"{text[: start + 1]}\n{content}\n{' ' * indent}{rest}"
     return text
@@ -186,8 +196,18 @@ def split(text: str) -> list[str]:
 
 def terms(text: str) -> list[str]:
     """The terms of a sum, each but the first with its sign, as the formatter breaks it."""
+    return parted(text, " [+-] ")
+
+
+def factors(text: str) -> list[str]:
+    """The factors of a product, each but the first with its sign, as the formatter breaks it."""
+    return parted(text, " (?:[*/@]|//) ")
+
+
+def parted(text: str, operators: str) -> list[str]:
+    """An expression before each of some operators that stands outside of brackets."""
     inside = [range(start, end) for start, end in brackets(text)]
-    signs = [m.start() + 1 for m in re.finditer(" [+-] ", text)]
+    signs = [m.start() + 1 for m in re.finditer(operators, text)]
     cuts = [cut for cut in signs if not any(cut in pair for pair in inside)]
     return [text[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 

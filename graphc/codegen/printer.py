@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
 from graphc.codegen.finite import OVERWRITTEN, FiniteChecks
-from graphc.codegen.literals import LINE, bracketed, escaped, quoted, split, terms, width
+from graphc.codegen.literals import LINE, bracketed, cut, escaped, quoted, split, terms, width
 from graphc.codegen.statement import Statement
 from graphc.ir import dims
 from graphc.ir.dims import Shape
@@ -249,6 +249,8 @@ def spread(text: str, binding: int, indent: int) -> str:
         if len(inner) + indent + 4 > LINE:
             arguments = split(inner)
             several = len(arguments) > 1
+            if several:
+                arguments = [cut(argument, indent + 4) for argument in arguments]
             inner = f",{margin}".join(arguments) + "," if several else margin.join(terms(inner))
     return f"{before}{margin}{inner}\n{' ' * indent}{after}"
 

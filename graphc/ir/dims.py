@@ -140,7 +140,7 @@ def at_least(larger: Extent, smaller: Extent, *, sizes_from: int = 1) -> bool:
     """Whether `larger >= smaller` can be shown for all named sizes >= `sizes_from`.
 
     Every name n is replaced by m + `sizes_from` with m >= 0; a polynomial with no negative
-    coefficient is then never negative. Sufficient, not necessary.
+    coefficient is then never negative, nor is a floor of one. Sufficient, not necessary.
     """
     if isinstance(larger, int) and isinstance(smaller, int):
         return larger >= smaller
@@ -151,10 +151,19 @@ def at_least(larger: Extent, smaller: Extent, *, sizes_from: int = 1) -> bool:
 def _never_negative(difference: Extent, sizes_from: int) -> bool:
     if isinstance(difference, int):
         return difference >= 0
-    if has_floor(difference):
-        return False
     shifted = substitute(difference, lambda name: named(name) + sizes_from)
-    return all(coefficient >= 0 for coefficient in _terms(shifted).values())
+    return all(
+        coefficient >= 0 and all(_counts(atom) for atom, _ in monomial)
+        for monomial, coefficient in _terms(shifted).items()
+    )
+
+
+def _counts(atom: Atom) -> bool:
+    """Whether an atom is never negative for names that are not."""
+    if isinstance(atom, str):
+        return True
+    positive = isinstance(atom.divisor, int) and atom.divisor > 0
+    return positive and _never_negative(atom.dividend, 0)
 
 
 def substitute(size: Extent, value: Callable[[str], Extent]) -> Extent:

@@ -2,6 +2,7 @@
 
 from graphc.ops.activations import *
 from graphc.ops.comparison import *
+from graphc.ops.convolution import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -13,13 +14,17 @@ from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
 from graphc.ops.operands import astype as astype
+from graphc.ops.padding import *
+from graphc.ops.pooling import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
+from graphc.ops.windows import *
 
 from . import (
     activations,
     comparison,
+    convolution,
     derivatives,
     elementwise,
     functions,
@@ -30,10 +35,13 @@ from . import (
     losses,
     mode,
     nn,
+    padding,
+    pooling,
     random,
     reduction,
     shape,
     stable,
+    windows,
 )
 
 __all__ = [
@@ -41,6 +49,7 @@ __all__ = [
     "random",
     *activations.__all__,
     *comparison.__all__,
+    *convolution.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -51,7 +60,10 @@ __all__ = [
     *losses.__all__,
     *mode.__all__,
     *nn.__all__,
+    *padding.__all__,
+    *pooling.__all__,
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,
+    *windows.__all__,
 ]

@@ -29,13 +29,18 @@ def _infer(require: Any, a: TensorType, b: TensorType) -> TensorType:
     return TensorType((*batch, *rows, *columns), a.dtype)
 
 
+def _product(a: Node, b: Node) -> Node:
+    """a @ b; NumPy makes batches of outer products with one call each, but multiplies at once."""
+    return a * b if a.shape[-1] == 1 and a.ndim > 2 else a @ b
+
+
 def _left(g: Node, a: Node, b: Node) -> Node:
     """The cotangent of a in a @ b."""
     if b.ndim == 1:
         return g * b if a.ndim == 1 else expand_dims(g, -1) * b
     if a.ndim == 1:
         return b @ g if b.ndim == 2 else squeeze(b @ expand_dims(g, -1), -1)
-    return g @ matrix_transpose(b)
+    return _product(g, matrix_transpose(b))
 
 
 def _right(g: Node, a: Node, b: Node) -> Node:
@@ -49,7 +54,7 @@ def _right(g: Node, a: Node, b: Node) -> Node:
     if b.ndim == 2 and a.ndim > 2:
         # One product over all batch axes, in place of one each and a sum.
         a, g = (reshape(m, (dims.product(m.shape[:-1]), m.shape[-1])) for m in (a, g))
-    return matrix_transpose(a) @ g
+    return _product(matrix_transpose(a), g)
 
 
 def _vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:

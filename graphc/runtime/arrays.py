@@ -75,7 +75,8 @@ def first_maximum(x: Array, axes: tuple[int, ...]) -> Array:
     """A mask of the first maximum over some axes, in C order."""
     others = tuple(axis for axis in range(x.ndim) if axis not in axes)
     moved = x.transpose(others + axes)
-    rows = moved.reshape([x.shape[axis] for axis in others] + [-1])
+    size = int(np.prod([x.shape[axis] for axis in axes]))
+    rows = moved.reshape([x.shape[axis] for axis in others] + [size])
     mask = np.arange(rows.shape[-1]) == rows.argmax(axis=-1)[..., np.newaxis]
     result: Array = mask.reshape(moved.shape).transpose(np.argsort(others + axes))
     return result

@@ -159,6 +159,24 @@ n, k = dims.named("n"), dims.named("k")
 
 
 @pytest.mark.parametrize(
+    ("larger", "smaller", "sizes_from", "shown"),
+    [
+        (n // 2, 0, 0, True),
+        ((n + 1) // 2, 1, 1, True),
+        (n // 2, 1, 1, False),
+        (2 * (n // 2) + k, k, 0, True),
+        (-(n // 2), -n, 0, False),  # true, but not shown
+        ((n - 2) // 2, 0, 0, False),
+        (((n + 3) // 2) // 2, 1, 1, True),
+    ],
+)
+def test_a_floor_of_what_is_not_negative_is_not(
+    larger: dims.Extent, smaller: dims.Extent, sizes_from: int, shown: bool
+) -> None:
+    assert dims.at_least(larger, smaller, sizes_from=sizes_from) is shown
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (n, "n"),

@@ -54,6 +54,14 @@ TABLE = [
     Row("max", (7.0,), (1,), (1,), (1,)),
     Row("min", (np.negative(TIED),), (HALVES,), (HALVES,), (FIRSTS,), {"axis": 1}),
     Row("min", (np.negative(TIED),), (THIRDS,), (THIRDS,), (FIRST,), {"keepdims": True}),
+    # Overlapping windows, each of which sends its cotangent to its first maximum.
+    Row("max_pool1d", ([[[2.0, 2.0, 1.0, 1.0, 1.0]]],),
+        *[([[[1, 1, 1, 1, 0]]],)] * 3, {"kernel": 2, "stride": 1}),
+    Row("max_pool2d", ([[[[1.0, 3.0], [3.0, 3.0]]]],),
+        *[([[[[0, 1], [0, 0]]]],)] * 3, {"kernel": 2}),
+    Row("max_pool2d", ([[[[0.0, -0.0], [0.0, 0.0]]]],),
+        *[([[[[1, 1], [1, 1]]]],)] * 3, {"kernel": 2, "padding": 1}),
+    Row("global_max_pool", ([[[1.0, 3.0, 3.0]]],), *[([[[0, 1, 0]]],)] * 3),
     # Below, at the lower bound, inside, at the upper bound, above.
     Row("clip", ([-2.0, -1.0, 0.0, 1.0, 2.0], -1.0, 1.0),
         ([0, 1, 1, 1, 0], 1, 1), ([0, 0.5, 1, 0.5, 0], 1.5, 1.5), ([0, 1, 1, 1, 0], 1, 1)),

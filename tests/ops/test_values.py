@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
+from tests.ops import sliding
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
 from tests.styles import in_every_style
 
@@ -103,6 +104,7 @@ def channels(slope: Array, x: Array) -> Array:
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "bce": lambda p, t, **options: reduced(-np.log(p**t * (1 - p) ** (1 - t)), **options),
     "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)),

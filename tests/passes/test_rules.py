@@ -92,6 +92,8 @@ CASES = [
          lambda x: gc.broadcast_to(gc.broadcast_to(x, (4, 6)), (3, 4, 6)), ((4, 1),)),
     Case("broadcast(expand(x)) = broadcast(x)",
          lambda x: gc.broadcast_to(gc.expand_dims(x, 0), (4, 6)), ((6,),)),
+    Case("squeeze(reshape(x)) = reshape(x)", lambda x: gc.squeeze(x.reshape(4, 1, 9), 1),
+         ((6, 6),)),
     Case("squeeze(expand(x)) = x", lambda x: gc.squeeze(gc.expand_dims(x, (0, 2)), (0, 2)),
          ((6, 5),)),
     Case("expand(squeeze(x)) = x", lambda x: gc.expand_dims(gc.squeeze(x, 1), 1), ((6, 1, 5),)),

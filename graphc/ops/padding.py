@@ -1,0 +1,144 @@
+"""Padding: arrays made larger at the ends of their axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ShapeError, suggest
+from graphc.ir.dims import at_least
+from graphc.ir.emission import Emission
+from graphc.ir.node import Node
+from graphc.ir.op import Draw, Op
+from graphc.ir.types import Guard, TensorType
+from graphc.ops.families import given
+from graphc.ops.indexing import Span, embed
+from graphc.ops.operands import operand
+from graphc.ops.reduction import sum
+
+__all__ = ["pad"]
+
+Widths = tuple[tuple[int, int], ...]
+MODES = ("constant", "reflect", "edge")
+
+
+def _widths(widths: Any, x: Node) -> Widths:
+    """The widths before and behind each axis, from what np.pad takes."""
+    try:
+        given = np.asarray(widths)
+        pairs = np.broadcast_to(given, (x.ndim, 2))
+    except ValueError:
+        given, pairs = np.zeros(0), np.zeros(0)
+    if pairs.dtype.kind not in "iu" or (pairs < 0).any():
+        name = x.graph.describe(x, site=True)
+        raise GraphcError(
+            f"pad: widths are an int, a pair, or a pair for each of the {x.ndim} axes, none "
+            f"negative, got {widths!r} for {name}"
+        )
+    return tuple((int(before), int(behind)) for before, behind in pairs)
+
+
+def _call(
+    op: Op, array: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0
+) -> Node:
+    x: Node = operand(array, floating=True)
+    if mode not in MODES:
+        known = ", ".join(map(repr, MODES))
+        hint = suggest(str(mode), MODES)
+        raise GraphcError(f"pad: the mode is one of {known}, got {mode!r}", hint=hint)
+    if not isinstance(constant_values, (int, float, np.number)):
+        raise GraphcError(f"pad: constant_values is a number, got {constant_values!r}")
+    pairs = _widths(pad_width, x)
+    if not any(map(any, pairs)):
+        return x
+    return op.node((x,), pairs, mode, float(constant_values) if mode == "constant" else 0.0)
+
+
+def _infer(require: Any, x: TensorType, widths: Widths, mode: str, value: float) -> TensorType:
+    for axis, (size, pair) in enumerate(zip(x.shape, widths, strict=True)):
+        needed = {"constant": 0, "edge": int(any(pair)), "reflect": max(pair) + 1}[mode]
+        if (mode == "reflect" and not any(pair)) or at_least(size, needed, sizes_from=0):
+            continue
+        if isinstance(size, int):
+            raise ShapeError(f"mode {mode!r} by {max(pair)} needs {needed} elements in axis {axis}")
+        require(Guard(size, ">=", needed, f"padding in mode {mode!r} needs {size} >= {needed}"))
+    sizes = zip(x.shape, widths, strict=True)
+    return TensorType(tuple(size + before + behind for size, (before, behind) in sizes), x.dtype)
+
+
+def _text(node: Node) -> str:
+    widths, mode, value = node.params
+    option = ""
+    if mode != "constant":
+        option = f', mode="{mode}"'
+    elif value:
+        number = repr(value) if np.isfinite(value) else f"np.{value}".replace("np.-", "-np.")
+        option = f", constant_values={number}"
+    return f"np.pad({{x}}, {widths}{option})"
+
+
+def _transpose(bar: Node, y: Node) -> Node:
+    """What was repeated is added to where it came from, the last axis first."""
+    for axis in reversed(range(y.ndim)):
+        before, behind = y.params.widths[axis]
+        size = y.args[0].shape[axis]
+        own = _part(bar, axis, slice(before, before + size))
+        if y.params.mode == "reflect":
+            # What reads the reflections: x[before:0:-1] and x[-2:-2 - behind:-1].
+            if before:
+                own = own + _placed(bar, own, axis, slice(0, before), Span(before, 0, -1))
+            if behind:
+                last = before + size
+                span = Span(size - 2, size - 2 - behind, -1)
+                own = own + _placed(bar, own, axis, slice(last, last + behind), span)
+        elif y.params.mode == "edge":
+            if before:
+                own = own + _gathered(bar, own, axis, slice(0, before), 0)
+            if behind:
+                last = before + size
+                own = own + _gathered(bar, own, axis, slice(last, last + behind), size - 1)
+        bar = own
+    return bar
+
+
+def _part(x: Node, axis: int, key: slice) -> Node:
+    part: Node = x[(slice(None),) * axis + (key,)]
+    return part
+
+
+def _placed(bar: Node, own: Node, axis: int, part: slice, span: Span) -> Node:
+    """A part of the cotangent, at the places of an axis that it was read from."""
+    spans = [Span(0, size, 1) for size in own.shape]
+    spans[axis] = span
+    return embed.node((_part(bar, axis, part),), own.shape, tuple(spans))
+
+
+def _gathered(bar: Node, own: Node, axis: int, part: slice, place: Any) -> Node:
+    """A part of the cotangent, summed up at the one place that it was read from."""
+    spans = [Span(0, size, 1) for size in own.shape]
+    spans[axis] = Span(place, place + 1, 1)
+    total = sum(_part(bar, axis, part), (axis,), True)
+    return embed.node((total,), own.shape, tuple(spans))
+
+
+def _jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node:
+    widths, mode, _ = node.params
+    return pad.node((given(tangents),), widths, mode, 0.0)
+
+
+def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
+    return lambda rng: ((rng.normal(size=shape), *arguments), options)
+
+
+pad = Op(
+    name="pad", doc="x made larger at the ends of its axes, by np.pad's widths and modes",
+    operands=("x",), parameters=("widths", "mode", "value"), noun="padded",
+    infer=_infer, emission=Emission(_text), call=_call,
+    vjp=lambda index, bar, node, kinks: _transpose(bar, node), jvp=_jvp,
+    samples=(
+        _sample((2, 3), ((1, 0), (0, 2)), constant_values=1.5),
+        _sample((4, 3), ((3, 1), (0, 2)), "reflect"),
+        _sample((2, 3), ((0, 3), (2, 1)), "edge"),
+    ),
+)  # fmt: skip

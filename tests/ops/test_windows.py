@@ -1,0 +1,169 @@
+"""Convolution, pooling and padding: what is refused, named sizes, and the text that is written.
+
+Values and derivatives are compared in `test_values.py`, `test_derivatives.py` and, with PyTorch's,
+in `tests/against_torch/test_convolution.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.errors import GraphcError
+from tests.ops import sliding
+from tests.styles import in_every_style, load
+
+# One declaration a line, as they are told: [user_model.py:1].
+DECLARATIONS = """\
+x = g.input("x", ("batch", 4, 6, 5))
+w = g.parameter("w", (8, 4, 3, 3))
+wide = g.parameter("wide", (8, 4, 9, 3))
+thin = g.parameter("thin", (8, 3, 3, 3))
+back = g.parameter("back", (4, 8, 3, 3))
+cols = g.input("cols", (2, 8, 7))
+labels = g.input("labels", (2, 4, 6, 5), "int64")
+named = g.input("named", (2, "channels", 6, 5))
+"""
+CALL_LINE = 20
+REFUSED = [
+    ("gc.conv2d(x, w, stride=0)", "conv2d: stride is an int or 2 ints of at least 1, got 0"),
+    ("gc.conv2d(x, w, stride=(1, 1, 1))", "is an int or 2 ints of at least 1, got (1, 1, 1)"),
+    ("gc.conv2d(x, w, stride=True)", "stride is an int or 2 ints of at least 1, got True"),
+    ("gc.conv2d(x, w, dilation=1.5)", "dilation is an int or 2 ints of at least 1, got 1.5"),
+    ("gc.conv2d(x, w, padding=-1)", "padding is an int or 2 ints of at least 0, got -1"),
+    ("gc.conv2d(x, w, padding='sam')", "got 'sam'; did you mean 'same'?"),
+    ("gc.conv2d(x, w, padding='same', stride=2)", "padding 'same' needs a stride of 1, got (2, 2)"),
+    ("gc.conv2d(x, w, groups=0)", "groups is an int of at least 1, got 0"),
+    ("gc.conv2d(x, w, groups=3)", "conv2d: 3 groups do not divide the 4 channels of x"),
+    ("gc.conv2d(x, thin)", "kernels of 3 channels do not fit x of 4: x float32 (batch, 4, 6, 5) "
+                           "[user_model.py:1], thin float32 (8, 3, 3, 3) [user_model.py:4]"),
+    ("gc.conv2d(x, w, groups=2)", "kernels of 4 × 2 channels do not fit x of 4"),
+    ("gc.conv2d(x, wide)", "conv2d: the window 9 is larger than axis 2 of size 6: x float32 "),
+    ("gc.conv2d(x, wide, padding=1)", "larger than axis 2 of size 6 + padding 2: x"),
+    ("gc.conv2d(x, w, dilation=3)", "window 7 (3 dilated by 3) is larger than axis 2 of size 6"),
+    ("gc.conv2d(x[0], w)", "conv2d expects axes (batch, channels, height, width), got getitem"),
+    ("gc.conv1d(x, w)", "conv1d expects axes (batch, channels, width), got x"),
+    ("gc.conv2d(x, w[0])", "conv2d expects kernels of 4 axes, the last 2 of known sizes, got"),
+    ("gc.conv2d(x, w, np.zeros(3))", "conv2d expects a bias of shape (8,), got"),
+    ("gc.conv_transpose2d(x, w)", "conv_transpose2d: kernels of 8 channels do not fit x of 4"),
+    ("gc.conv_transpose2d(x, back, groups=3)", "3 groups do not divide the 4 channels of x"),
+    ("gc.conv_transpose2d(x, back, output_padding=1)", "output_padding is less than stride or"),
+    ("gc.conv_transpose2d(x, back, padding=9)", "padding 9 leaves nothing of x float32"),
+    ("gc.conv_transpose2d(x, back, padding='same')", "padding is an int or 2 ints, got 'same'"),
+    ("gc.max_pool2d(x, 7)", "max_pool2d: the window 7 is larger than axis 2 of size 6: x float32"),
+    ("gc.max_pool2d(x, 0)", "max_pool2d: kernel is an int or 2 ints of at least 1, got 0"),
+    ("gc.max_pool2d(x, 2, padding=2)", "padding is at most half of the kernel (2, 2), got 2"),
+    ("gc.max_pool2d(labels, 2)", "max_pool2d expects a float operand, got labels int64"),
+    ("gc.avg_pool1d(x, 2)", "avg_pool1d expects axes (batch, channels, width), got x"),
+    ("gc.avg_pool2d(x, 2, count_include_pad=1)", "count_include_pad is True or False, got 1"),
+    ("gc.global_avg_pool(x[0, 0])", "global_avg_pool expects axes (batch, channels, …), got"),
+    ("gc.upsample(x, (2,))", "upsample: scale is an int or 2 ints of at least 1, got (2,)"),
+    ("gc.fold(cols, (5, 5), 2)", "arrays of size (5, 5) have 4 × 4 windows, not 7: cols float32"),
+    ("gc.fold(cols, (2, 9), (2, 3))", "8 rows are no multiple of the 6 of a window"),
+    ("gc.fold(x, 3, 3)", "fold expects axes (batch, channels * elements, windows), got x"),
+    ("gc.pad(x, 1, 'reflct')", "got 'reflct'; did you mean 'reflect'?"),
+    ("gc.pad(x, ((0, 0), (0, 0), (6, 0), (0, 0)), 'reflect')",
+     "mode 'reflect' by 6 needs 7 elements in axis 2: x float32"),
+    ("gc.pad(x, -1)", "pad: widths are an int, a pair, or a pair for each of the 4 axes, none "
+                      "negative, got -1 for x"),
+    ("gc.pad(x, 'wide')", "none negative, got 'wide' for x"),
+    ("gc.pad(x, 1, constant_values='a')", "pad: constant_values is a number, got 'a'"),
+    ("gc.nn.conv2d(x, 5, 3, groups=2)", "2 groups do not divide 5 channels of the result"),
+    ("gc.nn.conv2d(x, 4, 3, groups=3)", "3 groups do not divide the 4 channels of x"),
+    ("gc.nn.conv2d(x, 0, 3)", "conv2d: channels is an int of at least 1, got 0"),
+    ("gc.nn.conv2d(named, 4, 3)", "conv2d expects a known number of channels, got named"),
+    ("gc.nn.conv2d(x, 4, 9)", "the window 9 is larger than axis 2 of size 6"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "told"), REFUSED, ids=[call for call, _ in REFUSED])
+def test_what_makes_no_sense_is_told_where_it_stands(call: str, told: str) -> None:
+    padding = "\n" * (CALL_LINE - 1 - DECLARATIONS.count("\n"))
+    code = compile(DECLARATIONS + padding + call, "user_model.py", "exec")
+    with gc.Graph("refused") as g, pytest.raises(GraphcError) as caught:
+        exec(code, {"g": g, "gc": gc, "np": np})
+    assert str(caught.value).startswith(f"user_model.py:{CALL_LINE}: "), str(caught.value)
+    assert told in str(caught.value)
+
+
+# --- named sizes ---------------------------------------------------------------------------------
+
+
+def pyramid() -> gc.Graph:
+    """Each op on sizes that are known only when the module runs."""
+    with gc.Graph("pyramid", dtype="float64") as g:
+        x = g.input("x", ("batch", 2, "height", "width"))
+        w = g.parameter("w", (2, 2, 3, 2), init="he_normal")
+        v = g.parameter("v", (2, 1, 3, 3), init="he_normal")
+        h = gc.conv2d(x, w, stride=(2, 1), padding=1)
+        p = gc.max_pool2d(h, 2)
+        u = gc.conv_transpose2d(p, v, stride=2, groups=2, output_padding=1)
+        g.output("u", u)
+        g.loss(gc.sum(gc.global_avg_pool(u)) + gc.sum(gc.avg_pool2d(h, 2, stride=1)))
+    return g
+
+
+@in_every_style
+@pytest.mark.parametrize("shape", [(2, 2, 6, 5), (1, 2, 7, 4), (0, 2, 6, 5)], ids=str)
+def test_sizes_may_be_known_when_the_module_runs(shape: tuple[int, ...], style: str) -> None:
+    module, rng = load(pyramid(), style=style), np.random.default_rng(0)
+    params = module.init_params(rng)
+    x = rng.normal(size=shape)
+    h = sliding.convolution(x, params["w"], (2, 1), 1)
+    u = sliding.transposed_convolution(sliding.max_pool(h, 2), params["v"], 2, 0, 1, 1, 2)
+    np.testing.assert_allclose(module.predict(params, x), u, rtol=1e-13, atol=1e-13)
+    loss, grads = module.value_and_grad(params, x)
+    expected = u.mean(axis=(2, 3)).sum() + sliding.sum_pool(h, 2, 1).sum() / 4
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+    step = rng.normal(size=params["w"].shape) * 1e-6
+    ends = [module.evaluate({**params, "w": params["w"] + s * step}, x) for s in (1, -1)]
+    np.testing.assert_allclose(2 * np.sum(grads["w"] * step), ends[0] - ends[1], atol=1e-13)
+
+
+@in_every_style
+def test_a_window_that_does_not_fit_is_told_by_the_module(style: str) -> None:
+    module = load(pyramid(), style=style)
+    params = module.init_params(np.random.default_rng(0))
+    told = re.escape("a window needs (height + 1) // 2 >= 2")
+    with pytest.raises(ValueError, match=told):
+        module.predict(params, np.zeros((1, 2, 2, 5)))
+
+
+# --- the text ------------------------------------------------------------------------------------
+
+NEVER = ("sliding_window_view", "as_strided", "tensordot", "einsum", "np.add.at", "take_along_axis")
+
+
+@pytest.mark.parametrize("style", ["functional", "workspace"])
+def test_a_convolution_is_one_product_with_columns(style: str) -> None:
+    source = gc.compile(pyramid(), style=style).source
+    body = source[source.index("def predict" if style == "functional" else "class Workspace") :]
+    body = body[: body.index("def checked")]
+    assert "unfold(x, (3, 2), stride=(2, 1), padding=((1, 1), (1, 1))" in body
+    assert "w.reshape(2, 12)" in body
+    assert "max_pool(h, (2, 2)" in body
+    assert not [name for name in NEVER if name in source]
+    assert not re.search(r"^ +for ", body, re.MULTILINE)
+
+
+def test_a_convolution_of_single_elements_makes_no_columns() -> None:
+    with gc.Graph("pointwise") as g:
+        x = g.input("x", ("batch", 3, 4, 4))
+        g.loss(gc.sum(gc.conv2d(x, g.parameter("w", (5, 3, 1, 1)), stride=2)))
+    source = gc.compile(g, wrt=["x", "w"]).source
+    assert "unfold" not in source
+    assert "w.reshape(5, 3) @ x[:, :, ::2, ::2].reshape(batch, 3, 4)" in source
+
+
+def test_numpys_function_is_the_op() -> None:
+    with gc.Graph("padded", dtype="float64") as g:
+        x = g.input("x", (2, 3))
+        g.output("y", np.pad(x, ((1, 0), (0, 2)), mode="constant", constant_values=-1.0))
+    module = load(g, style="functional", inference=True)
+    value: Any = np.arange(6.0).reshape(2, 3)
+    expected = np.pad(value, ((1, 0), (0, 2)), constant_values=-1.0)
+    np.testing.assert_array_equal(module.predict(value), expected)
