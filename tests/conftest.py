@@ -32,5 +32,5 @@ def old_numpy_python() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`pytest tests/test_golden.py --update` writes the golden files instead of comparing them."""
-    parser.addoption("--update", action="store_true", help="write the golden files anew")
+    """`--update` writes the golden files, and README's table, instead of comparing them."""
+    parser.addoption("--update", action="store_true", help="write what is compared anew")

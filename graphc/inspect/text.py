@@ -134,7 +134,7 @@ def printable(name: str) -> str:
 def laid(equations: Iterable[Equation]) -> list[str]:
     """One equation a line, with its shape and what else is told of it in columns."""
     cut = [(e.text.split("\n"), e.shape, "; ".join(e.notes)) for e in equations]
-    width = min(72, max((len(rows[-1]) for rows, _, _ in cut), default=0))
+    width = min(88, max((len(rows[-1]) for rows, _, _ in cut), default=0))
     across = min(24, max((len(shape) for _, shape, _ in cut), default=0))
     lines = []
     for (*above, last), shape, told in cut:
