@@ -47,6 +47,7 @@ INTERNAL = {
     "sum_pool",
     "tanh_slope",
     "transposed_convolution",
+    "unpad",
     "vjp_node",
     "weighted_logsumexp",
     "xlogx",

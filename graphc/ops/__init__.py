@@ -17,6 +17,7 @@ from graphc.ops.pooling import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
+from graphc.ops.upsampling import *
 from graphc.ops.windows import *
 
 from . import (
@@ -37,6 +38,7 @@ from . import (
     reduction,
     shape,
     stable,
+    upsampling,
     windows,
 )
 
@@ -59,5 +61,6 @@ __all__ = [
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,
+    *upsampling.__all__,
     *windows.__all__,
 ]
