@@ -1,5 +1,6 @@
 """The ops, by family. Importing this package registers them all."""
 
+from graphc.ops.attention import *
 from graphc.ops.comparison import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
@@ -7,15 +8,19 @@ from graphc.ops.functions import *
 from graphc.ops.indexing import *
 from graphc.ops.joining import *
 from graphc.ops.linalg import *
+from graphc.ops.lookup import *
 from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
+from graphc.ops.normalization import *
 from graphc.ops.operands import astype as astype
+from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
 
 from . import (
+    attention,
     comparison,
     derivatives,
     elementwise,
@@ -23,10 +28,13 @@ from . import (
     indexing,
     joining,
     linalg,
+    lookup,
     losses,
     mode,
     nn,
+    normalization,
     random,
+    recurrence,
     reduction,
     shape,
     stable,
@@ -35,6 +43,7 @@ from . import (
 __all__ = [
     "astype",
     "random",
+    *attention.__all__,
     *comparison.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
@@ -42,9 +51,12 @@ __all__ = [
     *indexing.__all__,
     *joining.__all__,
     *linalg.__all__,
+    *lookup.__all__,
     *losses.__all__,
     *mode.__all__,
     *nn.__all__,
+    *normalization.__all__,
+    *recurrence.__all__,
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,

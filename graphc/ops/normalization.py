@@ -1,0 +1,282 @@
+"""Normalisation: to mean 0 and variance 1 over some axes, with a gain and a bias or without.
+
+Two composites do the work, and have the compact gradient of the textbook; the layers of networks
+differ in the axes that they normalise over and in the axes that gain and bias lie along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ShapeError
+from graphc.ir import dims
+from graphc.ir.emission import Emission
+from graphc.ir.node import Node
+from graphc.ir.op import Op, function
+from graphc.ir.types import Guard, TensorType, equal_sizes, shape_text
+from graphc.ops.elementwise import sqrt, square
+from graphc.ops.families import composite, given, without_axes
+from graphc.ops.mode import by_mode
+from graphc.ops.operands import axes_of, axis_of, operand, operands, require_rank, size_node
+from graphc.ops.reduction import mean, reduced_size
+from graphc.ops.shape import expand_dims, reshape
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+
+# --- what all of them are made of --------------------------------------------------------------
+
+
+def mean_beside(x: Node, axes: tuple[int, ...]) -> Node:
+    """The mean over axes, in a shape that broadcasts against x."""
+    return mean(x, axes, keepdims=axes != tuple(range(len(axes))))
+
+
+def centred_by_mean(x: Node, axes: tuple[int, ...]) -> Node:
+    """x minus its mean."""
+    return x.graph.hint(x - x.graph.hint(mean_beside(x, axes), "mean"), "centred")
+
+
+def variance_of(x: Node, axes: tuple[int, ...]) -> Node:
+    """The mean square of what is left of x without its mean: two passes, so nothing cancels."""
+    return x.graph.hint(mean_beside(square(centred_by_mean(x, axes)), axes), "variance")
+
+
+def deviation_of(x: Node, axes: tuple[int, ...], eps: float) -> Node:
+    """√(variance + eps)."""
+    return x.graph.hint(sqrt(variance_of(x, axes) + eps), "deviation")
+
+
+def root_mean_square(x: Node, axes: tuple[int, ...], eps: float) -> Node:
+    """√(mean(x²) + eps)."""
+    return x.graph.hint(sqrt(mean_beside(square(x), axes) + eps), "rms")
+
+
+def _standardized_rule(g: Node, y: Node) -> Node:
+    """The Jacobian is symmetric: what is left of g without its parts along 1 and along y."""
+    x, axes, eps = y.args[0], *y.params
+    along = y * mean_beside(g * y, axes)
+    return (g - mean_beside(g, axes) - along) / deviation_of(x, axes, eps)
+
+
+def _rms_rule(g: Node, y: Node) -> Node:
+    x, axes, eps = y.args[0], *y.params
+    return (g - y * mean_beside(g * y, axes)) / root_mean_square(x, axes, eps)
+
+
+def _call(op: Op, x: Any, axes: Any = -1, eps: float = 1e-5) -> Node:
+    x = operand(x, floating=True)
+    return op.node((x,), normalized_axes(op.name, x, axes), positive_eps(op.name, eps))
+
+
+standardized = composite(
+    "standardized", "(x - mean(x)) / √(variance(x) + eps) over axes",
+    parameters=("axes", "eps"), call=_call,
+    body=lambda x, axes, eps: centred_by_mean(x, axes) / deviation_of(x, axes, eps),
+    vjp=lambda index, bar, node, kinks: _standardized_rule(bar, node),
+    jvp=lambda node, tangents, kinks: _standardized_rule(given(tangents), node),
+    samples=(
+        lambda rng: ((rng.normal(size=(3, 4)),), {}),
+        lambda rng: ((rng.normal(size=(3, 4)), 0), {"eps": 0.1}),
+        lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {}),
+    ),
+)  # fmt: skip
+rms_scaled = composite(
+    "rms_scaled", "x / √(mean(x²) + eps) over axes",
+    parameters=("axes", "eps"), call=_call,
+    body=lambda x, axes, eps: x / root_mean_square(x, axes, eps),
+    vjp=lambda index, bar, node, kinks: _rms_rule(bar, node),
+    jvp=lambda node, tangents, kinks: _rms_rule(given(tangents), node),
+    samples=(
+        lambda rng: ((rng.normal(size=(3, 4)),), {}),
+        lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {"eps": 0.1}),
+    ),
+)  # fmt: skip
+
+
+def _unbiased_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    count = dims.product(tuple(x.shape[axis] for axis in axes))
+    if not dims.at_least(count, 2):
+        if isinstance(count, int):
+            raise ShapeError(f"needs more than one value to train on, got {count}")
+        require(Guard(count, ">=", 2, "batch_norm: training needs more than one value a channel"))
+    return TensorType(without_axes(x.shape, axes, keepdims=False), x.dtype)
+
+
+def _unbiased_body(x: Node, axes: tuple[int, ...]) -> Node:
+    count = size_node(x.graph, reduced_size(x, axes), x.dtype)
+    variance = variance_of(x, axes)
+    return flat(variance, axes) * (count / (count - 1))
+
+
+unbiased_variance = Op(
+    name="unbiased_variance",
+    doc="the variance of x over axes, of which there is none for a single value: sum / (n - 1)",
+    operands=("x",), parameters=("axes",), infer=_unbiased_infer, emission=Emission(""),
+    call=lambda op, x, axes: op.node(
+        (operand(x, floating=True),), axes_of("unbiased_variance", axes, operand(x))
+    ),
+    body=_unbiased_body, family="composite",
+    samples=(
+        lambda rng: ((rng.normal(size=(3, 4)), 0), {}),
+        lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {}),
+    ),
+)  # fmt: skip
+
+
+def flat(reduced: Node, axes: tuple[int, ...]) -> Node:
+    """A result of `mean_beside` without the axes that it kept."""
+    if axes == tuple(range(len(axes))):
+        return reduced
+    return reshape(reduced, without_axes(reduced.shape, axes, keepdims=False))
+
+
+# --- the normalisations of networks ------------------------------------------------------------
+
+
+@function
+def layer_norm(
+    x: Any, gain: Any = None, bias: Any = None, axes: Any = -1, eps: float = 1e-5
+) -> Node:
+    """(x - mean(x)) / √(variance(x) + eps) * gain + bias, where both moments are over `axes`.
+
+    Gain and bias have the sizes of these axes, in the order of x. Ba, Kiros, Hinton 2016; as
+    PyTorch's, which takes the sizes of the last axes in place of `axes`.
+    """
+    x = operand(x, floating=True)
+    chosen = normalized_axes("layer_norm", x, axes)
+    y = standardized.node((x,), chosen, positive_eps("layer_norm", eps))
+    return scaled("layer_norm", y, chosen, gain, bias)
+
+
+@function
+def rms_norm(x: Any, gain: Any = None, axes: Any = -1, eps: float | None = None) -> Node:
+    """x / √(mean(x²) + eps) * gain, where the mean is over `axes`.
+
+    The gain has the sizes of these axes, in the order of x; eps is the rounding unit of the dtype
+    if none is given. Zhang, Sennrich 2019; as PyTorch's.
+    """
+    x = operand(x, floating=True)
+    chosen = normalized_axes("rms_norm", x, axes)
+    least = float(np.finfo(x.dtype.numpy).eps) if eps is None else eps
+    y = rms_scaled.node((x,), chosen, positive_eps("rms_norm", least))
+    return scaled("rms_norm", y, chosen, gain, None)
+
+
+@function
+def group_norm(
+    x: Any, groups: int, gain: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Node:
+    """Layer norm over equal groups of channels, and all axes behind, of each example.
+
+    x is (batch, channels, …), gain and bias are (channels,). Wu, He 2018; as PyTorch's. Raises
+    ShapeError unless the groups divide the channels.
+    """
+    x = require_rank("group_norm", operand(x, floating=True), 2)
+    batch, channels, *field = x.shape
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+        raise GraphcError(f"group_norm: groups is an int of at least 1, got {groups!r}")
+    share = dims.exact_quotient(channels, groups)
+    if share is None:
+        name = x.graph.describe(x, site=True)
+        raise ShapeError(
+            f"group_norm: {groups} groups do not divide the {channels} channels of {name}"
+        )
+    grouped = reshape(x, (batch, groups, dims.product((share, *field))))
+    y = standardized.node((grouped,), (2,), positive_eps("group_norm", eps))
+    return scaled("group_norm", reshape(y, x.shape), (1,), gain, bias)
+
+
+@function
+def instance_norm(x: Any, gain: Any = None, bias: Any = None, eps: float = 1e-5) -> Node:
+    """Layer norm over all axes behind the channels, of each example and channel.
+
+    x is (batch, channels, …), gain and bias are (channels,). Ulyanov, Vedaldi, Lempitsky 2016; as
+    PyTorch's without running statistics.
+    """
+    x = require_rank("instance_norm", operand(x, floating=True), 3)
+    y = standardized.node((x,), tuple(range(2, x.ndim)), positive_eps("instance_norm", eps))
+    return scaled("instance_norm", y, (1,), gain, bias)
+
+
+@function
+def batch_norm(
+    x: Any,
+    mean: Any,
+    variance: Any,
+    gain: Any = None,
+    bias: Any = None,
+    axis: int = 1,
+    eps: float = 1e-5,
+) -> Node:
+    """Each channel of x by the moments of the batch in `forward`, and by given ones in `predict`.
+
+    mean, variance, gain and bias are (channels,), the size of the axis `axis`; the moments are
+    over all other axes. The given moments are running ones as a rule: states of the graph, whose
+    updates `gc.nn.batch_norm` declares. Ioffe, Szegedy 2015; as PyTorch's.
+    """
+    x, given_mean, given_variance = operands(x, mean, variance, floating=True)
+    channel = axis_of("batch_norm", axis, x)
+    axes = tuple(i for i in range(x.ndim) if i != channel)
+    if not axes:
+        name = x.graph.describe(x, site=True)
+        raise ShapeError(f"batch_norm expects an axis beside that of the channels, got {name}")
+    eps = positive_eps("batch_norm", eps)
+    centre, spread = (
+        placed("batch_norm", name, value, x, (channel,))
+        for name, value in (("mean", given_mean), ("variance", given_variance))
+    )
+    by_batch = standardized.node((x,), axes, eps)
+    by_given = (x - centre) / sqrt(spread + eps)
+    return scaled("batch_norm", by_mode(by_batch, by_given), (channel,), gain, bias)
+
+
+def scaled(op: str, y: Node, axes: tuple[int, ...], gain: Any, bias: Any) -> Node:
+    """y * gain + bias, each of which may be None, and lies along axes of y."""
+    if gain is not None:
+        y = y.graph.hint(y, "normalized") * placed(op, "gain", gain, y, axes)
+    return y if bias is None else y + placed(op, "bias", bias, y, axes)
+
+
+# --- what is passed ----------------------------------------------------------------------------
+
+
+def placed(op: str, name: str, value: Any, x: Node, axes: Sequence[int]) -> Node:
+    """A value with the sizes of some axes of x, in a shape that broadcasts against x.
+
+    Raises ShapeError, naming the argument, where it has others.
+    """
+    _, node = operands(x, value, floating=True)
+    expected = tuple(x.shape[axis] for axis in axes)
+    try:
+        same = len(node.shape) == len(expected)
+        for own, size in zip(node.shape, expected, strict=same):
+            same = same and equal_sizes(own, size) is None
+    except ShapeError:
+        same = False
+    if not same:
+        described = node.graph.describe(node, site=True)
+        raise ShapeError(
+            f"{op}: {name} has to be of shape {shape_text(expected)}, got {described}, beside "
+            f"{x.graph.describe(x, site=True)}"
+        )
+    new = [axis - axes[0] for axis in range(axes[0], x.ndim) if axis not in axes]
+    return expand_dims(node, tuple(new)) if new else node
+
+
+def normalized_axes(op: str, x: Node, axes: Any) -> tuple[int, ...]:
+    """The axes to normalise over. Raises ShapeError if there are none."""
+    chosen = axes_of(op, axes, x)
+    if not chosen:
+        raise ShapeError(f"{op} needs an axis, got {x.graph.describe(x, site=True)}")
+    return chosen
+
+
+def positive_eps(op: str, eps: object) -> float:
+    """What is added to a variance. Raises GraphcError unless it is a positive number."""
+    if isinstance(eps, bool) or not isinstance(eps, Real) or not 0 < float(eps) < np.inf:
+        raise GraphcError(f"{op}: eps is a positive number, got {eps!r}")
+    return float(eps)
