@@ -7,6 +7,7 @@ from graphc import ops as _ops
 from graphc.api import VERSION as __version__
 from graphc.api import Module, compile
 from graphc.errors import GraphcError, suggest
+from graphc.frontends import initializers as init
 from graphc.frontends.builder import Graph, path
 from graphc.frontends.optimizers import sgd
 from graphc.frontends.tracing import param, trace
@@ -21,6 +22,7 @@ __all__ = [
     "__version__",
     "compile",
     "errors",
+    "init",
     "param",
     "path",
     "sgd",

@@ -14,7 +14,12 @@ import numpy as np
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.autodiff.partition import partition
 from graphc.errors import DeclarationError, DifferentiationError, UsageError, suggest
-from graphc.frontends.initializers import initial_expression, initial_number
+from graphc.frontends.initializers import (
+    Initializer,
+    initial_expression,
+    initial_number,
+    runtime_helpers,
+)
 from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, influences, topological
@@ -268,6 +273,7 @@ class Compilation:
             predict=programs.get("predict"),
             evaluate=programs.get("evaluate"),
             initial={n.params.name: expression(init, n) for n, init in initial},
+            initializers=tuple(h for _, init in initial for h in runtime_helpers(init)),
             options=options.described(),
             digest=digest(graph, options),
             command=options.command,
@@ -355,4 +361,4 @@ def digest(graph: Graph, options: Options) -> str:
 
 def value_text(init: object) -> str:
     """An initial value, bit for bit."""
-    return repr(init) if isinstance(init, str) else repr(Constant.of(np.asarray(init)))
+    return repr(str(init)) if isinstance(init, Initializer) else repr(Constant.of(np.asarray(init)))

@@ -33,7 +33,7 @@ ALLOWED = {
     "lower": {"ir", "errors"},
     "codegen": {"ir", "lower", "runtime", "errors"},
     "inspect": {"ir", "lower", "codegen", "errors"},
-    "frontends": CORE,
+    "frontends": CORE | {"runtime"},
     "self_test": LAYERS,
     "compiler": LAYERS | {"self_test"},
     "api": LAYERS | {"compiler"},

@@ -119,6 +119,19 @@ def test_a_namespace_is_public_and_answers_for_itself() -> None:
         gc.random.qqqq
 
 
+def test_initialisers_are_a_namespace_too() -> None:
+    assert {"he_normal", "orthogonal", "zeros"} <= set(gc.init.__all__)
+    assert gc.init.__all__ == sorted(gc.init.__all__)
+    for name in gc.init.__all__:
+        assert getattr(gc.init, name).__doc__
+    with pytest.raises(
+        AttributeError, match=r"gc\.init has no 'he_norml'; did you mean 'he_normal'"
+    ):
+        gc.init.he_norml
+    with pytest.raises(AttributeError, match=r"gc\.init has no 'qqqq'; it has constant, glorot_"):
+        gc.init.qqqq
+
+
 def test_a_misspelt_name_gets_an_answer() -> None:
     with pytest.raises(AttributeError, match="did you mean 'softmax'") as caught:
         gc.sofmax

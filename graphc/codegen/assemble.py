@@ -320,6 +320,8 @@ def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list
         found[dialect.finite] = None
     if any(program.draws for program in programs(module)):
         found[dialect.check_rng] = None
+    if module.forward is not None:  # else there is no init_params
+        found.update(dict.fromkeys(module.initializers))
     for program in programs(module):
         for node in program.order:
             for helper in dialect.helpers(node):

@@ -57,19 +57,21 @@ def init(
 ) -> FunctionView:
     """A function that makes a dict of initial values."""
     names = context.names
-    sizes = dims.names_in_order(node.shape for node in nodes)
-    keywords = ["*", *(f"{names.of_size(size)}: int" for size in sizes)] if sizes else []
+    sizes = dict.fromkeys(dims.names_in_order(node.shape for node in nodes))
     items = []
     for node in nodes:
         initial = context.module.initial[node.params.name]
         if isinstance(initial, str):
-            text = parse(initial).fill(lambda n, _: n, lambda n: n, names.of_size)
+            template = parse(initial)
+            sizes.update(dict.fromkeys(template.sizes))  # fans may have more names than shapes
+            text = template.fill(lambda n, _: n, lambda n: n, names.of_size)
         else:
             room = names.room(node.params.name) - len("_INITIAL")
             constant = names.free(f"{names.of(node).upper()[:room]}_INITIAL")
             context.constants.append((constant, initial))
             text = context.dialect.copied(constant)
         items.append(f"{quoted(node.params.name)}: {text}")
+    keywords = ["*", *(f"{names.of_size(size)}: int" for size in sizes)] if sizes else []
     return function(
         name,
         signature(name, [*arguments, *keywords], type),

@@ -11,10 +11,8 @@ from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import DeclarationError, DTypeError, Site, caller_frame
-from graphc.frontends.initializers import check_initializer
+from graphc.frontends.initializers import as_initializer, is_drawn
 from graphc.ir import dims
 from graphc.ir import graph as arena
 from graphc.ir.graph import ARGUMENT, Parameter
@@ -105,21 +103,24 @@ class Graph(arena.Graph):
         init: object = "zeros",
         dtype: Any = None,
         trainable: bool = True,
+        fans: tuple[Any, Any] | None = None,
     ) -> Node:
         """A parameter, with the initialiser that `init_params` uses.
 
-        init  the name of an initialiser (`he_normal`, `glorot_uniform`, `zeros`, …), a number, or
+        init  one of `gc.init`, its name (`he_normal`, `glorot_uniform`, `zeros`, …), a number, or
               an array of the shape
+        fans  how many inputs and outputs a unit has, where the shape is not that of a W that is
+              used as `x @ W`
         """
         name = _checked("parameter", scoped(_checked("parameter", name)))
         node = self._declare("parameter", name, shape, dtype)
-        check_initializer(init, node)
+        initial = as_initializer(init, node, fans)
         if trainable and node.dtype.kind != FLOAT:
             raise DTypeError(
                 f"parameter {name!r} of dtype {node.dtype} cannot be trained",
                 hint="pass trainable=False",
             )
-        self.parameters[name] = Parameter(node, _owned(init), trainable)
+        self.parameters[name] = Parameter(node, initial, trainable)
         return node
 
     def state(
@@ -128,8 +129,11 @@ class Graph(arena.Graph):
         """A value that is carried from one step to the next without a gradient (see `update`)."""
         name = _checked("state", scoped(_checked("state", name)))
         node = self._declare("state", name, shape, dtype)
-        check_initializer(init, node)
-        self.states[name] = (node, _owned(init))
+        initial = as_initializer(init, node)
+        if is_drawn(initial):
+            described = self.describe(node)
+            raise DeclarationError(f"a state starts without draws, got {initial!s} for {described}")
+        self.states[name] = (node, initial)
         return node
 
     def update(self, state: Node, value: Any) -> None:
@@ -303,8 +307,3 @@ def _float_dtype(dtype: Any) -> DType:
     if chosen.kind != FLOAT:
         raise DTypeError(f"the dtype of a graph is a float dtype, got {chosen}")
     return chosen
-
-
-def _owned(init: object) -> object:
-    """An initial value that nobody else can change."""
-    return init if isinstance(init, (str, bool, int, float, np.generic)) else np.array(init)

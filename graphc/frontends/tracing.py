@@ -19,13 +19,19 @@ class TracedParameter:
     init: object
     dtype: Any
     trainable: bool
+    fans: tuple[Any, Any] | None
 
 
 def param(
-    shape: Any = (), *, init: object = "zeros", dtype: Any = None, trainable: bool = True
+    shape: Any = (),
+    *,
+    init: object = "zeros",
+    dtype: Any = None,
+    trainable: bool = True,
+    fans: tuple[Any, Any] | None = None,
 ) -> TracedParameter:
     """In `gc.trace(f, W=gc.param((64, 10)))`: an argument that is a parameter, not an input."""
-    return TracedParameter(shape, init, dtype, trainable)
+    return TracedParameter(shape, init, dtype, trainable, fans)
 
 
 def trace(
@@ -52,8 +58,9 @@ def trace(
 def _declare(graph: Graph, name: str, given: Any) -> Node:
     if isinstance(given, TracedParameter):
         return graph.parameter(
-            name, given.shape, init=given.init, dtype=given.dtype, trainable=given.trainable
-        )
+            name, given.shape, init=given.init, dtype=given.dtype, trainable=given.trainable,
+            fans=given.fans,
+        )  # fmt: skip
     if isinstance(given, Mapping):
         return graph.input(name, **given)
     return graph.input(name, given)

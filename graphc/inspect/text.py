@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.printer import Printer
 from graphc.ir.node import Node
@@ -17,7 +19,7 @@ def inspect_text(module: LoweredModule) -> str:
     """Declarations, the forward pass, and each gradient as a named equation."""
     names, printers = reading(module)
     lines = [f"graph {printable(module.graph.name)}"]
-    initial = {p.node: str(p.init) for p in module.parameters if isinstance(p.init, str)}
+    initial = {p.node: str(p.init) for p in module.parameters if not isinstance(p.init, np.ndarray)}
     sections: list[tuple[str, Sequence[Node]]] = [
         ("inputs", module.inputs),
         ("parameters", [p.node for p in module.parameters]),

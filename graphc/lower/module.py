@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ class LoweredModule:
     gradients           names of what backward returns, in order
     updates             names of the states that forward returns, in order
     initial             for parameters and states the template or array of the initial value
+    initializers        functions of `graphc.runtime` that those templates call
     """
 
     graph: Graph
@@ -84,6 +85,7 @@ class LoweredModule:
     residuals: tuple[Node, ...] = ()
     sizes: tuple[str, ...] = ()
     gradients: tuple[str, ...] = ()
+    initializers: tuple[Callable[..., Any], ...] = ()
     updates: tuple[str, ...] = ()
     kinks: tuple[str, ...] = ()
     optimizer: LoweredOptimizer | None = None

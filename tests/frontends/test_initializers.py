@@ -9,14 +9,18 @@ import pytest
 
 import graphc as gc
 from graphc.errors import DeclarationError
-from graphc.frontends.initializers import INITIALIZERS
+from graphc.frontends.initializers import SHORTHANDS
+from graphc.ir.types import as_dtype
+from graphc.passes.precision import with_dtype
+
+BY_MOMENTS = [name for name in SHORTHANDS if name != "orthogonal"]
 
 
 def initial(shape: Any, dtype: str = "float32", seed: int = 0, **sizes: int) -> Any:
     """What init_params makes of each initialiser, for a parameter of a shape."""
     with gc.Graph("m", dtype=dtype) as g:
         total = g.input("x")
-        for name in INITIALIZERS:
+        for name in BY_MOMENTS:
             total = total + g.parameter(name, shape, init=name).sum()
         g.loss(total)
     return gc.compile(g).load().init_params(np.random.default_rng(seed), **sizes)
@@ -46,7 +50,7 @@ LAYERS = {
 def test_moments_are_those_of_theory(layer: str) -> None:
     shape, inputs, outputs = LAYERS[layer]
     params = initial(shape)
-    assert list(params) == list(INITIALIZERS) == list(VARIANCES)
+    assert list(params) == BY_MOMENTS == list(VARIANCES)
     for name, value in params.items():
         assert (value.shape, value.dtype) == (shape, np.float32)
         variance = VARIANCES[name](inputs, outputs)
@@ -75,7 +79,7 @@ def test_normal_draws_have_tails() -> None:
 
 def test_a_seed_decides_everything() -> None:
     first, again, other = initial((4, 3)), initial((4, 3)), initial((4, 3), seed=1)
-    for name in INITIALIZERS:
+    for name in BY_MOMENTS:
         np.testing.assert_array_equal(first[name], again[name])
         assert np.array_equal(first[name], other[name]) == (name in ("zeros", "ones"))
     drawn = [v.tobytes() for n, v in first.items() if n not in ("zeros", "ones")]
@@ -141,6 +145,150 @@ def test_an_array_is_copied_at_declaration_and_at_each_call() -> None:
     first[:] = 7
     again = net.init_params(np.random.default_rng(0))["W"]
     np.testing.assert_array_equal(again, np.arange(6.0).reshape(2, 3))
+
+
+# --- numbers and fans ----------------------------------------------------------------------------
+
+
+def started(
+    init: Any, shape: Any, *, seed: int = 0, style: str = "functional", **options: Any
+) -> Any:
+    """A parameter as init_params makes it."""
+    with gc.Graph("m") as g:
+        g.loss(g.parameter("W", shape, init=init, **options).sum())
+    module = gc.compile(g, style=style).load()
+    return module.init_params(np.random.default_rng(seed))["W"]
+
+
+# (initialiser, fans) of a parameter of shape (300, 300) -> mean, variance
+CONVOLUTION = (27, 144)
+NUMBERS: dict[str, tuple[Any, Any, float, float]] = {
+    "normal": (gc.init.normal(3.0, 0.5), None, 3.0, 0.25),
+    "normal std": (gc.init.normal(std=0.02), None, 0.0, 0.02**2),
+    "uniform": (gc.init.uniform(-1.0, 5.0), None, 2.0, 3.0),
+    "lecun fans": (gc.init.lecun_uniform(), CONVOLUTION, 0.0, 1 / 27),
+    "glorot gain": (gc.init.glorot_normal(5 / 3), None, 0.0, 25 / 9 / 300),
+    "glorot fans": (gc.init.glorot_uniform(0.5), CONVOLUTION, 0.0, 0.25 * 2 / 171),
+    "he slope": (gc.init.he_normal(-3), None, 0.0, 2 / 10 / 300),
+    "he fans": ("he_uniform", CONVOLUTION, 0.0, 2 / 27),
+    "no fans": (gc.init.normal(), CONVOLUTION, 0.0, 1e-4),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_numbers_and_fans_decide_the_moments(case: str) -> None:
+    init, fans, mean, variance = NUMBERS[case]
+    value = started(init, (300, 300), fans=fans).astype("f8")
+    np.testing.assert_allclose(value.mean(), mean, atol=5 * np.sqrt(variance / value.size))
+    np.testing.assert_allclose(value.var(), variance, rtol=5 * np.sqrt(2 / value.size))
+
+
+@pytest.mark.parametrize("style", ["functional", "workspace"])
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (4, 2, 3), (8, 3, 2, 1), (1, 1), (0, 3)])
+def test_rows_or_columns_are_orthonormal(shape: tuple[int, ...], style: str) -> None:
+    value = started(gc.init.orthogonal(1.5), shape, style=style)
+    assert (value.shape, value.dtype) == (shape, np.float32)
+    flat = value.reshape(shape[0], int(np.prod(shape[1:]))).astype("f8")
+    products = flat @ flat.T if shape[0] <= flat.shape[1] else flat.T @ flat
+    np.testing.assert_allclose(products, 2.25 * np.eye(min(flat.shape)), atol=1e-6)
+
+
+def test_orthogonal_draws_are_uniform() -> None:
+    """Q of a QR has signs of its own: only with those of R made good is no direction preferred."""
+    with gc.Graph("m") as g:
+        g.loss(sum(g.parameter(f"W{i}", (3, 3), init="orthogonal").sum() for i in range(400)))
+    net = gc.compile(g).load()
+    drawn = np.stack(list(net.init_params(np.random.default_rng(0)).values()))
+    # Each element of a uniform orthogonal matrix has mean 0 and variance 1/3.
+    np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=5 * np.sqrt(1 / 3 / 400))
+    assert abs(np.linalg.det(drawn).mean()) < 5 / np.sqrt(400)
+
+
+def test_a_name_stands_for_its_function() -> None:
+    def digest(init: Any, fans: Any = None) -> str:
+        with gc.Graph("m") as g:
+            g.loss(g.parameter("W", (3, 3), init=init, fans=fans).sum())
+        return gc.compile(g).lowered.digest
+
+    for name, meant in SHORTHANDS.items():
+        assert getattr(gc.init, name)() == meant
+        assert digest(name) == digest(meant)
+    assert digest(gc.init.constant(0.5)) == digest(0.5)
+    assert digest("normal", (9, 4)) == digest("normal"), "which does not go by fans"
+    changed = [
+        digest("he_normal"), digest(gc.init.he_normal(0.2)), digest("he_normal", (9, 4)),
+        digest("he_normal", (4, 9)), digest("normal"), digest(gc.init.normal(std=0.02)),
+        digest("glorot_normal"), digest(gc.init.glorot_normal(2)), digest("orthogonal"),
+    ]  # fmt: skip
+    assert len(set(changed)) == len(changed)
+
+
+def test_fans_survive_tracing_and_another_dtype() -> None:
+    W = gc.param(("n", 300), init="lecun_normal", fans=("k", 2))
+    graph = gc.trace(lambda W: W.sum(), W=W)
+    for dtype in ("float32", "float64"):
+        net = gc.compile(with_dtype(graph, as_dtype(dtype))).load()
+        value = net.init_params(np.random.default_rng(0), n=300, k=5)["W"]
+        assert value.dtype == dtype
+        np.testing.assert_allclose(value.var(), 1 / 5, rtol=5 * np.sqrt(2 / 9e4))
+
+
+def test_what_a_file_for_inference_has_of_it() -> None:
+    with gc.Graph("m") as g:
+        g.output("y", g.input("x", (3,)) @ g.parameter("W", (3, 2), init="orthogonal"))
+    assert "def orthogonal(" in gc.compile(g).source
+    assert "orthogonal" not in gc.compile(g, inference=True).source
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+NAN = float("nan")
+CALLS: dict[str, Any] = {
+    "init.normal: std is a number >= 0, got -1": lambda: gc.init.normal(std=-1),
+    "init.normal: std is a number >= 0, got nan": lambda: gc.init.normal(std=NAN),
+    "init.normal: mean is a finite number, got inf": lambda: gc.init.normal(mean=float("inf")),
+    "init.uniform: low is not above high, got 2 and 1": lambda: gc.init.uniform(2, 1),
+    "init.uniform: low is not above high, got -1e+308": lambda: gc.init.uniform(-1e308, 1e308),
+    "init.uniform: high is a finite number, got nan": lambda: gc.init.uniform(0, NAN),
+    "init.orthogonal: gain is a number >= 0, got 'x'": lambda: gc.init.orthogonal("x"),  # type: ignore[arg-type]
+    "init.glorot_normal: gain is a number >= 0, got -2": lambda: gc.init.glorot_normal(-2),
+    "init.he_normal: negative_slope is a finite number, got None": lambda: gc.init.he_normal(None),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("message", CALLS)
+def test_bad_numbers_are_refused(message: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        CALLS[message]()
+    assert message in str(caught.value)
+    assert "test_initializers.py:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fans": 3}, "fans are two sizes, the inputs and the outputs of a unit, got 3"),
+        ({"fans": (1, 2, 3)}, "got (1, 2, 3)"),
+        ({"fans": (-1, 2)}, "got (-1, 2): fans: a size is not negative, got -1"),
+        ({"fans": (1.5, 2)}, "got (1.5, 2): a size is an int or the name of a dimension"),
+        ({"init": "orthogonal"}, "init.orthogonal needs two axes or more, got W float32 (3,)"),
+        ({"init": gc.init.he_normal}, "call it"),
+        ({"init": gc.init.constant("a")}, "is a name, a number or an array of the shape, got 'a'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_declaration_is_told(options: Any, message: str) -> None:
+    with gc.Graph("m") as g, pytest.raises(DeclarationError) as caught:
+        g.parameter("W", (3,), **options)
+    assert message in str(caught.value)
+    assert "test_initializers.py:" in str(caught.value)
+
+
+def test_a_state_starts_without_draws() -> None:
+    """`init_state` has no generator."""
+    with gc.Graph("m") as g:
+        g.state("s", (3,), init=gc.init.ones())
+        with pytest.raises(DeclarationError, match=r"without draws, got normal for s2"):
+            g.state("s2", (3,), init="normal")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_numpy_function_becomes_a_model(style: str) -> None:
     )
     assert graph.name == "network"
     assert list(graph.inputs) == ["x"]
-    assert {n: (p.trainable, p.init) for n, p in graph.parameters.items()} == {
+    assert {n: (p.trainable, str(p.init)) for n, p in graph.parameters.items()} == {
         "W": (True, "he_normal"),
         "b": (False, "zeros"),
     }
