@@ -3,6 +3,7 @@
 from typing import Any
 
 from graphc import errors as errors
+from graphc import nn as nn
 from graphc import ops as _ops
 from graphc.api import VERSION as __version__
 from graphc.api import Module, compile
@@ -23,6 +24,7 @@ __all__ = [
     "compile",
     "errors",
     "init",
+    "nn",
     "param",
     "path",
     "sgd",

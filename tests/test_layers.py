@@ -22,7 +22,9 @@ MAX_LINES = 400
 
 # What each layer may import of graphc, beside itself.
 CORE = {"ir", "ops", "errors"}
-LAYERS = CORE | {"runtime", "autodiff", "passes", "lower", "codegen", "inspect", "frontends"}
+LAYERS = CORE | {
+    "runtime", "autodiff", "passes", "lower", "codegen", "inspect", "frontends", "nn"
+}  # fmt: skip
 ALLOWED = {
     "errors": set[str](),
     "runtime": set[str](),
@@ -34,6 +36,7 @@ ALLOWED = {
     "codegen": {"ir", "lower", "runtime", "errors"},
     "inspect": {"ir", "lower", "codegen", "errors"},
     "frontends": CORE | {"runtime"},
+    "nn": CORE | {"frontends"},
     "self_test": LAYERS,
     "compiler": LAYERS | {"self_test"},
     "api": LAYERS | {"compiler"},

@@ -59,8 +59,8 @@ def _drawn_mask(rng: np.random.Generator) -> Any:
 
 # Elements that are masked out have the weight 0, hence no gradient: nothing else has to see to it.
 masked_softmax = composite(
-    "masked_softmax", "softmax(x) along an axis, of the elements where the condition holds; `empty` "
-    "says that there may be none, and gives zeros then",
+    "masked_softmax",
+    "softmax(x) along an axis of what the condition leaves; zeros where it leaves nothing",
     operands=("x", "condition"), parameters=("axis", "empty"), body=_masked_body, call=_masked_call,
     vjp=lambda index, bar, node, kinks: softmax_rule(bar, node) if index == 0 else None,
     jvp=lambda node, tangents, kinks: None if tangents[0] is None else softmax_rule(

@@ -52,7 +52,7 @@ def _sum_of_rows(bar: Node, y: Node) -> Node:
     if not isinstance(rows, int) or rows > MAX_ONE_HOT:
         return scatter_add.node((bar, ids), rows)
     count = dims.product(ids.shape)
-    chosen = one_hot(reshape(ids, (count,)), rows).astype(bar.dtype)
+    chosen = bar.graph.hint(one_hot(reshape(ids, (count,)), rows).astype(bar.dtype), "one_hot")
     total: Node = matrix_transpose(chosen) @ reshape(bar, (count, features))
     return total
 
@@ -116,11 +116,11 @@ def embedding(table: Any, ids: Any, padding_idx: int | None = None) -> Node:
     rows = gather(table, ids)
     if padding_idx is None:
         return rows
-    padding = expand_dims(ids == row_of("embedding", table, padding_idx), -1)
-    return where(padding, stop_gradient(rows), rows)
+    learned = expand_dims(ids != row_of("embedding", table, padding_idx), -1)
+    return where(learned, rows, stop_gradient(rows))
 
 
-def row_of(op: str, table: Node, padding_idx: object) -> int:
+def row_of(op: str, table: Node, padding_idx: object) -> Extent:
     """The number of the padding row; negative ones count from the end. Raises GraphcError."""
     count = table.shape[0]
     if isinstance(padding_idx, bool) or not isinstance(padding_idx, int):

@@ -15,14 +15,15 @@ import numpy as np
 from graphc.errors import GraphcError, ShapeError
 from graphc.ir import dims
 from graphc.ir.emission import Emission
+from graphc.ir.intervals import NOT_NEGATIVE
 from graphc.ir.node import Node
-from graphc.ir.op import Op, function
+from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import Guard, TensorType, equal_sizes, shape_text
 from graphc.ops.elementwise import sqrt, square
 from graphc.ops.families import composite, given, without_axes
 from graphc.ops.mode import by_mode
 from graphc.ops.operands import axes_of, axis_of, operand, operands, require_rank, size_node
-from graphc.ops.reduction import mean, reduced_size
+from graphc.ops.reduction import mean, reduced_size, var
 from graphc.ops.shape import expand_dims, reshape
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
@@ -30,70 +31,81 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 # --- what all of them are made of --------------------------------------------------------------
 
 
-def mean_beside(x: Node, axes: tuple[int, ...]) -> Node:
-    """The mean over axes, in a shape that broadcasts against x."""
-    return mean(x, axes, keepdims=axes != tuple(range(len(axes))))
-
-
 def centred_by_mean(x: Node, axes: tuple[int, ...]) -> Node:
-    """x minus its mean."""
-    return x.graph.hint(x - x.graph.hint(mean_beside(x, axes), "mean"), "centred")
+    """x minus its mean; as in the body of `var`, with which it is shared."""
+    return x.graph.hint(x - mean(x, axes, keepdims=True), "centred")
 
 
-def variance_of(x: Node, axes: tuple[int, ...]) -> Node:
-    """The mean square of what is left of x without its mean: two passes, so nothing cancels."""
-    return x.graph.hint(mean_beside(square(centred_by_mean(x, axes)), axes), "variance")
+def _deviation_body(x: Node, axes: tuple[int, ...], eps: float) -> Node:
+    return x.graph.hint(sqrt(var(x, axes, keepdims=True) + eps), "deviation")
 
 
-def deviation_of(x: Node, axes: tuple[int, ...], eps: float) -> Node:
-    """√(variance + eps)."""
-    return x.graph.hint(sqrt(variance_of(x, axes) + eps), "deviation")
+def _rms_body(x: Node, axes: tuple[int, ...], eps: float) -> Node:
+    return x.graph.hint(sqrt(mean(square(x), axes, keepdims=True) + eps), "rms")
 
 
-def root_mean_square(x: Node, axes: tuple[int, ...], eps: float) -> Node:
-    """√(mean(x²) + eps)."""
-    return x.graph.hint(sqrt(mean_beside(square(x), axes) + eps), "rms")
+def _size(y: Node) -> Node:
+    """How many elements were reduced to one."""
+    return size_node(y.graph, reduced_size(y.args[0], y.params.axes), y.dtype)
 
 
-def _standardized_rule(g: Node, y: Node) -> Node:
-    """The Jacobian is symmetric: what is left of g without its parts along 1 and along y."""
-    x, axes, eps = y.args[0], *y.params
-    along = y * mean_beside(g * y, axes)
-    return (g - mean_beside(g, axes) - along) / deviation_of(x, axes, eps)
-
-
-def _rms_rule(g: Node, y: Node) -> Node:
-    x, axes, eps = y.args[0], *y.params
-    return (g - y * mean_beside(g * y, axes)) / root_mean_square(x, axes, eps)
-
-
-def _call(op: Op, x: Any, axes: Any = -1, eps: float = 1e-5) -> Node:
+def _reduction_call(op: Op, x: Any, axes: Any = -1, eps: float = 1e-5) -> Node:
     x = operand(x, floating=True)
     return op.node((x,), normalized_axes(op.name, x, axes), positive_eps(op.name, eps))
 
 
-standardized = composite(
-    "standardized", "(x - mean(x)) / √(variance(x) + eps) over axes",
-    parameters=("axes", "eps"), call=_call,
-    body=lambda x, axes, eps: centred_by_mean(x, axes) / deviation_of(x, axes, eps),
+def _standardized_rule(g: Node, y: Node) -> Node:
+    """The Jacobian is symmetric: what is left of g without its parts along 1 and along y."""
+    axes = y.params.axes
+    along = y * mean(g * y, axes, keepdims=True)
+    return (g - mean(g, axes, keepdims=True) - along) / deviation.node(y.args, *y.params)
+
+
+def _rms_rule(g: Node, y: Node) -> Node:
+    along = y * mean(g * y, y.params.axes, keepdims=True)
+    return (g - along) / root_mean_square.node(y.args, *y.params)
+
+
+_SAMPLES: tuple[Draw, ...] = (
+    lambda rng: ((rng.normal(size=(3, 4)),), {}),
+    lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {"eps": 0.1}),
+)
+
+deviation: Op = composite(
+    "deviation", "√(var(x) + eps) over axes, which stay with size 1",
+    parameters=("axes", "eps"), call=_reduction_call,
+    body=_deviation_body,
+    vjp=lambda index, bar, y, kinks: bar * (standardized.node(y.args, *y.params) / _size(y)),
+    jvp=lambda y, tangents, kinks: mean(
+        standardized.node(y.args, *y.params) * given(tangents), y.params.axes, keepdims=True
+    ),
+    bounds=lambda node, x: NOT_NEGATIVE, samples=_SAMPLES,
+)  # fmt: skip
+standardized: Op = composite(
+    "standardized", "(x - mean(x)) / √(var(x) + eps) over axes",
+    parameters=("axes", "eps"), call=_reduction_call,
+    body=lambda x, axes, eps: centred_by_mean(x, axes) / deviation(x, axes, eps),
     vjp=lambda index, bar, node, kinks: _standardized_rule(bar, node),
     jvp=lambda node, tangents, kinks: _standardized_rule(given(tangents), node),
-    samples=(
-        lambda rng: ((rng.normal(size=(3, 4)),), {}),
-        lambda rng: ((rng.normal(size=(3, 4)), 0), {"eps": 0.1}),
-        lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {}),
-    ),
+    samples=_SAMPLES,
 )  # fmt: skip
-rms_scaled = composite(
+root_mean_square: Op = composite(
+    "root_mean_square", "√(mean(x²) + eps) over axes, which stay with size 1",
+    parameters=("axes", "eps"), call=_reduction_call,
+    body=_rms_body,
+    vjp=lambda index, bar, y, kinks: bar * (rms_scaled.node(y.args, *y.params) / _size(y)),
+    jvp=lambda y, tangents, kinks: mean(
+        rms_scaled.node(y.args, *y.params) * given(tangents), y.params.axes, keepdims=True
+    ),
+    bounds=lambda node, x: NOT_NEGATIVE, samples=_SAMPLES,
+)  # fmt: skip
+rms_scaled: Op = composite(
     "rms_scaled", "x / √(mean(x²) + eps) over axes",
-    parameters=("axes", "eps"), call=_call,
+    parameters=("axes", "eps"), call=_reduction_call,
     body=lambda x, axes, eps: x / root_mean_square(x, axes, eps),
     vjp=lambda index, bar, node, kinks: _rms_rule(bar, node),
     jvp=lambda node, tangents, kinks: _rms_rule(given(tangents), node),
-    samples=(
-        lambda rng: ((rng.normal(size=(3, 4)),), {}),
-        lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {"eps": 0.1}),
-    ),
+    samples=_SAMPLES,
 )  # fmt: skip
 
 
@@ -103,18 +115,17 @@ def _unbiased_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> Tenso
         if isinstance(count, int):
             raise ShapeError(f"needs more than one value to train on, got {count}")
         require(Guard(count, ">=", 2, "batch_norm: training needs more than one value a channel"))
-    return TensorType(without_axes(x.shape, axes, keepdims=False), x.dtype)
+    return TensorType(without_axes(x.shape, axes, keepdims=True), x.dtype)
 
 
 def _unbiased_body(x: Node, axes: tuple[int, ...]) -> Node:
     count = size_node(x.graph, reduced_size(x, axes), x.dtype)
-    variance = variance_of(x, axes)
-    return flat(variance, axes) * (count / (count - 1))
+    return var(x, axes, keepdims=True) * (count / (count - 1))
 
 
 unbiased_variance = Op(
     name="unbiased_variance",
-    doc="the variance of x over axes, of which there is none for a single value: sum / (n - 1)",
+    doc="the variance of x over axes, divided by n - 1; there is none of a single value",
     operands=("x",), parameters=("axes",), infer=_unbiased_infer, emission=Emission(""),
     call=lambda op, x, axes: op.node(
         (operand(x, floating=True),), axes_of("unbiased_variance", axes, operand(x))
@@ -125,13 +136,6 @@ unbiased_variance = Op(
         lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {}),
     ),
 )  # fmt: skip
-
-
-def flat(reduced: Node, axes: tuple[int, ...]) -> Node:
-    """A result of `mean_beside` without the axes that it kept."""
-    if axes == tuple(range(len(axes))):
-        return reduced
-    return reshape(reduced, without_axes(reduced.shape, axes, keepdims=False))
 
 
 # --- the normalisations of networks ------------------------------------------------------------
@@ -167,9 +171,7 @@ def rms_norm(x: Any, gain: Any = None, axes: Any = -1, eps: float | None = None)
 
 
 @function
-def group_norm(
-    x: Any, groups: int, gain: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Node:
+def group_norm(x: Any, groups: int, gain: Any = None, bias: Any = None, eps: float = 1e-5) -> Node:
     """Layer norm over equal groups of channels, and all axes behind, of each example.
 
     x is (batch, channels, …), gain and bias are (channels,). Wu, He 2018; as PyTorch's. Raises

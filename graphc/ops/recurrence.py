@@ -41,46 +41,44 @@ class Operands(NamedTuple):
 
 # --- one step ----------------------------------------------------------------------------------
 
-Step = Callable[[Node, State], "tuple[Node, ...]"]  # (x @ W + bias, state) -> the next state
+# (x @ W + bias, state, what names end with) -> the next state
+Step = Callable[[Node, State, str], "tuple[Node, ...]"]
 
 
 def _rnn_step(U: Node, activation: str) -> Step:
-    act = ACTIVATIONS[activation]
-
-    def step(incoming: Node, state: State) -> tuple[Node, ...]:
+    def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
         (h,) = state
-        return (act(_plus(incoming, h, U)),)
+        return (ACTIVATIONS[activation](_plus(incoming, h, U)),)
 
     return step
 
 
 def _lstm_step(U: Node, units: Extent) -> Step:
-    def step(incoming: Node, state: State) -> tuple[Node, ...]:
+    def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
         h, c = state
-        gates = incoming.graph.hint(_plus(incoming, h, U), "gates")
-        i, f, g, o = _parts(gates, units, 4)
-        i, g, o = _hinted(sigmoid(i), "i"), _hinted(tanh(g), "g"), _hinted(sigmoid(o), "o")
-        c = i * g if c is None else _hinted(sigmoid(f), "f") * c + i * g
-        return o * tanh(c), c
+        gates = incoming.graph.hint(_plus(incoming, h, U), f"gates{at}")
+        i_pre, f_pre, g_pre, o_pre = _parts(gates, units, 4)
+        i, g = _gate(sigmoid, i_pre, f"i{at}"), _gate(tanh, g_pre, f"g{at}")
+        kept = i * g if c is None else _gate(sigmoid, f_pre, f"f{at}") * c + i * g
+        return _gate(sigmoid, o_pre, f"o{at}") * tanh(kept), kept
 
     return step
 
 
 def _gru_step(U: Node, units: Extent, candidate_bias: Node | None) -> Step:
-    def step(incoming: Node, state: State) -> tuple[Node, ...]:
+    def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
         (h,) = state
-        r, z, n = _parts(incoming, units, 3)
-        remembered: Node | None = None
+        r_pre, z_pre, n_pre = _parts(incoming, units, 3)
+        recalled = candidate_bias
         if h is not None:
-            recalled = _hinted(h @ U, "recalled")
-            recalled_r, recalled_z, remembered = _parts(recalled, units, 3)
-            r, z = r + recalled_r, z + recalled_z
-        if candidate_bias is not None:
-            remembered = candidate_bias if remembered is None else remembered + candidate_bias
-        z = _hinted(sigmoid(z), "z")
-        if remembered is not None:
-            n = n + _hinted(sigmoid(r), "r") * remembered
-        n = _hinted(tanh(n), "n")
+            r_part, z_part, recalled = _parts(h.graph.hint(h @ U, f"recalled{at}"), units, 3)
+            r_pre, z_pre = r_pre + r_part, z_pre + z_part
+            if candidate_bias is not None:
+                recalled = recalled + candidate_bias
+        z = _gate(sigmoid, z_pre, f"z{at}")
+        if recalled is not None:
+            n_pre = n_pre + _gate(sigmoid, r_pre, f"r{at}") * recalled
+        n = _gate(tanh, n_pre, f"n{at}")
         return (n - z * n if h is None else n + z * (h - n),)  # (1 - z) n + z h
 
     return step
@@ -94,8 +92,9 @@ def _parts(gates: Node, units: Extent, count: int) -> list[Node]:
     return [gates[:, i * units : (i + 1) * units] for i in range(count)]
 
 
-def _hinted(node: Node, name: str) -> Node:
-    return node.graph.hint(node, name)
+def _gate(activation: Callable[[Node], Node], before: Node, name: str) -> Node:
+    hint = before.graph.hint
+    return hint(activation(hint(before, f"{name}_pre")), name)
 
 
 # --- all steps ---------------------------------------------------------------------------------
@@ -117,15 +116,16 @@ def _unrolled(
             f"{op} is unrolled over a fixed number of steps, at least 1, got {steps}: {name}",
             hint="x is (batch, steps, inputs); declare it with an int for the steps",
         )
-    incoming = _hinted(_incoming(given), "incoming")
+    hint = given.x.graph.hint
+    incoming = hint(_incoming(given), "incoming")
     order = range(steps - 1, -1, -1) if reverse else range(steps)
     state: State = given.state
     sequence: dict[int, Node] = {}
     for at in order:
-        state = step(incoming[:, at], state)
+        state = step(incoming[:, at], state, f"_{at + 1}")
         for name, node in zip(names, state, strict=True):
             assert node is not None
-            _hinted(node, f"{name}_{at + 1}")
+            hint(node, f"{name}_{at + 1}")
         first = state[0]
         assert first is not None
         sequence[at] = first
@@ -133,9 +133,7 @@ def _unrolled(
 
 
 @function
-def rnn_cell(
-    x: Any, h: Any, W: Any, U: Any, bias: Any = None, activation: str = "tanh"
-) -> Node:
+def rnn_cell(x: Any, h: Any, W: Any, U: Any, bias: Any = None, activation: str = "tanh") -> Node:
     """activation(x @ W + bias + h @ U), the next state; the activation is `tanh` or `relu`.
 
     x (batch, inputs), h (batch, units), W (inputs, units), U (units, units), bias (units,). Elman
@@ -143,14 +141,13 @@ def rnn_cell(
     """
     given = _checked("rnn_cell", 2, 1, x, W, U, {"h": h}, bias)
     step = _rnn_step(given.U, _activation("rnn_cell", activation))
-    return step(_incoming(given), given.state)[0]
+    return step(_incoming(given), given.state, "")[0]
 
 
 @function
-def gru_cell(
-    x: Any, h: Any, W: Any, U: Any, bias: Any = None, candidate_bias: Any = None
-) -> Node:
-    """(1 - z) n + z h, with gates r, z and a candidate n = tanh(x Wₙ + bₙ + r (h Uₙ + candidate_bias)).
+def gru_cell(x: Any, h: Any, W: Any, U: Any, bias: Any = None, candidate_bias: Any = None) -> Node:
+    """(1 - z) n + z h, with gates r, z of x @ W + bias + h @ U, and a candidate
+    n = tanh(x @ W + bias + r * (h @ U + candidate_bias)), each by its columns of W and U.
 
     x (batch, inputs), h (batch, units), W (inputs, 3 units), U (units, 3 units), bias (3 units,),
     candidate_bias (units,). Cho et al. 2014; as PyTorch's GRUCell, of whose recurrent bias the part
@@ -158,13 +155,11 @@ def gru_cell(
     """
     given = _checked("gru_cell", 2, 3, x, W, U, {"h": h}, bias, candidate_bias)
     step = _gru_step(given.U, given.units, given.more)
-    return step(_incoming(given), given.state)[0]
+    return step(_incoming(given), given.state, "")[0]
 
 
 @function
-def lstm_cell(
-    x: Any, h: Any, c: Any, W: Any, U: Any, bias: Any = None
-) -> tuple[Node, Node]:
+def lstm_cell(x: Any, h: Any, c: Any, W: Any, U: Any, bias: Any = None) -> tuple[Node, Node]:
     """(o tanh(c'), c') with c' = f c + i g, and gates i, f, g, o of x @ W + bias + h @ U.
 
     x (batch, inputs), h and c (batch, units), W (inputs, 4 units), U (units, 4 units), bias
@@ -172,13 +167,18 @@ def lstm_cell(
     ShapeError for others, by name.
     """
     given = _checked("lstm_cell", 2, 4, x, W, U, {"h": h, "c": c}, bias)
-    h, c = _lstm_step(given.U, given.units)(_incoming(given), given.state)
+    h, c = _lstm_step(given.U, given.units)(_incoming(given), given.state, "")
     return h, c
 
 
 @function
 def rnn(
-    x: Any, W: Any, U: Any, bias: Any = None, h: Any = None, activation: str = "tanh",
+    x: Any,
+    W: Any,
+    U: Any,
+    bias: Any = None,
+    h: Any = None,
+    activation: str = "tanh",
     reverse: bool = False,
 ) -> tuple[Node, Node]:
     """`rnn_cell` over the steps of x (batch, steps, inputs): (all states, the last one).
@@ -196,10 +196,18 @@ def rnn(
 
 @function
 def gru(
-    x: Any, W: Any, U: Any, bias: Any = None, candidate_bias: Any = None, h: Any = None,
+    x: Any,
+    W: Any,
+    U: Any,
+    bias: Any = None,
+    candidate_bias: Any = None,
+    h: Any = None,
     reverse: bool = False,
 ) -> tuple[Node, Node]:
-    """`gru_cell` over the steps of x (batch, steps, inputs): (all states, the last one), as `rnn`."""
+    """`gru_cell` over the steps of x (batch, steps, inputs): (all states, the last one).
+
+    As `rnn`.
+    """
     given = _checked("gru", 3, 3, x, W, U, {"h": h}, bias, candidate_bias)
     step = _gru_step(given.U, given.units, given.more)
     states, (last,) = _unrolled("gru", step, given, ("h",), flag("gru", "reverse", reverse))
@@ -236,13 +244,13 @@ def _checked(
     nodes = dict(zip(present, operands(*present.values(), floating=True), strict=True))
     x, U = nodes["x"], nodes["U"]
     if x.ndim != rank:
-        expected = ("(batch, inputs)", "(batch, steps, inputs)")[rank - 2]
-        raise ShapeError(f"{op}: x has to be {expected}, got {x.graph.describe(x, site=True)}")
+        axes = ("(batch, inputs)", "(batch, steps, inputs)")[rank - 2]
+        raise ShapeError(f"{op}: x has to be {axes}, got {x.graph.describe(x, site=True)}")
     if U.ndim != 2:
         name = U.graph.describe(U, site=True)
         raise ShapeError(f"{op}: U has to be (units, {gates} * units), got {name}")
     units = U.shape[0]
-    expected = {
+    expected: dict[str, Shape] = {
         "W": (x.shape[-1], gates * units),
         "U": (units, gates * units),
         "bias": (gates * units,),

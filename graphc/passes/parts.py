@@ -10,7 +10,7 @@ from graphc.ir.node import Node
 from graphc.ir.pattern import REASSOCIATE, Rule
 from graphc.ops.elementwise import add
 from graphc.ops.families import add_up
-from graphc.ops.indexing import Key, Span, embed
+from graphc.ops.indexing import Span, embed
 from graphc.ops.joining import concat, stack
 
 
@@ -44,32 +44,25 @@ def _differ_only(a: Node, b: Node, axis: int) -> bool:
     if b.op is not embed or b.params.shape != a.params.shape or b.dtype is not a.dtype:
         return False
     own, other = a.params.key, b.params.key
-    return len(own) == len(other) and own[:axis] + own[axis + 1 :] == other[:axis] + other[axis + 1 :]
+    return (
+        len(own) == len(other) and own[:axis] + own[axis + 1 :] == other[:axis] + other[axis + 1 :]
+    )
 
 
 def _side_by_side(parts: list[Node], axis: int) -> Node | None:
     """Parts that fill an axis of their array, in order and without a gap, as one array."""
-    key: Key = parts[0].params.key
-    if len(parts) < 2 or None in key:
+    shape, key = parts[0].params.shape, parts[0].params.key
+    entries = [part.params.key[axis] for part in parts]
+    spans = [span for entry in entries if (span := _span(entry)) is not None]
+    single = [isinstance(entry, int) for entry in entries]
+    if len(parts) < 2 or len(spans) < len(parts) or any(single) != all(single) or None in key:
         return None
-    spans = [_span(part.params.key[axis]) for part in parts]
-    if None in spans:
-        return None
-    shape = parts[0].params.shape
-    ordered = sorted(zip(spans, range(len(parts)), strict=True))
+    ordered = sorted(zip(spans, parts, strict=True), key=lambda pair: pair[0])
     ends = [0, *(stop for (_, stop), _ in ordered)]
-    starts = [*(start for (start, _), _ in ordered), shape[axis]]
-    if ends != starts:
+    if ends != [*(start for (start, _), _ in ordered), shape[axis]]:
         return None
-    pieces = [parts[i].args[0] for _, i in ordered]
-    single = [isinstance(part.params.key[axis], int) for part in parts]
     before = sum(isinstance(entry, Span) for entry in key[:axis])
-    if all(single):
-        whole = stack(pieces, before)
-    elif any(single):
-        return None
-    else:
-        whole = concat(pieces, before)
+    whole = (stack if single[0] else concat)([part.args[0] for _, part in ordered], before)
     filled = (*key[:axis], Span(0, shape[axis], 1), *key[axis + 1 :])
     if filled == tuple(Span(0, size, 1) for size in shape):
         return whole
