@@ -10,7 +10,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.nn.declaration import declaring, layer
 from graphc.ops.attention import scaled_dot_product_attention
-from graphc.ops.operands import flag, operand, operands
+from graphc.ops.operands import flag, operands
 from graphc.ops.shape import expand_dims, permute_dims, reshape
 
 PLACE = "nn.multi_head_attention"
@@ -68,7 +68,7 @@ def multi_head_attention(
     with declaring(x, name, "attention") as graph:
         q, k, v = in_heads(x, "q"), in_heads(keys, "k"), in_heads(values, "v")
         attended = scaled_dot_product_attention(
-            q, k, v, mask=_over_heads(mask), causal=causal, dropout=dropout
+            q, k, v, mask=_over_heads(mask, x), causal=causal, dropout=dropout
         )
         context = graph.hint(reshape(permute_dims(attended, (0, 2, 1, 3)), x.shape), "context")
         return projected(context, "o")
@@ -84,9 +84,9 @@ def _head_size(x: Node, heads: Any) -> Extent:
     return size
 
 
-def _over_heads(mask: Any) -> Any:
+def _over_heads(mask: Any, x: Node) -> Any:
     """A mask that broadcasts to (batch, heads, L, S)."""
     if mask is None:
         return None
-    node = operand(mask)
+    node = mask if isinstance(mask, Node) else x.graph.constant(mask)
     return expand_dims(node, 1) if node.ndim == 3 else node

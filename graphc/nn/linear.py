@@ -32,7 +32,8 @@ def dense(
     with declaring(x, name, "dense") as graph:
         W = graph.parameter("W", (x.shape[-1], units), init=init, dtype=x.dtype)
         b = graph.parameter("b", (units,), dtype=x.dtype) if with_bias else None
-    return x @ W if b is None else x @ W + b
+    product: Node = x @ W
+    return product if b is None else product + b
 
 
 @layer

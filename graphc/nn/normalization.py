@@ -84,7 +84,7 @@ def instance_norm(
     bias: bool = False,
     name: str = "instance_norm",
 ) -> Node:
-    """`gc.instance_norm` of x (batch, channels, …), with a gain and a bias if they are asked for."""
+    """`gc.instance_norm` of x (batch, channels, …), with a gain and a bias if asked for."""
     x = require_rank("nn.instance_norm", operand(x, floating=True), 3)
     with declaring(x, name, "instance_norm") as graph:
         scale, shift = _affine("nn.instance_norm", graph, x, (1,), gain, bias)

@@ -41,8 +41,8 @@ def _ids(op: str, ids: Any, beside: Node) -> Node:
 
 
 def _gather_call(op: Op, table: Any, ids: Any) -> Node:
-    table = _table("embedding", table)
-    return op.node((table, _ids("embedding", ids, table)))
+    table = _table(op.name, table)
+    return op.node((table, _ids(op.name, ids, table)))
 
 
 def _sum_of_rows(bar: Node, y: Node) -> Node:
