@@ -47,6 +47,7 @@ INTERNAL = {
     "standard_normal",
     "standard_uniform",
     "standardized",
+    "standardized_by",
     "tanh_slope",
     "unbiased_variance",
     "vjp_node",

@@ -60,18 +60,20 @@ def multi_head_attention(
         b = graph.parameter(f"b_{letter}", (units,), dtype=x.dtype) if with_bias else None
         return source @ W if b is None else source @ W + b
 
-    def in_heads(source: Node, letter: str) -> Node:
+    def in_heads(source: Node, letter: str, told: str) -> Node:
         batch, length, _ = source.shape
-        split = reshape(projected(source, letter), (batch, length, heads, size))
-        return graph.hint(permute_dims(split, (0, 2, 1, 3)), letter)
+        together = graph.hint(projected(source, letter), told)
+        apart = reshape(together, (batch, length, heads, size))
+        return graph.hint(permute_dims(apart, (0, 2, 1, 3)), letter)
 
     with declaring(x, name, "attention") as graph:
-        q, k, v = in_heads(x, "q"), in_heads(keys, "k"), in_heads(values, "v")
+        q = in_heads(x, "q", "queries")
+        k, v = in_heads(keys, "k", "keys"), in_heads(values, "v", "values")
         attended = scaled_dot_product_attention(
             q, k, v, mask=_over_heads(mask, x), causal=causal, dropout=dropout
         )
-        context = graph.hint(reshape(permute_dims(attended, (0, 2, 1, 3)), x.shape), "context")
-        return projected(context, "o")
+        joined = reshape(permute_dims(attended, (0, 2, 1, 3)), x.shape)
+        return graph.hint(projected(graph.hint(joined, "joined"), "o"), "attention")
 
 
 def _head_size(x: Node, heads: Any) -> Extent:

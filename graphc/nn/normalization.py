@@ -121,9 +121,10 @@ def batch_norm(
         scale, shift = _affine("nn.batch_norm", graph, x, (channel,), gain, bias)
     y = ops.batch_norm(x, running_mean, running_variance, scale, shift, channel, eps)
     share = float(momentum)
-    for running, moment in (
-        (running_mean, mean(x, axes, keepdims=True)),
-        (running_variance, ops.unbiased_variance(x, axes)),
+    for running, moment, told in (
+        (running_mean, mean(x, axes, keepdims=True), "running_mean"),
+        (running_variance, ops.unbiased_variance(x, axes), "running_variance"),
     ):
-        graph.update(running, (1.0 - share) * running + share * reshape(moment, (channels,)))
+        moved = (1.0 - share) * running + share * reshape(moment, (channels,))
+        graph.update(running, graph.hint(moved, told))
     return y

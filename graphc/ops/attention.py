@@ -133,8 +133,8 @@ def scaled_dot_product_attention(
         weights = masked_softmax(scores, condition, -1, mask is not None)
     else:
         weights = softmax(scores) if mask is None else safe_softmax(scores)
-    graph.hint(weights, "weights")
-    return dropped(weights, dropout) @ v
+    weights = graph.hint(dropped(graph.hint(weights, "weights"), dropout), "dropped")
+    return graph.hint(weights @ v, "context")
 
 
 def _scale(graph: Graph, q: Node) -> Any:

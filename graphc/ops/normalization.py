@@ -6,6 +6,7 @@ differ in the axes that they normalise over and in the axes that gain and bias l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from graphc.errors import GraphcError, ShapeError
 from graphc.ir import dims
 from graphc.ir.emission import Emission
-from graphc.ir.intervals import NOT_NEGATIVE
+from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import Guard, TensorType, equal_sizes, shape_text
@@ -36,12 +37,23 @@ def centred_by_mean(x: Node, axes: tuple[int, ...]) -> Node:
     return x.graph.hint(x - mean(x, axes, keepdims=True), "centred")
 
 
+def _root_bounds(node: Node, x: Interval) -> Interval:
+    """At least √eps: nothing divided by it is infinite."""
+    eps = node.params.eps
+    return Interval(math.sqrt(eps) if eps >= np.finfo(node.dtype.numpy).tiny else 0.0, math.inf)
+
+
 def _deviation_body(x: Node, axes: tuple[int, ...], eps: float) -> Node:
-    return x.graph.hint(sqrt(var(x, axes, keepdims=True) + eps), "deviation")
+    return x.graph.hint(sqrt(variance_of(x, axes) + eps), "deviation")
 
 
 def _rms_body(x: Node, axes: tuple[int, ...], eps: float) -> Node:
     return x.graph.hint(sqrt(mean(square(x), axes, keepdims=True) + eps), "rms")
+
+
+def variance_of(x: Node, axes: tuple[int, ...]) -> Node:
+    """The mean square of what is left of x without its mean: two passes, so nothing cancels."""
+    return x.graph.hint(var(x, axes, keepdims=True), "variance")
 
 
 def _size(y: Node) -> Node:
@@ -79,7 +91,7 @@ deviation: Op = composite(
     jvp=lambda y, tangents, kinks: mean(
         standardized.node(y.args, *y.params) * given(tangents), y.params.axes, keepdims=True
     ),
-    bounds=lambda node, x: NOT_NEGATIVE, samples=_SAMPLES,
+    bounds=_root_bounds, samples=_SAMPLES,
 )  # fmt: skip
 standardized: Op = composite(
     "standardized", "(x - mean(x)) / √(var(x) + eps) over axes",
@@ -97,7 +109,7 @@ root_mean_square: Op = composite(
     jvp=lambda y, tangents, kinks: mean(
         rms_scaled.node(y.args, *y.params) * given(tangents), y.params.axes, keepdims=True
     ),
-    bounds=lambda node, x: NOT_NEGATIVE, samples=_SAMPLES,
+    bounds=_root_bounds, samples=_SAMPLES,
 )  # fmt: skip
 rms_scaled: Op = composite(
     "rms_scaled", "x / √(mean(x²) + eps) over axes",
@@ -119,8 +131,9 @@ def _unbiased_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> Tenso
 
 
 def _unbiased_body(x: Node, axes: tuple[int, ...]) -> Node:
-    count = size_node(x.graph, reduced_size(x, axes), x.dtype)
-    return var(x, axes, keepdims=True) * (count / (count - 1))
+    count = reduced_size(x, axes)
+    size, freedom = (size_node(x.graph, n, x.dtype) for n in (count, count - 1))
+    return variance_of(x, axes) * (size / freedom)
 
 
 unbiased_variance = Op(
@@ -137,6 +150,19 @@ unbiased_variance = Op(
     ),
 )  # fmt: skip
 
+
+standardized_by = composite(
+    "standardized_by", "(x - mean) / √(variance + eps), of moments that are given",
+    operands=("x", "mean", "variance"), parameters=("eps",),
+    body=lambda x, mean, variance, eps: (x - mean) / sqrt(variance + eps),
+    call=lambda op, x, mean, variance, eps=1e-5: op.node(
+        operands(x, mean, variance, floating=True), positive_eps(op.name, eps)
+    ),
+    samples=(
+        lambda rng: ((rng.normal(size=(3, 4)), rng.normal(size=4), rng.uniform(0.5, 2, 4)), {}),
+        lambda rng: ((rng.normal(size=3), rng.normal(size=3), rng.uniform(0.5, 2, ()), 0.1), {}),
+    ),
+)  # fmt: skip
 
 # --- the normalisations of networks ------------------------------------------------------------
 
@@ -232,7 +258,7 @@ def batch_norm(
         for name, value in (("mean", given_mean), ("variance", given_variance))
     )
     by_batch = standardized.node((x,), axes, eps)
-    by_given = (x - centre) / sqrt(spread + eps)
+    by_given = standardized_by.node((x, centre, spread), eps)
     return scaled("batch_norm", by_mode(by_batch, by_given), (channel,), gain, bias)
 
 

@@ -132,6 +132,8 @@ SHAPES = (
          lambda node, x: x if node.params.axes == tuple(range(x.ndim)) else None, EXACT),
     Rule("reshape(reshape(x)) = reshape(x)", call("reshape", call("reshape", x)),
          lambda node, x: reshape(x, node.shape), EXACT),
+    Rule("squeeze(reshape(x)) = reshape(x)", call("squeeze", call("reshape", x)),
+         lambda node, x: reshape(x, node.shape), EXACT),
     Rule("reshape(x) to its shape = x", call("reshape", x),
          lambda node, x: x if node.shape == x.shape else None, EXACT),
     Rule("broadcast(x) to its shape = x", call("broadcast_to", x),

@@ -97,6 +97,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.longdouble))),
     "softmax": lambda x, axis=-1: shifted_exp(x, axis),
     "standardized": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps)),
+    "standardized_by": lambda x, mean, variance, eps=1e-5: (x - mean) * (variance + eps) ** -0.5,
     "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),
