@@ -49,7 +49,7 @@ INTERNAL = {
     "standardized",
     "standardized_by",
     "tanh_slope",
-    "unbiased_variance",
+    "unbiased",
     "vjp_node",
     "weighted_logsumexp",
     "xlogx",

@@ -15,17 +15,19 @@ import numpy as np
 
 from graphc.errors import GraphcError, ShapeError
 from graphc.ir import dims
-from graphc.ir.emission import Emission
+from graphc.ir.dims import Extent
+from graphc.ir.emission import Emission, size_text
 from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
-from graphc.ir.types import Guard, TensorType, equal_sizes, shape_text
+from graphc.ir.types import TensorType, equal_sizes, shape_text
 from graphc.ops.elementwise import sqrt, square
-from graphc.ops.families import composite, given, without_axes
+from graphc.ops.families import composite, given, linear
 from graphc.ops.mode import by_mode
 from graphc.ops.operands import axes_of, axis_of, operand, operands, require_rank, size_node
 from graphc.ops.reduction import mean, reduced_size, var
-from graphc.ops.shape import expand_dims, reshape
+from graphc.ops.shape import as_count, expand_dims, reshape
+from graphc.runtime import arrays
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
@@ -121,34 +123,37 @@ rms_scaled: Op = composite(
 )  # fmt: skip
 
 
-def _unbiased_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    count = dims.product(tuple(x.shape[axis] for axis in axes))
-    if not dims.at_least(count, 2):
-        if isinstance(count, int):
-            raise ShapeError(f"needs more than one value to train on, got {count}")
-        require(Guard(count, ">=", 2, "batch_norm: training needs more than one value a channel"))
-    return TensorType(without_axes(x.shape, axes, keepdims=True), x.dtype)
+def _unbiased_infer(require: Any, variance: TensorType, count: Extent) -> TensorType:
+    if isinstance(count, int) and count < 2:
+        raise ShapeError(f"needs more than one value to train on, got {count}")
+    return variance
 
 
-def _unbiased_body(x: Node, axes: tuple[int, ...]) -> Node:
-    count = reduced_size(x, axes)
-    size, freedom = (size_node(x.graph, n, x.dtype) for n in (count, count - 1))
-    return variance_of(x, axes) * (size / freedom)
-
-
-unbiased_variance = Op(
-    name="unbiased_variance",
-    doc="the variance of x over axes, divided by n - 1; there is none of a single value",
-    operands=("x",), parameters=("axes",), infer=_unbiased_infer, emission=Emission(""),
-    call=lambda op, x, axes: op.node(
-        (operand(x, floating=True),), axes_of("unbiased_variance", axes, operand(x))
+unbiased: Op = linear(
+    "unbiased", "variance * n / (n - 1), of which there is none where n is 1",
+    operands=("variance",), parameters=("count",), infer=_unbiased_infer,
+    emission=Emission(
+        lambda node: f"unbiased({{variance}}, {size_text(node.params.count)})",
+        helpers=(arrays.unbiased,),
     ),
-    body=_unbiased_body, family="composite",
+    transpose=lambda bar, y: unbiased.node((bar,), y.params.count),
+    call=lambda op, variance, count: op.node(
+        (operand(variance, floating=True),), as_count(op.name, count)
+    ),
     samples=(
-        lambda rng: ((rng.normal(size=(3, 4)), 0), {}),
-        lambda rng: ((rng.normal(size=(2, 3, 2)), (0, -1)), {}),
+        lambda rng: ((rng.uniform(0.5, 2, (1, 4)), 3), {}),
+        lambda rng: ((rng.uniform(0.5, 2, ()), 2), {}),
     ),
 )  # fmt: skip
+
+
+def unbiased_variance(x: Node, axes: tuple[int, ...]) -> Node:
+    """The variance over axes, which stay with size 1, divided by n - 1., as
+    running variances are.
+
+    Raises ShapeError where n is known to be 1.
+    """
+    return unbiased.node((variance_of(x, axes),), reduced_size(x, axes))
 
 
 standardized_by = composite(

@@ -84,6 +84,14 @@ def scatter_add(x: Array, ids: Array, rows: int) -> Array:
     return sums.reshape(rows, columns).astype(x.dtype)
 
 
+def unbiased(variance: Array, count: int) -> Array:
+    """A mean of squares as a sum over one less. Raises ValueError for the variance of one value."""
+    if count < 2:
+        raise ValueError(f"training needs more than one value a channel, got {count}")
+    result: Array = variance * variance.dtype.type(count / (count - 1))
+    return result
+
+
 def first_maximum(x: Array, axes: tuple[int, ...]) -> Array:
     """A mask of the first maximum over some axes, in C order."""
     others = tuple(axis for axis in range(x.ndim) if axis not in axes)

@@ -108,7 +108,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         np.random.default_rng(SEED).random(shape).astype(dtype)
     ),
     "stop_gradient": lambda x: x,
-    "unbiased_variance": lambda x, axes: np.var(x, axis=axes, ddof=1, keepdims=True),
+    "unbiased": lambda variance, count: variance * count / (count - 1),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),
