@@ -1,5 +1,6 @@
 """The ops, by family. Importing this package registers them all."""
 
+from graphc.ops.attention import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
 from graphc.ops.derivatives import *
@@ -8,12 +9,15 @@ from graphc.ops.functions import *
 from graphc.ops.indexing import *
 from graphc.ops.joining import *
 from graphc.ops.linalg import *
+from graphc.ops.lookup import *
 from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
+from graphc.ops.normalization import *
 from graphc.ops.operands import astype as astype
 from graphc.ops.padding import *
 from graphc.ops.pooling import *
+from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
@@ -21,6 +25,7 @@ from graphc.ops.upsampling import *
 from graphc.ops.windows import *
 
 from . import (
+    attention,
     comparison,
     convolution,
     derivatives,
@@ -29,12 +34,15 @@ from . import (
     indexing,
     joining,
     linalg,
+    lookup,
     losses,
     mode,
     nn,
+    normalization,
     padding,
     pooling,
     random,
+    recurrence,
     reduction,
     shape,
     stable,
@@ -45,6 +53,7 @@ from . import (
 __all__ = [
     "astype",
     "random",
+    *attention.__all__,
     *comparison.__all__,
     *convolution.__all__,
     *derivatives.__all__,
@@ -53,11 +62,14 @@ __all__ = [
     *indexing.__all__,
     *joining.__all__,
     *linalg.__all__,
+    *lookup.__all__,
     *losses.__all__,
     *mode.__all__,
     *nn.__all__,
+    *normalization.__all__,
     *padding.__all__,
     *pooling.__all__,
+    *recurrence.__all__,
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,

@@ -51,25 +51,55 @@ def first_maximum(x: Array, axes: Any = None) -> Array:
     return result
 
 
+def moments(x: Array, axes: Any, eps: float, *, centred: bool = True) -> tuple[Array, Array]:
+    """x without its mean, and the root of its mean square, in one pass and wide enough for that."""
+    wide = x.astype(np.longdouble)
+    mean = wide.mean(axis=axes, keepdims=True) if centred else np.longdouble(0)
+    return wide - mean, np.sqrt((wide**2).mean(axis=axes, keepdims=True) - mean**2 + eps)
+
+
+def masked_softmax(x: Array, condition: Array, axis: int = -1, empty: bool = True) -> Array:
+    """The share of exp(x) in the sum of those that the condition chooses, 0 of nothing."""
+    exps = np.exp(x.astype(np.longdouble)) * condition
+    sums = exps.sum(axis=axis, keepdims=True)
+    return np.divide(exps, sums, out=np.zeros_like(exps), where=sums > 0)
+
+
+def scatter_add(x: Array, ids: Array, rows: int) -> Array:
+    """Each row of x added in its place, one after the other."""
+    result = np.zeros((rows, x.shape[-1]))
+    np.add.at(result, ids, x)
+    return result
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "cross_entropy": cross_entropy,
+    "deviation": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps)[1],
     "embed": embed,
     "first_maximum": first_maximum,
+    "gather": lambda table, ids: table[ids],
     "getitem": lambda x, key: x[key],
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
     "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
     "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
     "mask": lambda x, condition: np.where(condition, x, 0),
+    "masked_softmax": masked_softmax,
     "mse": lambda x, y: np.linalg.norm(x - y) ** 2 / x.size,
     "one_hot": lambda index, classes: np.eye(classes)[index],
     "peak": lambda x, **options: x.max(initial=-np.inf, **options),
     "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
     "relu": lambda x: np.where(x > 0, x, 0),
+    "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
+    "root_mean_square": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps, centred=False)[1],
+    "safe_softmax": lambda x, axis=-1: shifted_exp(x, axis),
+    "scatter_add": scatter_add,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.longdouble))),
     "softmax": lambda x, axis=-1: shifted_exp(x, axis),
+    "standardized": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps)),
+    "standardized_by": lambda x, mean, variance, eps=1e-5: (x - mean) * (variance + eps) ** -0.5,
     "std": lambda x, axis=None, keepdims=False, correction=0: np.std(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),
@@ -80,6 +110,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         np.random.default_rng(SEED).random(shape).astype(dtype)
     ),
     "stop_gradient": lambda x: x,
+    "unbiased": lambda variance, count: variance * count / (count - 1),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),

@@ -76,8 +76,8 @@ REFUSED = [
     ("gc.pad(x, 1, constant_values='a')", "pad: constant_values is a number, got 'a'"),
     ("gc.nn.conv2d(x, 5, 3, groups=2)", "2 groups do not divide 5 channels of the result"),
     ("gc.nn.conv2d(x, 4, 3, groups=3)", "3 groups do not divide the 4 channels of x"),
-    ("gc.nn.conv2d(x, 0, 3)", "conv2d: channels is an int of at least 1, got 0"),
-    ("gc.nn.conv2d(named, 4, 3)", "conv2d expects a known number of channels, got named"),
+    ("gc.nn.conv2d(x, 0, 3)", "nn.conv2d: channels is an int of at least 1, got 0"),
+    ("gc.nn.conv2d(named, 4, 3)", "nn.conv2d expects a known number of channels, got named"),
     ("gc.nn.conv2d(x, 4, 9)", "the window 9 is larger than axis 2 of size 6"),
 ]  # fmt: skip
 
