@@ -22,7 +22,9 @@ MAX_LINES = 400
 
 # What each layer may import of graphc, beside itself.
 CORE = {"ir", "ops", "errors"}
-LAYERS = CORE | {"runtime", "autodiff", "passes", "lower", "codegen", "inspect", "frontends", "nn"}
+LAYERS = CORE | {
+    "runtime", "autodiff", "passes", "lower", "codegen", "inspect", "frontends", "nn"
+}  # fmt: skip
 ALLOWED = {
     "errors": set[str](),
     "runtime": set[str](),

@@ -22,10 +22,12 @@ INTERNAL = {
     "at_maxima",
     "constant",
     "convolution",
+    "deviation",
     "dimension",
     "embed",
     "exp_sum",
     "first_maximum",
+    "gather",
     "gelu_tanh",
     "item",
     "jvp_node",
@@ -35,12 +37,17 @@ INTERNAL = {
     "log_share",
     "logit_cross_entropy",
     "loser",
+    "masked_softmax",
     "max_pool",
     "max_unpool",
     "peak",
     "product_of_others",
     "rel_entr",
+    "rms_scaled",
+    "root_mean_square",
+    "safe_softmax",
     "saturation",
+    "scatter_add",
     "share",
     "sigmoid_cross_entropy",
     "sigmoid_slope",
@@ -48,9 +55,13 @@ INTERNAL = {
     "spread_pool",
     "standard_normal",
     "standard_uniform",
+    "standardized",
+    "standardized_by",
     "sum_pool",
     "tanh_slope",
     "transposed_convolution",
+    "unbiased",
+    "unpad",
     "vjp_node",
     "weighted_logsumexp",
     "xlogx",
@@ -141,6 +152,17 @@ def test_initialisers_are_a_namespace_too() -> None:
         gc.init.he_norml
     with pytest.raises(AttributeError, match=r"gc\.init has no 'qqqq'; it has constant, glorot_"):
         gc.init.qqqq
+
+
+def test_layers_are_a_namespace_too() -> None:
+    assert {"dense", "lstm", "batch_norm"} <= set(gc.nn.__all__)
+    assert gc.nn.__all__ == sorted(gc.nn.__all__)
+    for name in gc.nn.__all__:
+        assert getattr(gc.nn, name).__doc__
+    with pytest.raises(AttributeError, match=r"gc\.nn has no 'dens'; did you mean 'dense'"):
+        gc.nn.dens
+    with pytest.raises(AttributeError, match=r"gc\.nn has no 'qqqq'; it has batch_norm, "):
+        gc.nn.qqqq
 
 
 def test_a_misspelt_name_gets_an_answer() -> None:

@@ -248,11 +248,19 @@ def spread(text: str, binding: int, indent: int) -> str:
         before = f"{head}("
         if len(inner) + indent + 4 > LINE:
             arguments = split(inner)
+            rows = [listed(argument, indent + 4) for argument in arguments]
             several = len(arguments) > 1
-            if several:
-                arguments = [cut(argument, indent + 4) for argument in arguments]
-            inner = f",{margin}".join(arguments) + "," if several else margin.join(terms(inner))
+            inner = f",{margin}".join(rows) + "," if several else margin.join(terms(inner))
     return f"{before}{margin}{inner}\n{' ' * indent}{after}"
+
+
+def listed(argument: str, indent: int) -> str:
+    """An argument of a call on lines of its own; a list that is longer than one, by elements."""
+    if not argument.startswith("[") or len(argument) + indent + 1 <= LINE:
+        return cut(argument, indent)
+    margin = "\n" + " " * (indent + 4)
+    elements = f",{margin}".join(split(argument[1:-1]))
+    return f"[{margin}{elements},\n{' ' * indent}]"
 
 
 def size_lines(program: Program, names: Names) -> Iterator[tuple[Node, str]]:

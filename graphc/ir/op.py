@@ -127,7 +127,7 @@ def registered(name: str, implementation: _F) -> _F:
     return cast("_F", called)
 
 
-def told(name: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def told(name: str, call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
     """The result of a user's call; arguments that do not fit the signature are told by name."""
     try:
         return outermost(call, *arguments, **options)
@@ -160,7 +160,7 @@ def inside() -> Iterator[None]:
         _inside.reset(token)
 
 
-def outermost(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def outermost(call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
     """The result of a call; only what the user's own call returns can be what a variable is.
 
     Constants, casts and whatever else is made on the way have no name of the user's.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from graphc.errors import ShapeError
-from graphc.frontends.builder import Graph, path
 from graphc.ir.node import Node
-from graphc.nn.naming import unused
+from graphc.nn.declaration import declaring, layer
 from graphc.ops import convolution as ops
+from graphc.ops.operands import flag, operand
 from graphc.ops.windows import image, numbers
 
 
+@layer
 def conv1d(
-    x: Node,
+    x: Any,
     channels: int,
     kernel: Any,
     *,
@@ -28,14 +30,18 @@ def conv1d(
 ) -> Node:
     """Convolve x (batch, inputs, width) with kernels of its own: (batch, channels, …).
 
-    W is (channels, inputs / groups, kernel), b (channels,) and zeros at first; see `gc.conv1d`.
+    W is (channels, inputs / groups, kernel), as PyTorch's; b is (channels,) and starts with zeros.
+    See `gc.conv1d` for the options.
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    return _layer(ops.conv1d, 1, x, channels, kernel, groups, name, init, bias, options)
+    return _convolved(
+        ops.conv1d, 1, x, channels, kernel, groups, name, init, bias,
+        stride=stride, padding=padding, dilation=dilation,
+    )  # fmt: skip
 
 
+@layer
 def conv2d(
-    x: Node,
+    x: Any,
     channels: int,
     kernel: Any,
     *,
@@ -49,17 +55,21 @@ def conv2d(
 ) -> Node:
     """Convolve x (batch, inputs, height, width) with kernels of its own: (batch, channels, …).
 
-    W is (channels, inputs / groups, *kernel), b (channels,) and zeros at first; see `gc.conv2d`.
+    W is (channels, inputs / groups, *kernel), as PyTorch's; b is (channels,) and starts with zeros.
+    See `gc.conv2d` for the options.
 
     kernel  the size of a window: an int, or one for each axis
     init    of W, as in `Graph.parameter`
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    return _layer(ops.conv2d, 2, x, channels, kernel, groups, name, init, bias, options)
+    return _convolved(
+        ops.conv2d, 2, x, channels, kernel, groups, name, init, bias,
+        stride=stride, padding=padding, dilation=dilation,
+    )  # fmt: skip
 
 
+@layer
 def conv_transpose1d(
-    x: Node,
+    x: Any,
     channels: int,
     kernel: Any,
     *,
@@ -74,16 +84,18 @@ def conv_transpose1d(
 ) -> Node:
     """The transposed convolution of x (batch, inputs, width): (batch, channels, …).
 
-    W is (inputs, channels / groups, kernel), b (channels,) and zeros at first; see
-    `gc.conv_transpose1d`.
+    W is (inputs, channels / groups, kernel), as PyTorch's; b is (channels,) and starts with zeros.
+    See `gc.conv_transpose2d` for the options.
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    options["output_padding"] = output_padding
-    return _layer(ops.conv_transpose1d, 1, x, channels, kernel, groups, name, init, bias, options)
+    return _convolved(
+        ops.conv_transpose1d, 1, x, channels, kernel, groups, name, init, bias,
+        stride=stride, padding=padding, output_padding=output_padding, dilation=dilation,
+    )  # fmt: skip
 
 
+@layer
 def conv_transpose2d(
-    x: Node,
+    x: Any,
     channels: int,
     kernel: Any,
     *,
@@ -98,49 +110,48 @@ def conv_transpose2d(
 ) -> Node:
     """The transposed convolution of x (batch, inputs, height, width): (batch, channels, …).
 
-    W is (inputs, channels / groups, *kernel), b (channels,) and zeros at first; see
-    `gc.conv_transpose2d`.
+    W is (inputs, channels / groups, *kernel), as PyTorch's; b is (channels,) and starts with zeros.
+    See `gc.conv_transpose2d` for the options.
     """
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    options["output_padding"] = output_padding
-    return _layer(ops.conv_transpose2d, 2, x, channels, kernel, groups, name, init, bias, options)
+    return _convolved(
+        ops.conv_transpose2d, 2, x, channels, kernel, groups, name, init, bias,
+        stride=stride, padding=padding, output_padding=output_padding, dilation=dilation,
+    )  # fmt: skip
 
 
-def _layer(
+def _convolved(
     op: Callable[..., Node],
     rank: int,
-    x: Node,
-    channels: int,
+    x: Any,
+    channels: Any,
     kernel: Any,
-    groups: int,
+    groups: Any,
     name: str,
     init: object,
     bias: bool,
-    options: dict[str, Any],
+    **options: Any,
 ) -> Node:
     """A convolution with parameters of its own; transposed ones have their inputs first."""
-    layer = op.__name__
-    x = image(layer, x, rank)
+    default = op.__name__
+    told = f"nn.{default}"
+    x = image(told, operand(x, floating=True), rank)
     inputs = x.shape[1]
-    kernel = numbers(layer, "kernel", kernel, rank, 1)
-    (outputs,) = numbers(layer, "channels", channels, 1, 1)
-    (groups,) = numbers(layer, "groups", groups, 1, 1)
+    kernel = numbers(told, "kernel", kernel, rank, 1)
+    (outputs,) = numbers(told, "channels", channels, 1, 1)
+    (groups,) = numbers(told, "groups", groups, 1, 1)
+    with_bias = flag(told, "bias", bias)
     if not isinstance(inputs, int):
         described = x.graph.describe(x, site=True)
-        raise ShapeError(f"{layer} expects a known number of channels, got {described}")
-    ops.require_divisible(layer, groups, inputs, "channels", x)
+        raise ShapeError(f"{told} expects a known number of channels, got {described}")
+    ops.require_divisible(told, groups, inputs, "channels", x)
     if outputs % groups:
-        raise ShapeError(f"{layer}: {groups} groups do not divide {outputs} channels of the result")
-    transposed = layer.startswith("conv_transpose")
+        raise ShapeError(f"{told}: {groups} groups do not divide {outputs} channels of the result")
+    transposed = default.startswith("conv_transpose")
     shape = (inputs, outputs // groups) if transposed else (outputs, inputs // groups)
-    # What a kernel reads, and what reads it: for the scale of initial values.
-    field = 1
-    for size in kernel:
-        field *= size
+    # Of one group: what goes into an output, and what an input goes into.
+    field = prod(kernel)
     fans = (inputs // groups * field, outputs // groups * field)
-    graph = x.graph
-    assert isinstance(graph, Graph)
-    with path(unused(graph, name)):
+    with declaring(x, name, default) as graph:
         W = graph.parameter("W", (*shape, *kernel), init=init, fans=fans, dtype=x.dtype)
-        b = graph.parameter("b", (outputs,), dtype=x.dtype) if bias else None
-        return op(x, W, b, groups=groups, **options)
+        b = graph.parameter("b", (outputs,), dtype=x.dtype) if with_bias else None
+    return op(x, W, b, groups=groups, **options)

@@ -1,6 +1,7 @@
 """The ops, by family. Importing this package registers them all."""
 
 from graphc.ops.activations import *
+from graphc.ops.attention import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
 from graphc.ops.derivatives import *
@@ -10,19 +11,24 @@ from graphc.ops.indexing import *
 from graphc.ops.joining import *
 from graphc.ops.labels import *
 from graphc.ops.linalg import *
+from graphc.ops.lookup import *
 from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
+from graphc.ops.normalization import *
 from graphc.ops.operands import astype as astype
 from graphc.ops.padding import *
 from graphc.ops.pooling import *
+from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
+from graphc.ops.upsampling import *
 from graphc.ops.windows import *
 
 from . import (
     activations,
+    attention,
     comparison,
     convolution,
     derivatives,
@@ -32,15 +38,19 @@ from . import (
     joining,
     labels,
     linalg,
+    lookup,
     losses,
     mode,
     nn,
+    normalization,
     padding,
     pooling,
     random,
+    recurrence,
     reduction,
     shape,
     stable,
+    upsampling,
     windows,
 )
 
@@ -48,6 +58,7 @@ __all__ = [
     "astype",
     "random",
     *activations.__all__,
+    *attention.__all__,
     *comparison.__all__,
     *convolution.__all__,
     *derivatives.__all__,
@@ -57,13 +68,17 @@ __all__ = [
     *joining.__all__,
     *labels.__all__,
     *linalg.__all__,
+    *lookup.__all__,
     *losses.__all__,
     *mode.__all__,
     *nn.__all__,
+    *normalization.__all__,
     *padding.__all__,
     *pooling.__all__,
+    *recurrence.__all__,
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,
+    *upsampling.__all__,
     *windows.__all__,
 ]

@@ -13,7 +13,6 @@ from graphc.ir.types import TensorType
 from graphc.ops.elementwise import mask
 from graphc.ops.operands import operand, operands
 from graphc.ops.random import coin
-from graphc.ops.shape import zeros_like
 
 __all__ = ["by_mode", "dropout"]
 
@@ -35,15 +34,15 @@ by_mode = Op(
 def dropout(x: Any, rate: Any = 0.5) -> Node:
     """In `forward`, x with elements zeroed at a rate and the others divided by 1 - rate.
 
-    In `predict` and `evaluate` it is x itself.
+    In `predict` and `evaluate` it is x itself. The rate is in [0, 1): of 1, which PyTorch takes,
+    nothing would be left.
     """
     node = operand(x, floating=True)
-    if not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:
-        raise GraphcError(f"dropout: rate is a number from 0 to 1, got {rate!r}")
+    if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
+        described = node.graph.describe(node, site=True)
+        raise GraphcError(f"dropout: rate is a number in [0, 1), got {rate!r} for {described}")
     share = 1.0 - float(rate)  # that is kept
     if share == 1.0:
         return node
-    if share == 0.0:
-        return by_mode(zeros_like(node), node)
     kept = node.graph.hint(coin(node.graph, share, node.shape), "kept")
     return by_mode(mask(node, kept) * (1.0 / share), node)

@@ -72,7 +72,8 @@ def _axes_call(op: Op, x: Any, axis: Any = None, keepdims: bool = False) -> Node
     return op.node((x,), axes_of(op.name, axis, x), flag(op.name, "keepdims", keepdims))
 
 
-def _softmax_rule(g: Node, y: Node) -> Node:
+def softmax_rule(g: Node, y: Node) -> Node:
+    """The Jacobian of a softmax y, which is symmetric, times g."""
     return y * (g - sum(g * y, y.params.axis, True))
 
 
@@ -150,8 +151,8 @@ def _samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
 softmax = composite(
     "softmax", "exp(x) / sum(exp(x)) along an axis",
     parameters=("axis",), body=_softmax_body, call=_axis_call,
-    vjp=lambda index, bar, node, kinks: _softmax_rule(bar, node),
-    jvp=lambda node, tangents, kinks: _softmax_rule(given(tangents), node),
+    vjp=lambda index, bar, node, kinks: softmax_rule(bar, node),
+    jvp=lambda node, tangents, kinks: softmax_rule(given(tangents), node),
     samples=_samples({}, {"axis": 0}), bounds=lambda node, x: Interval(0.0, 1.0),
 )  # fmt: skip
 log_softmax = composite(

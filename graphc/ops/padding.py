@@ -12,10 +12,9 @@ from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ir.types import Guard, TensorType
-from graphc.ops.families import given
-from graphc.ops.indexing import Span, embed
+from graphc.ops.families import given, linear
 from graphc.ops.operands import operand
-from graphc.ops.reduction import sum
+from graphc.runtime import padding
 
 __all__ = ["pad"]
 
@@ -26,10 +25,9 @@ MODES = ("constant", "reflect", "edge")
 def _widths(widths: Any, x: Node) -> Widths:
     """The widths before and behind each axis, from what np.pad takes."""
     try:
-        given = np.asarray(widths)
-        pairs = np.broadcast_to(given, (x.ndim, 2))
+        pairs = np.broadcast_to(np.asarray(widths), (x.ndim, 2))
     except ValueError:
-        given, pairs = np.zeros(0), np.zeros(0)
+        pairs = np.zeros(0)
     if pairs.dtype.kind not in "iu" or (pairs < 0).any():
         name = x.graph.describe(x, site=True)
         raise GraphcError(
@@ -79,47 +77,12 @@ def _text(node: Node) -> str:
 
 
 def _transpose(bar: Node, y: Node) -> Node:
-    """What was repeated is added to where it came from, the last axis first."""
-    for axis in reversed(range(y.ndim)):
-        before, behind = y.params.widths[axis]
-        size = y.args[0].shape[axis]
-        own = _part(bar, axis, slice(before, before + size))
-        if y.params.mode == "reflect":
-            # What reads the reflections: x[before:0:-1] and x[-2:-2 - behind:-1].
-            if before:
-                own = own + _placed(bar, own, axis, slice(0, before), Span(before, 0, -1))
-            if behind:
-                last = before + size
-                span = Span(size - 2, size - 2 - behind, -1)
-                own = own + _placed(bar, own, axis, slice(last, last + behind), span)
-        elif y.params.mode == "edge":
-            if before:
-                own = own + _gathered(bar, own, axis, slice(0, before), 0)
-            if behind:
-                last = before + size
-                own = own + _gathered(bar, own, axis, slice(last, last + behind), size - 1)
-        bar = own
-    return bar
-
-
-def _part(x: Node, axis: int, key: slice) -> Node:
-    part: Node = x[(slice(None),) * axis + (key,)]
-    return part
-
-
-def _placed(bar: Node, own: Node, axis: int, part: slice, span: Span) -> Node:
-    """A part of the cotangent, at the places of an axis that it was read from."""
-    spans = [Span(0, size, 1) for size in own.shape]
-    spans[axis] = span
-    return embed.node((_part(bar, axis, part),), own.shape, tuple(spans))
-
-
-def _gathered(bar: Node, own: Node, axis: int, part: slice, place: Any) -> Node:
-    """A part of the cotangent, summed up at the one place that it was read from."""
-    spans = [Span(0, size, 1) for size in own.shape]
-    spans[axis] = Span(place, place + 1, 1)
-    total = sum(_part(bar, axis, part), (axis,), True)
-    return embed.node((total,), own.shape, tuple(spans))
+    widths, mode, _ = y.params
+    if mode != "constant":
+        return unpad.node((bar,), widths, mode)
+    sizes = zip(widths, y.args[0].shape, strict=True)
+    own: Node = bar[tuple(slice(before, before + size) for (before, _), size in sizes)]
+    return own
 
 
 def _jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node:
@@ -131,14 +94,38 @@ def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
     return lambda rng: ((rng.normal(size=shape), *arguments), options)
 
 
-pad = Op(
-    name="pad", doc="x made larger at the ends of its axes, by np.pad's widths and modes",
-    operands=("x",), parameters=("widths", "mode", "value"), noun="padded",
+pad: Op = Op(
+    name="pad",
+    doc="x made larger at the ends of its axes, as np.pad does: constant, reflect or edge",
+    operands=("x",), parameters=("pad_width", "mode", "constant_values"), noun="padded",
     infer=_infer, emission=Emission(_text), call=_call,
     vjp=lambda index, bar, node, kinks: _transpose(bar, node), jvp=_jvp,
     samples=(
         _sample((2, 3), ((1, 0), (0, 2)), constant_values=1.5),
         _sample((4, 3), ((3, 1), (0, 2)), "reflect"),
         _sample((2, 3), ((0, 3), (2, 1)), "edge"),
+    ),
+)  # fmt: skip
+
+
+def _unpad_infer(require: Any, x: TensorType, widths: Widths, mode: str) -> TensorType:
+    sizes = zip(x.shape, widths, strict=True)
+    return TensorType(tuple(size - before - behind for size, (before, behind) in sizes), x.dtype)
+
+
+unpad: Op = linear(
+    "unpad", "what pad repeated, added to where it came from",
+    parameters=("pad_width", "mode"),
+    infer=_unpad_infer,
+    emission=Emission(
+        lambda node: f'unpad({{x}}, {node.params.pad_width}, "{node.params.mode}")',
+        helpers=(padding.unpad,),
+    ),
+    transpose=lambda bar, y: pad.node((bar,), *y.params, 0.0),
+    call=lambda op, x, widths, mode: op.node((operand(x, floating=True),), widths, mode),
+    samples=(
+        _sample((7, 5), ((2, 1), (0, 2)), "reflect"),
+        _sample((5, 6), ((0, 3), (2, 1)), "edge"),
+        _sample((0, 4), ((0, 0), (1, 1)), "edge"),
     ),
 )  # fmt: skip

@@ -21,7 +21,6 @@ from graphc.runtime import windows as runtime
 
 __all__ = [
     "avg_pool1d", "avg_pool2d", "global_avg_pool", "global_max_pool", "max_pool1d", "max_pool2d",
-    "upsample",
 ]  # fmt: skip
 
 
@@ -283,15 +282,3 @@ global_max_pool = composite(
     kink=dict.fromkeys(("torch", "jax", "textbook"), "global_max_pool, ties: the first"),
     samples=(_max_sample((2, 2, 2, 3)), _max_sample((2, 1, 4))),
 )  # fmt: skip
-
-
-@function
-def upsample(x: Any, scale: Any) -> Node:
-    """Each element of x (batch, channels, …) repeated: the nearest neighbour, as PyTorch's.
-
-    scale  how often along each axis: an int, or one for each axis behind the channels
-    """
-    x = image("upsample", x)
-    scale = numbers("upsample", "scale", scale, x.ndim - 2, 1)
-    size = tuple(n * k for n, k in zip(x.shape[2:], scale, strict=True))
-    return spread_pool.node((x,), size, windows_of("upsample", scale, len(scale), scale, 0))

@@ -281,9 +281,9 @@ product_of_others = composite(
 def _var_body(x: Node, axes: tuple[int, ...], keepdims: bool, correction: float) -> Node:
     centred = x - mean(x, axes, True)
     x.graph.hint(centred, "centred")
-    freedom = size_node(x.graph, reduced_size(x, axes), x.dtype)
-    if correction:
-        freedom = freedom - correction
+    if not correction:
+        return mean(square(centred), axes, keepdims)
+    freedom = size_node(x.graph, reduced_size(x, axes), x.dtype) - correction
     return sum(square(centred), axes, keepdims) / freedom
 
 

@@ -15,9 +15,11 @@ from graphc.passes.driver import Report, normalize, rewrite
 from graphc.passes.expand import EXPAND_RULES, MODE_RULES
 from graphc.passes.guards import CHOICES, guard
 from graphc.passes.labels import trust_labels
+from graphc.passes.parts import PARTS_RULES
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 
+SIMPLIFY_RULES = (*EXACT_RULES, *REASSOCIATE_RULES, *PARTS_RULES)
 Prepare: TypeAlias = Callable[[Sequence[Node]], list[Node]]
 Differentiate: TypeAlias = Callable[[Function, str, Prepare], Function]
 
@@ -59,7 +61,7 @@ class Pipeline:
             # Only now is it seen which labels a loss picks with.
             ("trust labels", trust_labels),
             # Last, when every value is there and its users can be counted.
-            ("simplify", lambda f: self.rewritten(f, (*EXACT_RULES, *REASSOCIATE_RULES))),
+            ("simplify", lambda f: self.rewritten(f, SIMPLIFY_RULES)),
         ]  # fmt: skip
 
     def rewritten(self, function: Function, rules: tuple[Rule, ...]) -> Function:

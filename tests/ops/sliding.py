@@ -1,4 +1,4 @@
-"""Ops on sliding windows by the sums in their definitions: a loop over each product."""
+"""Ops on sliding windows, and padding, by the sums that define them: a loop over each product."""
 
 from __future__ import annotations
 
@@ -164,6 +164,16 @@ def at_maxima(g: Array, x: Array, y: Array, windows: Windows) -> Array:
     return result
 
 
+def unpad(x: Array, widths: Any, mode: str) -> Array:
+    """Each element of x at the place that np.pad reads there."""
+    size = tuple(n - before - behind for n, (before, behind) in zip(x.shape, widths, strict=True))
+    places = np.pad(np.arange(np.prod(size)).reshape(size), widths, mode=mode)
+    result = np.zeros(size)
+    for value, place in zip(x.ravel(), places.ravel(), strict=True):
+        result.flat[place] += value
+    return result
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     "at_maxima": at_maxima,
     "convolution": convolution,
@@ -175,4 +185,5 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "sum_pool": sum_pool,
     "transposed_convolution": transposed_convolution,
     "unfold": unfold,
+    "unpad": unpad,
 }

@@ -103,17 +103,40 @@ def channels(slope: Array, x: Array) -> Array:
     return slope.reshape(-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else slope
 
 
+def moments(x: Array, axes: Any, eps: float, *, centred: bool = True) -> tuple[Array, Array]:
+    """x without its mean, and the root of its mean square, in one pass and wide enough for that."""
+    wide = x.astype(np.longdouble)
+    mean = wide.mean(axis=axes, keepdims=True) if centred else np.longdouble(0)
+    return wide - mean, np.sqrt((wide**2).mean(axis=axes, keepdims=True) - mean**2 + eps)
+
+
+def masked_softmax(x: Array, condition: Array, axis: int = -1, empty: bool = True) -> Array:
+    """The share of exp(x) in the sum of those that the condition chooses, 0 of nothing."""
+    exps = np.exp(x.astype(np.longdouble)) * condition
+    sums = exps.sum(axis=axis, keepdims=True)
+    return np.divide(exps, sums, out=np.zeros_like(exps), where=sums > 0)
+
+
+def scatter_add(x: Array, ids: Array, rows: int) -> Array:
+    """Each row of x added in its place, one after the other."""
+    result = np.zeros((rows, x.shape[-1]))
+    np.add.at(result, ids, x)
+    return result
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "bce": lambda p, t, **options: reduced(-np.log(p**t * (1 - p) ** (1 - t)), **options),
     "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)),
     "cross_entropy": cross_entropy,
+    "deviation": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps)[1],
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
     "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
+    "gather": lambda table, ids: table[ids],
     "gaussian_nll": lambda m, t, v, full=False, **options: reduced(
         np.square(m - t) / (2 * v) + np.log(2 * np.pi * v if full else v) / 2, **options
     ),
@@ -134,6 +157,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
     "mae": lambda x, y, **options: reduced(np.sqrt(np.square(x - y)), **options),
     "mask": lambda x, condition: np.where(condition, x, 0),
+    "masked_softmax": masked_softmax,
     "maxout": lambda x, pieces, axis=-1: np.stack(
         [np.take(x, range(i, x.shape[axis], pieces), axis) for i in range(pieces)]
     ).max(0),
@@ -162,6 +186,10 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
     "relu": lambda x: np.where(x > 0, x, 0),
+    "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
+    "root_mean_square": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps, centred=False)[1],
+    "safe_softmax": lambda x, axis=-1: shifted_exp(x, axis),
+    "scatter_add": scatter_add,
     "selu": lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * (np.exp(x) - 1)),
     "shifted_relu": np.maximum,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.longdouble))),
@@ -170,6 +198,8 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "softmax": lambda x, axis=-1: shifted_exp(x, axis),
     "softsign": lambda x: np.sign(x) - np.sign(x) / (1 + np.abs(x)),
     "squared_hinge": lambda z, t, **options: reduced(np.clip(1 - t * z, 0, None) ** 2, **options),
+    "standardized": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps)),
+    "standardized_by": lambda x, mean, variance, eps=1e-5: (x - mean) * (variance + eps) ** -0.5,
     "standard_normal": lambda shape, dtype: (
         np.random.default_rng(SEED).standard_normal(shape).astype(dtype)
     ),
@@ -181,6 +211,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     ),
     "stop_gradient": lambda x: x,
     "threshold": lambda x, limit, value: np.where(x > limit, x, value),
+    "unbiased": lambda variance, count: variance * count / (count - 1),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),

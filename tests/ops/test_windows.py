@@ -62,6 +62,8 @@ REFUSED = [
     ("gc.avg_pool2d(x, 2, count_include_pad=1)", "count_include_pad is True or False, got 1"),
     ("gc.global_avg_pool(x[0, 0])", "global_avg_pool expects axes (batch, channels, …), got"),
     ("gc.upsample(x, (2,))", "upsample: scale is an int or 2 ints of at least 1, got (2,)"),
+    ("gc.upsample(x, 2, mode='bilinar')", "got 'bilinar'; did you mean 'bilinear'?"),
+    ("gc.upsample(x, 2, mode='linear')", "upsample expects axes (batch, channels, width), got x"),
     ("gc.fold(cols, (5, 5), 2)", "arrays of size (5, 5) have 4 × 4 windows, not 7: cols float32"),
     ("gc.fold(cols, (2, 9), (2, 3))", "8 rows are no multiple of the 6 of a window"),
     ("gc.fold(x, 3, 3)", "fold expects axes (batch, channels * elements, windows), got x"),
@@ -74,8 +76,8 @@ REFUSED = [
     ("gc.pad(x, 1, constant_values='a')", "pad: constant_values is a number, got 'a'"),
     ("gc.nn.conv2d(x, 5, 3, groups=2)", "2 groups do not divide 5 channels of the result"),
     ("gc.nn.conv2d(x, 4, 3, groups=3)", "3 groups do not divide the 4 channels of x"),
-    ("gc.nn.conv2d(x, 0, 3)", "conv2d: channels is an int of at least 1, got 0"),
-    ("gc.nn.conv2d(named, 4, 3)", "conv2d expects a known number of channels, got named"),
+    ("gc.nn.conv2d(x, 0, 3)", "nn.conv2d: channels is an int of at least 1, got 0"),
+    ("gc.nn.conv2d(named, 4, 3)", "nn.conv2d expects a known number of channels, got named"),
     ("gc.nn.conv2d(x, 4, 9)", "the window 9 is larger than axis 2 of size 6"),
 ]  # fmt: skip
 

@@ -18,13 +18,16 @@ from graphc.ir.pattern import EXACT, REASSOCIATE, STABILIZE
 from graphc.ir.verify import verify
 from graphc.lower.interpreter import interpret
 from graphc.lower.program import lower
+from graphc.ops.indexing import Span, embed
+from graphc.passes.parts import PARTS_RULES
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 from tests.passes.stable_exponentials import ELEMENTWISE
 from tests.passes.stable_reductions import REDUCTIONS
 from tests.styles import functions
 
-RULES = {rule.name: rule for rule in (*EXACT_RULES, *REASSOCIATE_RULES, *STABILIZE_RULES)}
+LISTS = (*EXACT_RULES, *REASSOCIATE_RULES, *PARTS_RULES, *STABILIZE_RULES)
+RULES = {rule.name: rule for rule in LISTS}
 TABLE = np.array([0.5, -0.0, 3.0])
 
 
@@ -63,6 +66,22 @@ def constants(x: gc.Node) -> gc.Node:
     return x + gc.sqrt(table) * table / gc.abs(table)
 
 
+def embedded(x: gc.Node, *entries: Any, rows: int = 120) -> gc.Node:
+    """x in zeros that are written to at a key."""
+    key = tuple(Span(*entry, 1) if isinstance(entry, tuple) else entry for entry in entries)
+    return embed(x, (rows, 40) if len(key) > 1 else (rows,), key)
+
+
+ALL = (0, 40)
+PARTS = (
+    lambda x, y, z: embedded(y, (40, 80)) + embedded(z, (80, 120)) + embedded(x, ALL),
+    lambda x, y, z: embedded(z, 2, ALL, rows=3)
+    + (embedded(x, 0, ALL, rows=3) + embedded(y, 1, ALL, rows=3)),
+    lambda x, y, z: embedded(x, ALL, 2) + embedded(y, (40, 80), 2) + embedded(z, (80, 120), 2),
+    lambda x, y, z: gc.abs(gc.concat([x, y, z])) + embedded(x, ALL) + embedded(y, (40, 80))
+    + embedded(z, (80, 120)),
+)  # fmt: skip
+
 CASES = [
     Case("mask(x, y) = x where x is 0 unless y",
          lambda x: gc.mask(gc.mask(x, x > 0) * gc.exp(gc.where(x > 0, x, 0)), x > 0), ((99,),)),
@@ -92,8 +111,9 @@ CASES = [
          lambda x: gc.broadcast_to(gc.broadcast_to(x, (4, 6)), (3, 4, 6)), ((4, 1),)),
     Case("broadcast(expand(x)) = broadcast(x)",
          lambda x: gc.broadcast_to(gc.expand_dims(x, 0), (4, 6)), ((6,),)),
-    Case("squeeze(reshape(x)) = reshape(x)", lambda x: gc.squeeze(x.reshape(4, 1, 9), 1),
-         ((6, 6),)),
+    Case("squeeze(reshape(x)) = reshape(x)",
+         lambda x: gc.squeeze(gc.reshape(x, (25, 1, 14)), 1), ((50, 7),)),
+    *(Case("embed(x) + embed(y) = concat(x, y)", build, ((40,), (40,), (40,))) for build in PARTS),
     Case("squeeze(expand(x)) = x", lambda x: gc.squeeze(gc.expand_dims(x, (0, 2)), (0, 2)),
          ((6, 5),)),
     Case("expand(squeeze(x)) = x", lambda x: gc.expand_dims(gc.squeeze(x, 1), 1), ((6, 1, 5),)),
@@ -240,14 +260,18 @@ def assert_same_bits(actual: Any, expected: Any) -> None:
 
 
 def test_every_rule_has_a_name_of_its_own_and_a_case() -> None:
-    assert len(RULES) == len(EXACT_RULES) + len(REASSOCIATE_RULES) + len(STABILIZE_RULES)
+    assert len(RULES) == len(LISTS)
     shown = {case.rule for case in (*CASES, *ELEMENTWISE)}
     assert shown | set(REDUCTIONS) == set(RULES)
 
 
 @pytest.mark.parametrize(
     ("rules", "kind"),
-    [(EXACT_RULES, EXACT), (REASSOCIATE_RULES, REASSOCIATE), (STABILIZE_RULES, STABILIZE)],
+    [
+        (EXACT_RULES, EXACT),
+        ((*REASSOCIATE_RULES, *PARTS_RULES), REASSOCIATE),
+        (STABILIZE_RULES, STABILIZE),
+    ],
 )
 def test_a_list_holds_rules_of_its_kind(rules: Any, kind: str) -> None:
     assert {rule.preserves for rule in rules} == {kind}
