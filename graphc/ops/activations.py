@@ -102,7 +102,9 @@ def _prelu_call(op: Op, x: Any, slope: Any) -> Node:
     if slope.ndim != 1 or x.ndim < 2 or not is_same(slope.shape[0], x.shape[1]):
         told = ", ".join(node.graph.describe(node, site=True) for node in (x, slope))
         raise ShapeError(f"prelu expects one slope, or one for each channel (axis 1 of x): {told}")
-    return op.node((x, reshape(slope, (slope.shape[0], *[1] * (x.ndim - 2)))))
+    if x.ndim > 2:
+        slope = reshape(slope, (slope.shape[0], *[1] * (x.ndim - 2)))
+    return op.node((x, slope))
 
 
 prelu = elementwise(
