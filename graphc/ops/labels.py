@@ -45,7 +45,8 @@ __all__ = [
 
 _LEAST = -100.0  # PyTorch's
 _LIMITS = """ They lie in [0, 1].
-As in PyTorch no logarithm is below -100, and no p (1 - p) in the derivative below 1e-12."""
+As in PyTorch no logarithm is below -100, and no p (1 - p) in the derivative below 1e-12;
+that of a sigmoid is computed from its logit, without either."""
 
 
 def _tiny(x: Node) -> float:
@@ -63,7 +64,8 @@ def _log_other(p: Node) -> Node:
 
 
 def _bce_slope(g: Node, y: Node, p: Node, t: Node) -> Node:
-    least = max(float(np.float32(1e-12)), _tiny(p))  # PyTorch's, in float64 too
+    # PyTorch's limit is that of float32 in float64 too; in float16 its inverse would overflow.
+    least = max(float(np.float32(1e-12)), 2.0 / float(np.finfo(p.dtype.numpy).max))
     return g * ((p - t) / maximum(p * (1.0 - p), least))
 
 
