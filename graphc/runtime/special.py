@@ -17,12 +17,12 @@ def erfc(x: Array) -> Array:
     The square is split, since what it rounds off is large in an exponent.
     """
     if x.size > 2**14:  # blocks stay in the cache, with all that is computed on the way
-        result: Array = np.empty(x.size, x.dtype)
+        joined: Array = np.empty(x.size, x.dtype)
         flat = x.ravel()
         for start in range(0, x.size, 2**14):
             block = slice(start, start + 2**14)
-            result[block] = erfc(flat[block])
-        return result.reshape(x.shape)
+            joined[block] = erfc(flat[block])
+        return joined.reshape(x.shape)
     kind: Any
     if x.dtype == np.float64:
         kind, steps = np.float64, 2.0**20
@@ -55,8 +55,7 @@ def erfc(x: Array) -> Array:
     p *= np.exp(-high * high)
     sign = np.copysign(kind(1), x)
     p *= sign
-    p += kind(1) - sign
-    result = p.astype(x.dtype, copy=False)
+    result: Array = (p + (kind(1) - sign)).astype(x.dtype, copy=False)
     return result
 
 
