@@ -11,6 +11,7 @@ import numpy as np
 from graphc.codegen.arrays import scalar_text
 from graphc.ir.emission import ATOM, PRIMARY
 from graphc.ir.emission import strength as strength_of
+from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
 from graphc.ir.node import Node
 from graphc.ir.op import FUNCTIONS, OPS, Op
@@ -28,7 +29,7 @@ def ops_text(simplify: Simplify) -> str:
     for op in OPS.values():
         if op.samples and not op.random:
             lines.append(f"{op.name}({', '.join(op.operands + op.parameters)})")
-            lines.append(f"    {op.doc}")
+            lines.append(f"    {op.doc.splitlines()[0]}")
             lines += [f"    {line}" for line in derivatives(op, simplify)]
     for name, function in FUNCTIONS.items():
         if name not in OPS:
@@ -88,7 +89,8 @@ def sampled(op: Op) -> Node:
     if isinstance(result, list):
         result = result[0].args[0]
     assert isinstance(result, Node)
-    return result
+    # Losses are reduced by their calls.
+    return next(node for node in topological([result]) if node.op is op)
 
 
 def formula(node: Node, whole: Node) -> tuple[str, int]:

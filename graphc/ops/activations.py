@@ -49,7 +49,7 @@ def _decay(x: Node) -> Node:
 def _elu_slope(g: Node, y: Node, x: Node, alpha: Node) -> Node:
     if scalar_value(alpha) == 1:
         return g * _decay(x)
-    return where(x > 0, g, g * (alpha * _decay(x)))
+    return g * (alpha * _decay(x) + mask(1.0 - alpha, x > 0))
 
 
 elu = elementwise(
@@ -78,13 +78,20 @@ celu = elementwise(
 
 # Klambauer et al., "Self-Normalizing Neural Networks", 2017.
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def _selu_slope(x: Node) -> Node:
+    steep = _SELU_SCALE * _SELU_ALPHA
+    return steep * _decay(x) + mask(_SELU_SCALE - steep, x > 0)
+
+
 selu = elementwise(
     "selu", "1.0507 x where x > 0, else 1.7581 (exp(x) - 1); its derivative at 0 is 1.7581",
     body=lambda x: (
         _SELU_SCALE * relu(x) + _SELU_SCALE * _SELU_ALPHA * expm1(minimum(x, 0.0))
     ),
     rules=(
-        lambda g, y, x: g * where(x > 0, _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA * _decay(x)),
+        lambda g, y, x: g * _selu_slope(x),
     ),
     symbolic=lambda sp, x: _SELU_SCALE * sp.Piecewise(
         (x, x > 0), (_SELU_ALPHA * (sp.exp(x) - 1), True)
@@ -102,7 +109,9 @@ def _prelu_call(op: Op, x: Any, slope: Any) -> Node:
     if slope.ndim != 1 or x.ndim < 2 or not is_same(slope.shape[0], x.shape[1]):
         told = ", ".join(node.graph.describe(node, site=True) for node in (x, slope))
         raise ShapeError(f"prelu expects one slope, or one for each channel (axis 1 of x): {told}")
-    return op.node((x, reshape(slope, (slope.shape[0], *[1] * (x.ndim - 2)))))
+    if x.ndim > 2:
+        slope = reshape(slope, (slope.shape[0], *[1] * (x.ndim - 2)))
+    return op.node((x, slope))
 
 
 prelu = elementwise(
@@ -110,7 +119,7 @@ prelu = elementwise(
     operands="x slope",
     body=lambda x, slope: relu(x) + slope * minimum(x, 0.0),
     rules=(
-        lambda g, y, x, slope: where(x > 0, g, slope * g),
+        lambda g, y, x, slope: g * (slope + mask(1.0 - slope, x > 0)),
         lambda g, y, x, slope: g * minimum(x, 0.0),
     ),
     kink=_everywhere("prelu'(0) = slope"), call=_prelu_call,
@@ -179,7 +188,7 @@ def _three_up(x: Node) -> Node:
 
 def _hard_swish_slope(g: Node, y: Node, x: Node) -> Node:
     ramp = clip(x, -3.0, 3.0) / 3.0 + 0.5
-    return where(x < 3.0, mask(g * ramp, x > -3.0), g)
+    return g * (mask(ramp, x > -3.0) - mask(0.5, x >= 3.0))
 
 
 hard_sigmoid = composite(

@@ -31,7 +31,7 @@ from graphc.ops.operands import (
     require_rank,
     size_node,
 )
-from graphc.ops.reducing import paired, reduced, require_signs, require_values
+from graphc.ops.reducing import OPTIONS, PAIR, paired, reduced, require_signs, require_values
 from graphc.ops.reduction import mean, sum
 from graphc.ops.shape import broadcast_to, expand_dims, squeeze
 from graphc.ops.stable import sigmoid_cross_entropy, softplus
@@ -43,7 +43,10 @@ __all__ = [
 
 # --- two classes -------------------------------------------------------------------------------
 
-_LEAST = -100.0  # PyTorch's: no logarithm of a probability is less
+_LEAST = -100.0  # PyTorch's
+_LIMITS = """ They lie in [0, 1].
+As in PyTorch no logarithm is below -100, and no p (1 - p) in the derivative below 1e-12;
+that of a sigmoid is computed from its logit, without either."""
 
 
 def _tiny(x: Node) -> float:
@@ -61,7 +64,8 @@ def _log_other(p: Node) -> Node:
 
 
 def _bce_slope(g: Node, y: Node, p: Node, t: Node) -> Node:
-    least = max(float(np.float32(1e-12)), _tiny(p))  # PyTorch's, in float64 too
+    # PyTorch's limit is that of float32 in float64 too; in float16 its inverse would overflow.
+    least = max(float(np.float32(1e-12)), 2.0 / float(np.finfo(p.dtype.numpy).max))
     return g * ((p - t) / maximum(p * (1.0 - p), least))
 
 
@@ -75,8 +79,8 @@ def _bce_call(
 
 
 bce = elementwise(
-    "bce", "-(t log p + (1 - t) log(1 - p)) of probabilities p; no logarithm is below -100, and "
-    "no p (1 - p) in the derivative below 1e-12",
+    "bce",
+    f"-(t log p + (1 - t) log(1 - p)) of probabilities p and targets t{PAIR}{_LIMITS}{OPTIONS}",
     operands="p t",
     body=lambda p, t: -(t * _log_own(p) + (1.0 - t) * _log_other(p)),
     rules=(_bce_slope, lambda g, y, p, t: g * (_log_other(p) - _log_own(p))),
@@ -116,7 +120,11 @@ def bce_with_logits(
 ) -> Node:  # fmt: skip
     """-(w t log p + (1 - t) log(1 - p)) where p = sigmoid(logits), for logits of any size.
 
-    The weight of the positive class (pos_weight) is 1 by default, and broadcasts to the logits.
+    Both are floats of one shape, or one is a scalar; targets lie in [0, 1]. The weight w of the
+    positive class (pos_weight) is 1 by default, and broadcasts to the logits.
+
+    reduction      "mean" (by the number of losses, or by the sum of their weights), "sum" or "none"
+    sample_weight  numbers, or a bool mask of what counts; its axes are the first of the losses
     """
     z, t = paired("bce_with_logits", "logits and target", logits, target)
     require_values("bce_with_logits", "targets lie in [0, 1]", t, lambda t: (t >= 0) & (t <= 1))
@@ -144,7 +152,7 @@ def _score_call(
 def _score_loss(name: str, doc: str, body: Any) -> Op:
     """Declare a loss of scores z and labels t of -1 and 1."""
     return composite(
-        name, f"{doc} of scores z and labels t of -1 and 1", operands=("z", "t"),
+        name, f"{doc} of scores z and labels t of -1 and 1{PAIR}{OPTIONS}", operands=("z", "t"),
         body=body, call=_score_call,
         samples=(
             lambda rng: ((rng.normal(size=4), rng.choice([-1.0, 1.0], 4)), {}),
@@ -162,6 +170,21 @@ logistic = _score_loss("logistic", "log(1 + exp(-t z))", lambda z, t: softplus(-
 
 # --- many classes ------------------------------------------------------------------------------
 
+_CLASSES = """
+
+The classes are the last axis; labels have an int dtype and the other axes. One that is no class is
+an IndexError when the module runs, and a GraphcError where it is a constant."""
+_LABELLED = f"""
+
+class_weight   a number for each class; the mean divides by those of the labels
+ignore_index   the label of what does not count, none by default; a mean of nothing is NaN
+{OPTIONS.lstrip()}"""
+_SOFT = """
+
+Labels that are floats of the shape of the logits are targets: -Σ target log softmax(logits). They
+need not add up to 1, have no ignore_index, and their mean is not divided by class weights. With
+label_smoothing, from 0 to 1, that share of each label is split evenly among all classes."""
+
 
 def _cross_entropy_body(logits: Node, labels: Node, smoothing: float) -> Node:
     # -log softmax(logits)[label] = log(sums) - shifted[label]
@@ -176,7 +199,7 @@ def _cross_entropy_body(logits: Node, labels: Node, smoothing: float) -> Node:
 def _cross_entropy_gradient(g: Node, node: Node) -> Node:
     logits, labels = node.args
     target = one_hot(labels, logits.shape[-1])
-    if smoothing := node.params.smoothing:
+    if smoothing := node.params.label_smoothing:
         target = (1.0 - smoothing) * target + smoothing / _count(logits)
     error = node.graph.hint(softmax(logits) - target, "error")
     return error * expand_dims(g, -1)
@@ -292,9 +315,9 @@ def _label_samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
 
 
 cross_entropy = composite(
-    "cross_entropy", "-log softmax(logits)[label], or -Σ target log softmax(logits) of targets "
-    "that are floats; its mean by default, of what is not ignored, by class weights",
-    operands=("logits", "labels"), parameters=("smoothing",),
+    "cross_entropy",
+    f"-log softmax(logits)[label], its mean by default{_CLASSES}{_SOFT}{_LABELLED}",
+    operands=("logits", "labels"), parameters=("label_smoothing",),
     body=_cross_entropy_body,
     vjp=lambda index, bar, node, kinks: _cross_entropy_gradient(bar, node) if index == 0 else None,
     call=_cross_entropy_call,
@@ -322,7 +345,7 @@ def _nll_call(
 
 
 nll = composite(
-    "nll", "-log_probs[label], its mean by default, of what is not ignored, by class weights",
+    "nll", f"-log_probs[label], its mean by default{_CLASSES}{_LABELLED}",
     operands=("log_probs", "labels"), body=lambda log_probs, labels: -pick(log_probs, labels),
     call=_nll_call, samples=_label_samples({}, {"reduction": "sum", "class_weight": [1.0, 2, 3]}),
 )  # fmt: skip
@@ -346,7 +369,8 @@ def _margin_call(
 
 
 multi_margin = composite(
-    "multi_margin", "Σ max(0, margin + z[other] - z[label]) / classes: the hinge of many classes",
+    "multi_margin", "Σ max(0, margin + z[other] - z[label]) / classes: the hinge of many classes"
+    f"{_CLASSES}{OPTIONS}",
     operands=("scores", "labels"), parameters=("margin",), body=_margins, call=_margin_call,
     samples=_label_samples({}, {"margin": 0.5, "reduction": "none"}),
 )  # fmt: skip

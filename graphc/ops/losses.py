@@ -16,7 +16,7 @@ from graphc.ops.elementwise import abs, clip, maximum, minimum, square, where
 from graphc.ops.families import add_up, composite, elementwise
 from graphc.ops.functions import exp, log
 from graphc.ops.operands import flag, is_same, number, operands, size_node
-from graphc.ops.reducing import REDUCTIONS, paired, reduced, require_values
+from graphc.ops.reducing import OPTIONS, PAIR, REDUCTIONS, paired, reduced, require_values
 from graphc.ops.reduction import sum
 from graphc.ops.stable import xlogx
 
@@ -38,7 +38,7 @@ def _distance_call(
 
 
 mae = composite(
-    "mae", "|prediction - target|, its mean by default (PyTorch's l1_loss)",
+    "mae", f"|prediction - target|, its mean by default (PyTorch's l1_loss){PAIR}{OPTIONS}",
     operands=("prediction", "target"),
     body=lambda prediction, target: abs(prediction - target), call=_distance_call,
     samples=(
@@ -47,7 +47,7 @@ mae = composite(
     ),
 )  # fmt: skip
 mse = composite(
-    "mse", "(prediction - target)², its mean by default",
+    "mse", f"(prediction - target)², its mean by default{PAIR}{OPTIONS}",
     operands=("prediction", "target"),
     body=lambda prediction, target: square(prediction - target), call=_distance_call,
     samples=(
@@ -93,7 +93,7 @@ def _bounded(
         return add_up(terms)
 
     return composite(
-        name, doc, operands=("prediction", "target"), parameters=(parameter,),
+        name, f"{doc}{PAIR}{OPTIONS}", operands=("prediction", "target"), parameters=(parameter,),
         body=lambda prediction, target, bound: term(prediction - target, bound),
         vjp=vjp, jvp=jvp, call=call,
         samples=(
@@ -122,6 +122,11 @@ smooth_l1 = _bounded(
 # --- likelihoods -------------------------------------------------------------------------------
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+_SPREAD = """ The
+variance has their shape, or sizes 1; below eps it has the derivative that it has at eps, as in
+PyTorch. Where it is full, log(2π) / 2 is added."""
 
 
 def _gaussian_body(prediction: Node, target: Node, variance: Node, eps: Node) -> Node:
@@ -163,8 +168,8 @@ def _gaussian_call(
 
 
 gaussian_nll = elementwise(
-    "gaussian_nll", "(log v + (prediction - target)² / v) / 2 of v = max(variance, eps); "
-    "full adds log(2π) / 2",
+    "gaussian_nll",
+    f"(log v + (prediction - target)² / v) / 2 of v = max(variance, eps){PAIR}{_SPREAD}{OPTIONS}",
     operands="prediction target variance eps", body=_gaussian_body,
     rules=(
         _gaussian_slope,
@@ -178,6 +183,11 @@ gaussian_nll = elementwise(
         lambda rng: ((*_pair(rng), rng.uniform(0.5, 2, (4, 1)), True), {"reduction": "sum"}),
     ),
 )  # fmt: skip
+
+
+_RATE = """
+Without log_input it is prediction - target * log(prediction + eps). Where it is full, Stirling's
+log(target!) is added for targets above 1."""
 
 
 def _poisson_body(prediction: Node, target: Node, log_input: bool, full: bool, eps: float) -> Node:
@@ -210,8 +220,7 @@ def _counted(rng: Any) -> tuple[Any, Any]:
 
 
 poisson_nll = composite(
-    "poisson_nll", "exp(prediction) - target * prediction; without log_input "
-    "prediction - target * log(prediction + eps); full adds log(target!) by Stirling",
+    "poisson_nll", f"exp(prediction) - target * prediction{PAIR}{_RATE}{OPTIONS}",
     operands=("prediction", "target"), parameters=("log_input", "full", "eps"),
     body=_poisson_body, call=_poisson_call,
     samples=(
@@ -221,6 +230,11 @@ poisson_nll = composite(
 )  # fmt: skip
 
 # --- divergences -------------------------------------------------------------------------------
+
+
+_LOGS = """
+With log_target the target is a logarithm too. The reduction may also be "batchmean", the sum over
+the first size."""
 
 
 def _kl_body(prediction: Node, target: Node, log_target: bool) -> Node:
@@ -251,8 +265,8 @@ def _kl_call(
 
 
 kl_div = composite(
-    "kl_div", "target (log(target) - prediction), where prediction is a logarithm; with log_target "
-    "the target is one too. 'batchmean' divides by the first size",
+    "kl_div",
+    f"target (log(target) - prediction), where prediction is a logarithm{PAIR}{_LOGS}{OPTIONS}",
     operands=("prediction", "target"), parameters=("log_target",), body=_kl_body, call=_kl_call,
     samples=(
         lambda rng: ((rng.normal(size=(4, 3)), rng.uniform(0.1, 1, (4, 3))), {}),

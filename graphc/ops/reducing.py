@@ -24,6 +24,14 @@ from graphc.ops.reduction import mean, sum
 from graphc.ops.shape import broadcast_to, expand_dims
 
 REDUCTIONS = ("mean", "sum", "none")
+OPTIONS = """
+
+reduction      "mean" (by the number of losses, or by the sum of their weights), "sum" or "none"
+sample_weight  numbers, or a bool mask of what counts; its axes are the first ones of the losses
+"""
+PAIR = """
+
+Both are floats of one shape, or one is a scalar; ShapeError where they are not."""
 
 
 def reduced(

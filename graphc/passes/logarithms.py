@@ -279,6 +279,8 @@ LOSSES = (
     Rule("-t * log_sigmoid(z) - (1 - t) * log_sigmoid(-z) = sigmoid_cross_entropy(z, t)",
          either(-t * _OWN - (1.0 - t) * _OTHER, -(t * _OWN) - (1.0 - t) * _OTHER),
          call("sigmoid_cross_entropy", z, t), STABILIZE),
+    Rule("bce(sigmoid(z), t) = sigmoid_cross_entropy(z, t)", call("bce", sigmoid(z), t),
+         call("sigmoid_cross_entropy", z, t), STABILIZE),
 )  # fmt: skip
 
 LOGARITHMS = (*FACTORS[:1], *TERMS, *SUMS, *FACTORS[1:], *BETWEEN, *LOSSES)

@@ -345,6 +345,9 @@ LOSSES = [
     Case("-t * log_sigmoid(z) - (1 - t) * log_sigmoid(-z) = sigmoid_cross_entropy(z, t)",
          lambda z, t: -(t * gc.log(gc.sigmoid(z))) - (1 - t) * gc.log(1 - gc.sigmoid(z)),
          lambda z, t: -likelihood(z, t), **LOGITS),
+    Case("bce(sigmoid(z), t) = sigmoid_cross_entropy(z, t)",
+         lambda z, t: gc.bce(gc.sigmoid(z), t, reduction="none"),
+         lambda z, t: -likelihood(z, t), **LOGITS),
 ]  # fmt: skip
 
 LOGARITHMS = (*TERMS, *FACTORS, *BETWEEN, *LOSSES)
