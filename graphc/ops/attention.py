@@ -58,6 +58,7 @@ def _drawn_mask(rng: np.random.Generator) -> Any:
 
 
 # Elements that are masked out have the weight 0, hence no gradient: nothing else has to see to it.
+# `empty` says that the condition may leave nothing, where a plain softmax would be 0 / 0.
 masked_softmax = composite(
     "masked_softmax",
     "softmax(x) along an axis of what the condition leaves; zeros where it leaves nothing",

@@ -67,7 +67,7 @@ gather = linear(
     transpose=_sum_of_rows, call=_gather_call,
     samples=(
         lambda rng: ((rng.normal(size=(40, 2)), rng.integers(0, 40, (2, 3))), {}),
-        lambda rng: ((rng.normal(size=(4, 2)), rng.integers(0, 4, 5)), {}),
+        lambda rng: ((rng.normal(size=(4, 2)), rng.integers(0, 4, 5, np.uint64)), {}),
         lambda rng: ((rng.normal(size=(4, 2)), np.int64(3)), {}),
     ),
 )  # fmt: skip

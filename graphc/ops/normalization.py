@@ -148,10 +148,9 @@ unbiased: Op = linear(
 
 
 def unbiased_variance(x: Node, axes: tuple[int, ...]) -> Node:
-    """The variance over axes, which stay with size 1, divided by n - 1., as
-    running variances are.
+    """The variance over axes, which stay with size 1, divided by n - 1 as running variances are.
 
-    Raises ShapeError where n is known to be 1.
+    Raises ShapeError where n is known to be 1; elsewhere the module does, when it trains.
     """
     return unbiased.node((variance_of(x, axes),), reduced_size(x, axes))
 

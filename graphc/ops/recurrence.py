@@ -48,7 +48,7 @@ Step = Callable[[Node, State, str], "tuple[Node, ...]"]
 def _rnn_step(U: Node, activation: str) -> Step:
     def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
         (h,) = state
-        return (ACTIVATIONS[activation](_plus(incoming, h, U)),)
+        return (_gate(ACTIVATIONS[activation], _plus(incoming, h, U), f"h{at}"),)
 
     return step
 
@@ -74,7 +74,7 @@ def _gru_step(U: Node, units: Extent, candidate_bias: Node | None) -> Step:
             r_part, z_part, recalled = _parts(h.graph.hint(h @ U, f"recalled{at}"), units, 3)
             r_pre, z_pre = r_pre + r_part, z_pre + z_part
             if candidate_bias is not None:
-                recalled = recalled + candidate_bias
+                recalled = h.graph.hint(recalled + candidate_bias, f"recalled_n{at}")
         z = _gate(sigmoid, z_pre, f"z{at}")
         if recalled is not None:
             n_pre = n_pre + _gate(sigmoid, r_pre, f"r{at}") * recalled
@@ -122,14 +122,14 @@ def _unrolled(
     state: State = given.state
     sequence: dict[int, Node] = {}
     for at in order:
-        state = step(incoming[:, at], state, f"_{at + 1}")
+        state = step(hint(incoming[:, at], f"step_{at + 1}"), state, f"_{at + 1}")
         for name, node in zip(names, state, strict=True):
             assert node is not None
             hint(node, f"{name}_{at + 1}")
         first = state[0]
         assert first is not None
         sequence[at] = first
-    return stack([sequence[at] for at in range(steps)], 1), state
+    return hint(stack([sequence[at] for at in range(steps)], 1), "states"), state
 
 
 @function

@@ -75,7 +75,8 @@ def gather(table: Array, ids: Array, out: Array | None = None) -> Array:
     """table[ids], a row for each id. IndexError names ids that the table has no row for."""
     if ids.size and not (0 <= ids.min() and ids.max() < len(table)):
         raise IndexError(f"ids must be in 0..{len(table) - 1}, got {ids.min()}..{ids.max()}")
-    result: Array = np.take(table, ids, axis=0, out=out, mode="clip")  # the mode that is fast
+    rows = ids.astype(np.intp, copy=False)
+    result: Array = np.take(table, rows, axis=0, out=out, mode="clip")  # the mode that is fast
     return result
 
 
