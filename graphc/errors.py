@@ -92,6 +92,10 @@ class DifferentiationError(GraphcError, ValueError):
     """A derivative that does not exist: `wrt` cannot be reached, or an op has no derivative."""
 
 
+class ExpressionError(GraphcError, ValueError):
+    """A formula, given as text or as a SymPy expression, that has no form in graphc or the reverse."""
+
+
 class ModelError(GraphcError):
     """A model definition that cannot be loaded."""
 
