@@ -23,7 +23,7 @@ from graphc.ir.op import FUNCTIONS, OPS, Op, outermost
 from graphc.ir.types import TensorType, float64
 from graphc.ops.operands import operand
 
-MAX_LENGTH = 10_000  # characters
+MAX_LENGTH = 100_000  # characters
 MAX_DIGITS = 60  # characters of a number or a name
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
@@ -75,11 +75,17 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A formula that was read: its steps in postfix order, and its variables as they appear."""
+    """A formula that was read.
+
+    steps   in postfix order
+    names   of its variables, as they appear
+    number  what it comes to, where it is arithmetic on numbers alone
+    """
 
     text: str
     steps: tuple[Step, ...]
     names: tuple[str, ...]
+    number: float | None
 
     def build(self, operands: Mapping[str, Any]) -> Node:
         """The formula of operands by name; of numbers alone, a constant of the current graph."""
@@ -185,7 +191,7 @@ class Parser:
         if self.pending:
             self.place = self.pending[-1].place
             self.fail("this parenthesis is never closed")
-        return Expression(self.text, tuple(self.steps), tuple(self.names))
+        return Expression(self.text, tuple(self.steps), tuple(self.names), self.values[-1])
 
     def tokens(self) -> Iterator[tuple[str, str, int]]:
         """Kind, text and place of each token that is no space."""
@@ -310,6 +316,8 @@ class Parser:
         self.values.append(value)
         if name == "negative" and self.steps[-1].count is None and value is not None:
             self.steps[-1] = Step(value)  # a literal with its sign
+        elif name == "negative" and self.steps[-1] == Step("negative", 1):
+            self.steps.pop()
         elif name != "positive":
             self.steps.append(Step(name, count))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from graphc.errors import ExpressionError
 from graphc.ir.function import topological
@@ -16,7 +18,8 @@ from graphc.ir.op import Op
 from graphc.ir.types import BOOL, FLOAT, INT
 
 MAX_OPERATIONS = 4_000  # of an expression written out as a tree
-EXACT = 1_000  # larger numbers become floats, whose powers have few digits
+EXACT = 1_000  # what is made of larger numbers becomes a float
+LARGEST_INT = 2**53  # up to here each float of 64 bits has a neighbour at 1
 
 
 def to_sympy(node: Node) -> Any:
@@ -119,17 +122,38 @@ def converted(sympy: Any, node: Node, operands: list[Any]) -> Any:
         integer = {"integer": True} if node.dtype.kind == INT else {"real": True}
         return sympy.Symbol(node.params.name, **({} if node.dtype.kind == BOOL else integer))
     if node.op is CONSTANT:
-        return number(sympy, node)
+        return constant(sympy, node)
     if node.op.name == "astype":
         return cast(sympy, node, operands[0])
     assert node.op.symbolic is not None
-    if all(x.is_number for x in operands) and any(abs(x) > EXACT for x in operands):
-        operands = [sympy.Float(x) for x in operands]  # 9**9**9 has 370 million digits
+    if operands and all(x.is_number for x in operands):
+        return folded(sympy, node.op.symbolic, operands)
     return node.op.symbolic(sympy, *operands)
 
 
-def number(sympy: Any, node: Node) -> Any:
-    """A constant: a fraction of small numbers, π and e as what they are, else a float."""
+def folded(sympy: Any, formula: Callable[..., Any], operands: list[Any]) -> Any:
+    """What numbers alone come to: exact as long as they are small, else a float as graphc's are.
+
+    9**9**9 has 370 million digits, exp(exp(exp(9))) an exponent of thousands.
+    """
+    if all(abs(as_float(x)) <= EXACT for x in operands):
+        return formula(sympy, *operands)
+    result = formula(sympy, *(number(sympy, as_float(x)) * sympy.Float(1) for x in operands))
+    return number(sympy, as_float(result)) if result.is_number else result
+
+
+def as_float(x: Any) -> float:
+    """The float that an expression without symbols comes to: NaN where it is not real."""
+    try:
+        return float(x)
+    except OverflowError:
+        return math.copysign(math.inf, x)
+    except TypeError:
+        return math.nan
+
+
+def constant(sympy: Any, node: Node) -> Any:
+    """A constant, which has to be the same number in all of its elements."""
     array = node.params.data.array
     if not array.size or (array != array.flat[0]).any():
         described = node.graph.describe(node, site=True)
@@ -137,21 +161,25 @@ def number(sympy: Any, node: Node) -> Any:
             f"an array of different constants has no SymPy expression: {described}",
             hint="ask for that of a part without it",
         )
-    value = array.flat[0].item()
-    if isinstance(value, bool):
-        return sympy.true if value else sympy.false
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return sympy.nan if math.isnan(value) else math.copysign(1, value) * sympy.oo
-        named = {math.pi: sympy.pi, math.e: sympy.E}
-        if abs(value) in named:
-            return named[abs(value)] * (1 if value > 0 else -1)
-        numerator, denominator = value.as_integer_ratio()
-        if max(abs(numerator), denominator) > EXACT:
-            # The shortest decimals that are this number in its dtype.
-            return sympy.Float(str(array.flat[0]))
-        return sympy.Rational(numerator, denominator)
-    return sympy.Integer(value)
+    if node.dtype.kind == BOOL:
+        return sympy.true if array.flat[0] else sympy.false
+    return number(sympy, array.flat[0])
+
+
+def number(sympy: Any, value: Any) -> Any:
+    """An int, a fraction of small numbers, π and e as what they are, else the shortest decimals."""
+    exact = value.item() if isinstance(value, np.generic) else value
+    if isinstance(exact, int):
+        return sympy.Integer(exact)
+    if not math.isfinite(exact):
+        return sympy.nan if math.isnan(exact) else sympy.oo * (1 if exact > 0 else -1)
+    named = {math.pi: sympy.pi, math.e: sympy.E}
+    if abs(exact) in named:
+        return named[abs(exact)] * (1 if exact > 0 else -1)
+    numerator, denominator = exact.as_integer_ratio()
+    if denominator > EXACT or abs(numerator) > LARGEST_INT:
+        return sympy.Float(str(value))  # those that are this number in its dtype
+    return sympy.Rational(numerator, denominator)
 
 
 def cast(sympy: Any, node: Node, x: Any) -> Any:
