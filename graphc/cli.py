@@ -159,7 +159,9 @@ def parser() -> Parser:
     command.add_argument(
         "--order", type=int, choices=[1, 2], default=1, help="2 for the Hessian as well"
     )
-    command.add_argument("-o", "--output", metavar="FILE", help="write a module in the scalar style")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="write a module in the scalar style"
+    )
     command.add_argument(
         "--force", action="store_true", help="replace a file that graphc did not write"
     )
@@ -347,9 +349,7 @@ def run_derive(options: argparse.Namespace) -> int:
         check_writable(Path(options.output))
         check_replaceable(Path(options.output), options)
     wrt = [name.strip() for name in options.wrt.split(",") if name.strip()]
-    derivation = derive(
-        options.formula, wrt=wrt, order=options.order, command=reproducing(options)
-    )
+    derivation = derive(options.formula, wrt=wrt, order=options.order, command=reproducing(options))
     names = derivation.expression.names
     point = None if options.at is None else point_of(options.at, names)
     sys.stdout.write(derivation.text(point))

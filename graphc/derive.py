@@ -239,4 +239,3 @@ def aligned(titles: Sequence[str], texts: Iterator[str] | Sequence[str]) -> list
     """Lines `title = text`, with the equals signs in a column."""
     width = max(map(len, titles))
     return [f"  {title:<{width}} = {text}" for title, text in zip(titles, texts, strict=True)]
-

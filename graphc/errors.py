@@ -93,7 +93,7 @@ class DifferentiationError(GraphcError, ValueError):
 
 
 class ExpressionError(GraphcError, ValueError):
-    """A formula, given as text or as a SymPy expression, that has no form in graphc or the reverse."""
+    """A formula, as text or in SymPy, that has no form in graphc, or a node that has none in SymPy."""
 
 
 class ModelError(GraphcError):

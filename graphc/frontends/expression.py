@@ -1,8 +1,8 @@
 """Formulas as text: a parser of our own, which knows arithmetic and the functions of the registry.
 
 Nothing is ever executed. The grammar and the precedence are Python's, of which there are numbers,
-names, `+ - * / **`, parentheses and calls. It is read by operator precedence with a stack (Dijkstra,
-"Making a Translator for ALGOL 60", 1961) and not by recursion, so that no nesting is too deep.
+names, `+ - * / **`, parentheses and calls. It is read by operator precedence with a stack and not
+by recursion, so that no nesting is too deep (Dijkstra, "Making a Translator for ALGOL 60", 1961).
 """
 
 from __future__ import annotations
@@ -54,23 +54,27 @@ class Operator(NamedTuple):
 
     name: str
     binding: int
-    count: int
+    arity: int
     place: int
 
 
 _BINARY = {
-    "+": ("add", 1), "-": ("subtract", 1), "*": ("multiply", 2), "/": ("divide", 2), "**": ("pow", 4)
-}  # fmt: skip
+    "+": ("add", 1),
+    "-": ("subtract", 1),
+    "*": ("multiply", 2),
+    "/": ("divide", 2),
+    "**": ("pow", 4),
+}
 _UNARY = {"+": ("positive", 3), "-": ("negative", 3)}
 _GROUP = "("
 _OPEN = 0  # the binding of an opening parenthesis: nothing pops it but its partner
 
 
 class Step(NamedTuple):
-    """One step in postfix order: a number, a name, or an op on the last `count` values."""
+    """One step in postfix order: a number, a name, or an op on the last `arity` values."""
 
     what: float | str
-    count: int | None = None
+    arity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,10 @@ class Expression:
     def build(self, operands: Mapping[str, Any]) -> Node:
         """The formula of operands by name; of numbers alone, a constant of the current graph."""
         values: list[Any] = []
-        for what, count in self.steps:
-            if count is not None:
-                taken = values[len(values) - count :]
-                del values[len(values) - count :]
+        for what, arity in self.steps:
+            if arity is not None:
+                taken = values[len(values) - arity :]
+                del values[len(values) - arity :]
                 values.append(FUNCTIONS[str(what)](*taken))
             elif isinstance(what, str):
                 values.append(operands[what])
@@ -156,7 +160,11 @@ def _is_scalar_function(op: Op) -> bool:
 
 @dataclass(slots=True)
 class Parser:
-    """Reads one text. `values` has for each value on the stack its number, if it is made of such."""
+    """Reads one text.
+
+    values   for each value so far what it comes to, where it is made of numbers alone
+    pending  the operators whose operands are not complete
+    """
 
     text: str
     steps: list[Step] = field(default_factory=list)
@@ -289,13 +297,13 @@ class Parser:
         if token == ",":
             if opened.name == _GROUP:
                 self.fail("unexpected ','", "only the arguments of a function are listed")
-            self.pending.append(opened._replace(count=opened.count + 1))
+            self.pending.append(opened._replace(arity=opened.arity + 1))
             return True
         if opened.name != _GROUP:
             expected = len(OPS[opened.name].operands)
-            if opened.count != expected:
+            if opened.arity != expected:
                 plural = "s" * (expected != 1)
-                self.fail(f"{opened.name} takes {expected} argument{plural}, got {opened.count}")
+                self.fail(f"{opened.name} takes {expected} argument{plural}, got {opened.arity}")
             self.apply(opened)
         return False
 
@@ -306,23 +314,24 @@ class Parser:
 
     def apply(self, operator: Operator) -> None:
         """Take an op whose operands are complete."""
-        name, _, count, place = operator
-        numbers = [value for value in self.values[-count:] if value is not None]
-        del self.values[-count:]
+        name, _, arity, place = operator
+        numbers = [value for value in self.values[-arity:] if value is not None]
+        del self.values[-arity:]
         value = None
-        if len(numbers) == count and name in _ARITHMETIC:
+        if len(numbers) == arity and name in _ARITHMETIC:
             self.place = place
             value = self.computed(name, numbers)
         self.values.append(value)
-        if name == "negative" and self.steps[-1].count is None and value is not None:
+        if name == "negative" and self.steps[-1].arity is None and value is not None:
             self.steps[-1] = Step(value)  # a literal with its sign
         elif name == "negative" and self.steps[-1] == Step("negative", 1):
             self.steps.pop()
         elif name != "positive":
-            self.steps.append(Step(name, count))
+            self.steps.append(Step(name, arity))
 
     def computed(self, name: str, numbers: list[float]) -> float:
         """What numbers alone come to: a float, or an error here and not in what is generated."""
+        value: Any
         try:
             value = _ARITHMETIC[name](*numbers)
         except ZeroDivisionError:
@@ -333,7 +342,7 @@ class Parser:
             self.fail("this has no finite real value")
         if name == "pow" and value == 0.0 and numbers[0] != 0.0:
             self.fail("this is smaller than the smallest float")
-        return value
+        return float(value)
 
     def fail(self, problem: str, hint: str | None = None) -> NoReturn:
         """Raise the error about what stands at this place."""

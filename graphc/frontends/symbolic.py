@@ -136,7 +136,7 @@ def applied(part: Any, values: list[Any]) -> Any:
     call = functions(len(OPS)).get(part.func)
     if call is None:
         raise ExpressionError(
-            f"there is no op for SymPy's {part.func.__name__}, in {str(part):.80}",
+            f"there is no op for SymPy's {part.func.__name__}, in {part!s:.80}",
             hint=suggest(part.func.__name__, OPS) or "rewrite it in terms of functions with an op",
         )
     if len(values) == len(call.operands):
@@ -180,7 +180,7 @@ def number(part: Any) -> float | int:
     except (TypeError, OverflowError):
         result = math.inf
     if not math.isfinite(result):
-        raise ExpressionError(f"{str(part):.80} has no finite real value")
+        raise ExpressionError(f"{part!s:.80} has no finite real value")
     return result
 
 

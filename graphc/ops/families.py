@@ -63,6 +63,8 @@ def elementwise(
     compares: bool = False,
     finite: Sequence[Domain | None] | Callable[[Node], Sequence[Domain | None]] = (),
     bounds: Callable[..., Interval] | None = None,
+    samples: tuple[Draw, ...] = (),
+    definition: str = "",
 ) -> Op:
     """Declare an op that works on each element by itself, with NumPy's broadcasting.
 
@@ -146,7 +148,9 @@ def elementwise(
         family="elementwise",
         noun=noun,
         phrase=phrase,
-        samples=_elementwise_samples(names, domain or [(-2.0, 2.0)] * len(names), result == "bool"),
+        samples=samples
+        or elementwise_samples(names, domain or [(-2.0, 2.0)] * len(names), result == "bool"),
+        definition=definition,
     )
 
 
@@ -159,7 +163,7 @@ def add_up(terms: Iterable[Node | None]) -> Node | None:
     return total
 
 
-def _elementwise_samples(
+def elementwise_samples(
     names: Sequence[str], domain: Sequence[tuple[float, float]], coarse: bool
 ) -> tuple[Draw, ...]:
     """Equal shapes, missing axes, axes of size 1, no axes, no elements.
@@ -264,6 +268,7 @@ def composite(
     bounds: Callable[..., Interval] | None = None,
     kink: dict[str, str] | None = None,
     samples: tuple[Draw, ...] = (),
+    definition: str = "",
 ) -> Op:
     """Declare an op by its body in other ops: (*operands, *parameters) -> Node.
 
@@ -302,6 +307,7 @@ def composite(
         kink=kink,
         family="composite",
         samples=samples,
+        definition=definition,
     )
 
 
