@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from graphc.api import STYLES, VERSION, check_writable, compile
 from graphc.check import check
-from graphc.derive import derive, point_of
+from graphc.derive import add_arguments, derive, point_of
 from graphc.errors import GraphcError, UsageError
 from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
@@ -149,22 +149,7 @@ def parser() -> Parser:
     command = commands.add_parser(
         "derive", parents=[debug], help="differentiate a formula, and show how"
     )
-    command.add_argument(
-        "formula", metavar="EXPR", help="as in 'exp(x*z) + sin(x)/z'; after -- if it begins with -"
-    )
-    command.add_argument(
-        "--wrt", default="", metavar="NAMES", help="differentiate by these variables, not by all"
-    )
-    command.add_argument("--at", metavar="NAME=X,…", help="the numbers there, as in x=2,z=pi/3")
-    command.add_argument(
-        "--order", type=int, choices=[1, 2], default=1, help="2 for the Hessian as well"
-    )
-    command.add_argument(
-        "-o", "--output", metavar="FILE", help="write a module in the scalar style"
-    )
-    command.add_argument(
-        "--force", action="store_true", help="replace a file that graphc did not write"
-    )
+    add_arguments(command)
     command.set_defaults(run=run_derive, model=None, templates=None)
 
     command = commands.add_parser("ops", parents=[debug], help="list ops and their derivatives")

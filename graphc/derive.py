@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -187,6 +188,26 @@ def point_of(text: str, names: Sequence[str]) -> dict[str, float]:
     if missing:
         raise UsageError(f"--at gives no number for {', '.join(missing)}")
     return {name: point[name] for name in names}
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """What the subcommand `derive` takes."""
+    command.add_argument(
+        "formula", metavar="EXPR", help="as in 'exp(x*z) + sin(x)/z'; after -- if it begins with -"
+    )
+    command.add_argument(
+        "--wrt", default="", metavar="NAMES", help="differentiate by these variables, not by all"
+    )
+    command.add_argument("--at", metavar="NAME=X,…", help="the numbers there, as in x=2,z=pi/3")
+    command.add_argument(
+        "--order", type=int, choices=[1, 2], default=1, help="2 for the Hessian as well"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="write a module in the scalar style"
+    )
+    command.add_argument(
+        "--force", action="store_true", help="replace a file that graphc did not write"
+    )
 
 
 # --- closed forms ------------------------------------------------------------------------------

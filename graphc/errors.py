@@ -93,7 +93,7 @@ class DifferentiationError(GraphcError, ValueError):
 
 
 class ExpressionError(GraphcError, ValueError):
-    """A formula, as text or in SymPy, that has no form in graphc, or a node that has none in SymPy."""
+    """A formula, as text or in SymPy, that has no form in graphc; a node that has none in SymPy."""
 
 
 class ModelError(GraphcError):
