@@ -9,6 +9,7 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from graphc.api import Module, compile
+from graphc.codegen.assemble import reserved
 from graphc.codegen.printer import Printer
 from graphc.codegen.scalars import SCALARS
 from graphc.errors import ExpressionError, UsageError, suggest
@@ -69,9 +70,9 @@ class Derivation:
     def steps(self) -> list[str]:
         """What the module computes, each value once, in reading order."""
         lowered = self.module.lowered
-        names = Names(lowered.graph, ["math"])
-        for node in lowered.inputs:
-            names.of(node)
+        names = Names(lowered.graph, reserved(lowered, SCALARS))
+        known = {node.params.name: names.of(node) for node in lowered.inputs}
+        lines = [f"{own} = {name}" for name, own in known.items() if own != name]
 
         def statements(program: Program | None) -> list[str]:
             if program is None:
@@ -84,10 +85,10 @@ class Derivation:
                 yield SCALARS.constant(node, names.of_size) if literal else names.of(node)
 
         if len(lowered.outputs) > 1:
-            lines = statements(lowered.predict)
+            lines += statements(lowered.predict)
             ends = [*named(lowered.predict)]
         else:
-            lines = statements(lowered.forward)
+            lines += statements(lowered.forward)
             ends = [next(named(lowered.forward))]
             lines += [f"{self.target}_bar = 1.0", *statements(lowered.backward)]
             ends += named(lowered.backward)

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn
 
 from graphc import ops
@@ -177,10 +178,8 @@ class Parser:
     def parsed(self) -> Expression:
         """The formula, from the first token to the last."""
         expecting = True  # an operand, not an operator
-        tokens = list(self.tokens())
-        for index, (kind, token, place) in enumerate(tokens):
+        for (kind, token, place), (_, following, _) in pairwise(self.tokens()):
             self.place = place
-            following = tokens[index + 1][1] if index + 1 < len(tokens) else ""
             if kind == "sign":
                 expecting = self.prefix(token) if expecting else self.infix(token)
             elif not expecting:
@@ -202,7 +201,7 @@ class Parser:
         return Expression(self.text, tuple(self.steps), tuple(self.names), self.values[-1])
 
     def tokens(self) -> Iterator[tuple[str, str, int]]:
-        """Kind, text and place of each token that is no space."""
+        """Kind, text and place of each token that is no space, and of the end."""
         place = 0
         while place < len(self.text):
             match = _TOKEN.match(self.text, place)
@@ -215,6 +214,7 @@ class Parser:
             if kind != "space":
                 yield kind, token, place
             place = match.end()
+        yield "end", "", place
 
     def unreadable(self, character: str) -> NoReturn:
         """Refuse a character, and say what it is where it could be taken for another."""

@@ -159,7 +159,7 @@ def functions(registered: int) -> dict[Any, Op]:
     for op in OPS.values():
         if op.symbolic is not None and not op.definition:
             count = len(inspect.signature(op.symbolic).parameters) - 1
-            symbols = sympy.symbols(f"x:{count}", real=True)
+            symbols = sympy.symbols(f"x:{count}")  # numbers or bools
             formula = op.symbolic(sympy, *symbols)
             if formula.args == symbols:
                 found.setdefault(formula.func, op)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from graphc.ir.node import Node
 from graphc.ir.types import BOOL
@@ -25,6 +26,11 @@ def _logic(template: str) -> Callable[[Node], str]:
         return found
 
     return text
+
+
+def _truth(sp: Any, x: Any) -> Any:
+    """Whether something is true, for SymPy: of a number, whether it is not 0."""
+    return sp.Ne(x, 0) if getattr(x, "is_real", False) else x
 
 
 less = elementwise(
@@ -64,20 +70,20 @@ isfinite = elementwise(
 logical_and = elementwise(
     "logical_and", "x and y", operands="x y", result="bool", commutative=True,
     ufunc="np.logical_and", math=_logic("{x} and {y}"),
-    symbolic=lambda sp, x, y: sp.And(x, y),
+    symbolic=lambda sp, x, y: sp.And(_truth(sp, x), _truth(sp, y)),
 )  # fmt: skip
 logical_or = elementwise(
     "logical_or", "x or y", operands="x y", result="bool", commutative=True,
     ufunc="np.logical_or", math=_logic("{x} or {y}"),
-    symbolic=lambda sp, x, y: sp.Or(x, y),
+    symbolic=lambda sp, x, y: sp.Or(_truth(sp, x), _truth(sp, y)),
 )  # fmt: skip
 logical_xor = elementwise(
     "logical_xor", "either x or y", operands="x y", result="bool", commutative=True,
     ufunc="np.logical_xor", math=_logic("{x} != {y}"),
-    symbolic=lambda sp, x, y: sp.Xor(x, y),
+    symbolic=lambda sp, x, y: sp.Xor(_truth(sp, x), _truth(sp, y)),
 )  # fmt: skip
 logical_not = elementwise(
     "logical_not", "not x", result="bool",
     ufunc="np.logical_not", math="not {x}",
-    symbolic=lambda sp, x: sp.Not(x),
+    symbolic=lambda sp, x: sp.Not(_truth(sp, x)),
 )  # fmt: skip
