@@ -208,10 +208,16 @@ def exact_nested(x: float) -> float:
 
 @pytest.mark.parametrize(
     "text",
-    ["(x + 1)**1000000", "exp(exp(exp(exp(9))))*x", "**".join(["x"] * 12),
-     "sin(" * 60 + "x" + ")" * 60, "abs(abs(x) - abs(z))/abs(x*z)", "maximum(" * 8 + "x" + ", z)" * 8],
+    [
+        "(x + 1)**1000000",
+        "exp(exp(exp(exp(9))))*x",
+        "**".join(["x"] * 12),
+        "sin(" * 60 + "x" + ")" * 60,
+        "abs(abs(x) - abs(z))/abs(x*z)",
+        "maximum(" * 8 + "x" + ", z)" * 8,
+    ],
     ids=range(6),
-)  # fmt: skip
+)
 def test_nothing_takes_long(text: str) -> None:
     start = time.perf_counter()
     derive(text, order=2).text()

@@ -15,7 +15,7 @@ from graphc.custom.source import formula_names, formula_template, pasted, refuse
 from graphc.custom.verification import verify
 from graphc.errors import GraphcError
 from graphc.ir.emission import Emission
-from graphc.ir.function import influences
+from graphc.ir.function import topological
 from graphc.ir.node import Node
 from graphc.ir.op import FUNCTIONS, JVP, OPS, Draw, Op
 from graphc.ir.types import TensorType, shape_text
@@ -164,7 +164,7 @@ def transposed(name: str, rule: Rule) -> JVP:
             return None
         targets, given = zip(*pairs, strict=True)
         (result,) = pullback(targets, given, [seed], kinks)
-        if result is not None and seed in influences([result]):
+        if result is not None and seed in set(topological([result])):
             refuse(name, "vjp is not linear in the cotangent")
         return result
 

@@ -29,15 +29,17 @@ Values = tuple[Any, ...]
 
 def verify(op: Op) -> None:
     """Raise DeclarationError, with the input that shows it, unless the op keeps its promises."""
-    for draw in op.samples:
-        drawn, _ = draw(np.random.default_rng(0))
+    samples = [draw(np.random.default_rng(0))[0] for draw in op.samples]
+    for sample in samples:
         for dtype in ("float64", "float32"):
-            values = tuple(np.asarray(value).astype(dtype) for value in drawn)
+            values = tuple(np.asarray(value).astype(dtype) for value in sample)
             check_value(op, values, dtype)
             if not any(np.ndim(value) for value in values):
+                # Where there are no axes, NumPy's functions return scalars in place of arrays.
                 check_value(op, tuple(value[()] for value in values), dtype)
-            if dtype == "float64" and op.differentiable and all(v.size for v in values):
-                check_slopes(op, values)
+    for sample in samples:
+        if op.differentiable and all(np.size(value) for value in sample):
+            check_slopes(op, tuple(np.asarray(value, np.float64) for value in sample))
 
 
 def declare(op: Op, values: Values, dtype: str) -> tuple[Graph, list[Node], Node]:
@@ -100,21 +102,18 @@ def check_slopes(op: Op, values: Values) -> None:
             return value(*moved)
 
         differences = [central(at, step) for step in STEPS]
+        slopes = [float(np.vdot(weights, difference)) for difference in differences]
+        size = float(np.linalg.norm(weights)) * float(np.linalg.norm(differences[2])) + 1e-3
         with graph, graph.quiet():
             bar = vjp(node, operand, weights, allow_unused=True)
             dot = jvp(node, operand, direction)
-        for kind, derived, expected in (
-            ("VJP", float(np.vdot(run(graph, bar, op.operands, values), direction)),
-             [float(np.vdot(weights, slope)) for slope in differences]),
-            ("JVP", float(np.vdot(run(graph, dot, op.operands, values), weights)),
-             [float(np.vdot(weights, slope)) for slope in differences]),
-        ):  # fmt: skip
-            nearest = min(expected, key=lambda slope: abs(slope - derived))
-            size = float(np.linalg.norm(weights)) * float(np.linalg.norm(differences[2])) + 1e-3
-            if not abs(nearest - derived) <= TOLERANCE * size:
+        for kind, derived, other in (("VJP", bar, direction), ("JVP", dot, weights)):
+            slope = float(np.vdot(run(graph, derived, op.operands, values), other))
+            nearest = min(slopes, key=lambda expected: abs(expected - slope))
+            if not abs(nearest - slope) <= TOLERANCE * size:
                 fail(
                     op,
-                    f"has a {kind} for {name} of {derived:.6g} along a random direction, where "
+                    f"has a {kind} for {name} of {slope:.6g} along a random direction, where "
                     f"central differences give {nearest:.6g}",
                     values,
                 )
