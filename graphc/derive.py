@@ -17,6 +17,7 @@ from graphc.frontends.builder import Graph
 from graphc.frontends.expression import Expression, parse
 from graphc.inspect.symbolic import to_sympy
 from graphc.ir.function import topological
+from graphc.ir.graph import is_cotangent
 from graphc.ir.node import Node
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
@@ -90,7 +91,9 @@ class Derivation:
         else:
             lines += statements(lowered.forward)
             ends = [next(named(lowered.forward))]
-            lines += [f"{self.target}_bar = 1.0", *statements(lowered.backward)]
+            seeds = () if lowered.backward is None else lowered.backward.arguments
+            lines += [f"{names.of(node)} = 1.0" for node in seeds if is_cotangent(node)]
+            lines += statements(lowered.backward)
             ends += named(lowered.backward)
         titles = [self.target, *(derivative(self.target, entry) for entry in self.entries)]
         return [*lines, *(f"{t} = {n}" for t, n in zip(titles, ends, strict=True) if t != n)]

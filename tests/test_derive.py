@@ -27,6 +27,7 @@ CASES = {
     "power of two variables": ("x**z", {"x": 1.7, "z": 0.3}),
     "names that Python has": ("max*print + in_**2", {"max": 1.5, "print": 2.0, "in_": 3.0}),
     "names of results": ("y*f*value", {"y": 1.5, "f": 2.0, "value": 3.0}),
+    "names of cotangents": ("y_bar*x + x**2 + log_bar", {"y_bar": 1.5, "x": 2.0, "log_bar": 3.0}),
     "kinks": ("abs(x - z) + relu(x) + maximum(x*x, z)", {"x": 1.5, "z": -2.0}),
     "stable forms": ("log(1 + exp(x)) + sqrt(x*x + z*z)", {"x": 0.3, "z": 0.4}),
     "linear": ("3*x - z/4 + pi", {"x": 1.0, "z": 1.0}),

@@ -10,7 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.autodiff.pullback import pullback
-from graphc.custom.naming import check_name, check_operands, check_pasted_name, declared, ordered
+from graphc.custom.naming import (
+    check_drawn,
+    check_name,
+    check_operands,
+    check_pasted_name,
+    declared,
+    ordered,
+)
 from graphc.custom.source import formula_names, formula_template, pasted, refuse
 from graphc.custom.verification import verify
 from graphc.errors import GraphcError
@@ -71,6 +78,9 @@ def custom_op(
         emission = f"{name}({', '.join(f'{{{n}}}' for n in names)})"
         helpers = (function,)
     check_operands(name, names)
+    check_drawn(name, "the domain", domain, names)
+    for sample in samples:
+        check_drawn(name, "a sample", sample, names)
     plain = formula_template(name, math, names, "math") if math else ""
     definition = f"custom {names} = {text} {plain} {source_of(vjp)} {source_of(shape)}"
     known = declared(name, definition)

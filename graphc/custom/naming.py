@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Sequence
+from typing import Any
 
 from graphc.codegen import assemble
 from graphc.codegen.arrays import ARRAYS
@@ -56,6 +57,15 @@ def check_operands(name: str, operands: Sequence[str]) -> None:
     for operand in operands:
         if not is_plain(operand) or operand in ("condition", "out"):
             raise DeclarationError(f"op {name!r}: an operand cannot be called {operand!r:.60}")
+
+
+def check_drawn(name: str, what: str, given: Sequence[Any], operands: Sequence[str]) -> None:
+    """Raise DeclarationError unless there is one of something for each operand, or none at all."""
+    if given and len(given) != len(operands):
+        raise DeclarationError(
+            f"op {name!r} takes {len(operands)} operands ({', '.join(operands)}), and {what} "
+            f"{len(given)}"
+        )
 
 
 def is_plain(name: object) -> bool:

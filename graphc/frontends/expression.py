@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn
 
 from graphc import ops
-from graphc.errors import ExpressionError, suggest
+from graphc.errors import ExpressionError, GraphcError, suggest
 from graphc.ir.node import Node
 from graphc.ir.op import FUNCTIONS, OPS, Op, outermost
 from graphc.ir.types import TensorType, float64
@@ -156,7 +156,10 @@ def _is_scalar_function(op: Op) -> bool:
     if op.family != "elementwise":
         return bool(op.symbolic and op.operands)
     numbers = [TensorType((), float64)] * len(op.operands)
-    return op.infer(lambda guard: None, *numbers) == numbers[0]
+    try:
+        return op.infer(lambda guard: None, *numbers) == numbers[0]
+    except GraphcError:  # some operand is no float
+        return False
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ import sympy
 import graphc as gc
 from graphc.errors import ExpressionError
 from graphc.inspect.symbolic import MAX_OPERATIONS
-from graphc.ir.op import OPS
 from graphc.ir.types import BOOL
 from tests.ops.cases import CASES, Case, declare, over
 
@@ -208,12 +207,3 @@ def test_deep_nesting_is_told() -> None:
             y = gc.sin(y)
     with pytest.raises(ExpressionError, match="nested too deeply for SymPy"):
         gc.to_sympy(y)
-
-
-def test_every_elementwise_op_of_floats_that_is_public_has_a_formula() -> None:
-    without = [
-        op.name
-        for op in OPS.values()
-        if op.family == "elementwise" and op.symbolic is None and op.body is None
-    ]
-    assert without == ["isfinite"]
