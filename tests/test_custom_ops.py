@@ -500,8 +500,8 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     ("x" * 2000, {}, "of at most 1000 characters"),
     ("\u0445 * 2", {}, "ASCII"),
     ("x * 2", {"operands": "y"}, "has the operands x, not y"),
-    ("x * 2", {"domain": [(0, 1), (0, 1)]}, r"takes 1 operands \(x\), and the domain 2"),
-    ("x * y", {"samples": [(np.ones(3),)]}, r"has 2 operands \(x, y\), and a sample 1"),
+    ("x * 2", {"domain": [(0, 1), (0, 1)]}, "the domain has 2 entries, and the operands are x"),
+    ("x * y", {"samples": [(np.ones(3),)]}, "a sample has 1 entries, and the operands are x, y"),
     ("x * 2", {"math": "math.sin(q)"}, "reads 'q'; the operands are x"),
 ]
 

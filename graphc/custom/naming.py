@@ -63,8 +63,8 @@ def check_drawn(name: str, what: str, given: Sequence[Any], operands: Sequence[s
     """Raise DeclarationError unless there is one of something for each operand, or none at all."""
     if given and len(given) != len(operands):
         raise DeclarationError(
-            f"op {name!r} takes {len(operands)} operands ({', '.join(operands)}), and {what} "
-            f"{len(given)}"
+            f"op {name!r}: {what} has {len(given)} entries, and the operands are "
+            f"{', '.join(operands)}"
         )
 
 
