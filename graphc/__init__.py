@@ -7,11 +7,16 @@ from graphc import nn as nn
 from graphc import ops as _ops
 from graphc.api import VERSION as __version__
 from graphc.api import Module, compile
+from graphc.custom.code import custom_op
+from graphc.custom.formula import elementwise_op
 from graphc.errors import GraphcError, suggest
 from graphc.frontends import initializers as init
 from graphc.frontends.builder import Graph, path
+from graphc.frontends.expression import from_expression
 from graphc.frontends.optimizers import sgd
+from graphc.frontends.symbolic import from_sympy
 from graphc.frontends.tracing import param, trace
+from graphc.inspect.symbolic import to_sympy
 from graphc.ir.node import Node
 from graphc.ops import *
 
@@ -22,12 +27,17 @@ __all__ = [
     "Node",
     "__version__",
     "compile",
+    "custom_op",
+    "elementwise_op",
     "errors",
+    "from_expression",
+    "from_sympy",
     "init",
     "nn",
     "param",
     "path",
     "sgd",
+    "to_sympy",
     "trace",
     *_ops.__all__,
 ]

@@ -21,6 +21,7 @@ import graphc
 from graphc import ops
 from graphc.api import STYLES, VERSION, check_writable, compile
 from graphc.check import check
+from graphc.derive import add_arguments, derive, point_of
 from graphc.errors import GraphcError, UsageError
 from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
@@ -148,6 +149,12 @@ def parser() -> Parser:
     command.add_argument("--seed", type=int, default=0, help="of the random arguments")
     command.set_defaults(run=run_check)
 
+    command = commands.add_parser(
+        "derive", parents=[debug], help="differentiate a formula, and show how"
+    )
+    add_arguments(command)
+    command.set_defaults(run=run_derive, model=None, templates=None)
+
     command = commands.add_parser("ops", parents=[debug], help="list ops and their derivatives")
     command.add_argument(
         "--format", choices=["text", "markdown"], default="text",
@@ -264,9 +271,10 @@ def check_replaceable(target: Path, options: argparse.Namespace) -> None:
     """Raise UsageError for an existing file that is not graphc's to replace."""
     if not target.exists():
         return
-    model = Path(options.model if Path(options.model).exists() else split(options.model)[0])
-    if model.exists() and model.samefile(target):
-        raise UsageError(f"{options.output!r} is the model itself")
+    if options.model is not None:
+        model = Path(options.model if Path(options.model).exists() else split(options.model)[0])
+        if model.exists() and model.samefile(target):
+            raise UsageError(f"{options.output!r} is the model itself")
     if not options.force and not re.search(rb"^__graphc__ = ", target.read_bytes(), re.MULTILINE):
         raise UsageError(f"{options.output!r} was not written by graphc", hint="pass --force")
 
@@ -325,6 +333,22 @@ def run_check(options: argparse.Namespace) -> int:
     failed = sum(not row.ok for row in rows)
     print(f"{len(rows) - failed} of {len(rows)} gradients agree with central differences")
     return 1 if failed else 0
+
+
+def run_derive(options: argparse.Namespace) -> int:
+    """graphc derive"""
+    if options.output is not None:
+        check_writable(Path(options.output))
+        check_replaceable(Path(options.output), options)
+    wrt = [name.strip() for name in options.wrt.split(",") if name.strip()]
+    derivation = derive(options.formula, wrt=wrt, order=options.order, command=reproducing(options))
+    names = derivation.expression.names
+    point = None if options.at is None else point_of(options.at, names)
+    sys.stdout.write(derivation.text(point))
+    if options.output is not None:
+        derivation.module.save(options.output)
+        print(f"\nwrote {options.output}")
+    return 0
 
 
 def run_ops(options: argparse.Namespace) -> int:

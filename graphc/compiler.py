@@ -349,6 +349,7 @@ def digest(graph: Graph, options: Options) -> str:
         params = n.params._replace(serial=draws.index(n.params.serial)) if n.op.random else n.params
         lines.append(f"{n.op.name} {[place[a] for a in n.args]} {tuple(params)!r}")
     lines += [f"{name!r} {place[node]}" for name, node in roots.items()]
+    lines += [op.definition for op in dict.fromkeys(n.op for n in order) if op.definition]
     lines += [f"loss {place[graph.objective]}"] if graph.objective is not None else []
     for name, p in graph.parameters.items():
         lines.append(f"{name!r} {p.node.types[0]} {value_text(p.init)} {p.trainable}")

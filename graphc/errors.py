@@ -92,6 +92,10 @@ class DifferentiationError(GraphcError, ValueError):
     """A derivative that does not exist: `wrt` cannot be reached, or an op has no derivative."""
 
 
+class ExpressionError(GraphcError, ValueError):
+    """A formula, as text or in SymPy, that has no form in graphc; a node that has none in SymPy."""
+
+
 class ModelError(GraphcError):
     """A model definition that cannot be loaded."""
 

@@ -41,9 +41,11 @@ ALLOWED = {
     "compiler": LAYERS | {"self_test"},
     "api": LAYERS | {"compiler"},
     "check": LAYERS | {"compiler", "api"},
-    "cli": LAYERS | {"compiler", "api", "check", "__init__"},
+    "derive": LAYERS | {"api"},
+    "custom": LAYERS | {"compiler", "api"},
+    "cli": LAYERS | {"compiler", "api", "check", "derive", "__init__"},
     "__main__": {"cli"},
-    "__init__": LAYERS | {"compiler", "api", "check"},
+    "__init__": LAYERS | {"compiler", "api", "check", "custom"},
 }
 DEPENDENCIES = {"numpy", "sympy", "jinja2"}
 

@@ -60,6 +60,7 @@ class Op:
     noun        what a value of it is called where nothing better is known
     phrase      the same from the names of its operands: `{x}_times_{y}`
     samples     draws of arguments on which tests and registration checks run
+    definition  of an op of the user's, what tells it from another of its name
     """
 
     name: str
@@ -85,6 +86,7 @@ class Op:
     noun: str = ""
     phrase: str = ""
     samples: tuple[Draw, ...] = ()
+    definition: str = ""
     record: Callable[..., Any] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -132,6 +132,7 @@ mask: Op = elementwise(
     math=_plain("{x} * {condition}", "{x} and {condition}"),
     notation=lambda node: "{x} ⊙ 1[{condition}]" if node.args[0].shape else "{x}·1[{condition}]",
     rules=(lambda g, y, x, condition: mask(g, condition), None),
+    symbolic=lambda sp, x, condition: sp.Piecewise((x, condition), (0, True)),
     selects=(lambda x, condition: condition, None), bounds=lambda x, condition: joined(x, ZERO),
 )  # fmt: skip
 where = elementwise(
@@ -143,6 +144,7 @@ where = elementwise(
         lambda g, y, condition, a, b: mask(g, condition),
         lambda g, y, condition, a, b: mask(g, ~condition),
     ),
+    symbolic=lambda sp, condition, x, y: sp.Piecewise((x, condition), (y, True)),
     selects=(None, lambda condition, a, b: condition, lambda condition, a, b: ~condition),
     bounds=lambda condition, a, b: joined(a, b),
 )  # fmt: skip

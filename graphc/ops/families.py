@@ -67,6 +67,7 @@ def elementwise(
     call: Callable[..., Any] | None = None,
     samples: tuple[Draw, ...] | None = None,
     layouts: slice = slice(None),
+    definition: str = "",
 ) -> Op:
     """Declare an op that works on each element by itself, with NumPy's broadcasting.
 
@@ -153,11 +154,12 @@ def elementwise(
         family="elementwise",
         noun=noun,
         phrase=phrase,
-        samples=_elementwise_samples(
+        samples=elementwise_samples(
             names, domain or [(-2.0, 2.0)] * len(names), result == "bool", LAYOUTS[layouts]
         )
         if samples is None
         else samples,
+        definition=definition,
     )
 
 
@@ -180,11 +182,11 @@ LAYOUTS: tuple[tuple[tuple[int, ...], ...], ...] = (
 )
 
 
-def _elementwise_samples(
+def elementwise_samples(
     names: Sequence[str],
     domain: Sequence[tuple[float, float]],
     coarse: bool,
-    layouts: Sequence[tuple[tuple[int, ...], ...]],
+    layouts: Sequence[tuple[tuple[int, ...], ...]] = LAYOUTS,
 ) -> tuple[Draw, ...]:
     """Coarse draws are whole numbers, so that comparisons meet ties and logic meets zeros."""
 
@@ -278,6 +280,7 @@ def composite(
     bounds: Callable[..., Interval] | None = None,
     kink: dict[str, str] | None = None,
     samples: tuple[Draw, ...] = (),
+    definition: str = "",
 ) -> Op:
     """Declare an op by its body in other ops: (*operands, *parameters) -> Node.
 
@@ -316,6 +319,7 @@ def composite(
         kink=kink,
         family="composite",
         samples=samples,
+        definition=definition,
     )
 
 

@@ -1,0 +1,1 @@
+"""Ops of the user's: from a formula, or from NumPy code with a derivative."""
