@@ -16,15 +16,7 @@ from graphc.ir.op import Draw, Op, function
 from graphc.ops.families import composite
 from graphc.ops.operands import operands
 from graphc.ops.shape import expand_dims, matrix_transpose, reshape
-from graphc.ops.windows import (
-    Windows,
-    check_windows,
-    fold,
-    image,
-    numbers,
-    paddings,
-    unfold,
-)
+from graphc.ops.windows import Windows, check_windows, fold, image, numbers, unfold, windows_of
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
@@ -80,12 +72,12 @@ def _convolved(
     channels, outputs = x.shape[1], w.shape[0]
     require_divisible(op, groups, channels, "channels", x)
     require_divisible(op, groups, outputs, "outputs", w)
-    if w.shape[1] * groups is not channels and w.shape[1] * groups != channels:
+    if w.shape[1] * groups != channels:
         raise ShapeError(
             f"{op}: kernels of {_each(w.shape[1], groups)} channels do not fit x of {channels}: "
             f"{_described(x, w)}"
         )
-    windows = _windows(op, w, stride, padding, dilation)
+    windows = windows_of(op, w.shape[2:], rank, stride, padding, dilation)
     check_windows(op, x, windows)
     return convolution.node((x, w), windows, groups)
 
@@ -97,13 +89,13 @@ def _transposed(
     x, w, groups = _image_and_kernels(op, rank, x, w, groups)
     channels = x.shape[1]
     require_divisible(op, groups, channels, "channels", x)
-    if w.shape[0] is not channels and w.shape[0] != channels:
+    if w.shape[0] != channels:
         raise ShapeError(
             f"{op}: kernels of {w.shape[0]} channels do not fit x of {channels}: {_described(x, w)}"
         )
     if isinstance(padding, str):
         raise GraphcError(f"{op}: padding is an int or {rank} ints, got {padding!r}")
-    windows = _windows(op, w, stride, padding, dilation)
+    windows = windows_of(op, w.shape[2:], rank, stride, padding, dilation)
     more = numbers(op, "output_padding", output_padding, rank, 0)
     size: list[Extent] = []
     ends: list[tuple[int, int]] = []
@@ -131,13 +123,6 @@ def _image_and_kernels(op: str, rank: int, x: Any, w: Any, groups: Any) -> tuple
         raise ShapeError(f"{op} expects kernels of {expected}, got {name}")
     (groups,) = numbers(op, "groups", groups, 1, 1)
     return x, w, groups
-
-
-def _windows(op: str, w: Node, stride: Any, padding: Any, dilation: Any) -> Windows:
-    kernel = tuple(int(size) for size in w.shape[2:])
-    stride = numbers(op, "stride", stride, len(kernel), 1)
-    dilation = numbers(op, "dilation", dilation, len(kernel), 1)
-    return Windows(kernel, stride, paddings(op, padding, kernel, stride, dilation), dilation)
 
 
 def require_divisible(op: str, groups: int, count: Extent, what: str, node: Node) -> None:
@@ -191,7 +176,7 @@ convolution = composite(
         _sample((2, 2, 4, 3), (3, 2, 2, 2)),
         _sample((1, 2, 4, 3), (2, 1, 2, 3), stride=(2, 1), padding=1, groups=2),
         _sample((2, 2, 3, 3), (2, 2, 1, 1), stride=2),
-        _sample((1, 2, 6), (1, 2, 3), padding="same", dilation=2),
+        _sample((1, 2, 6), (1, 2, 2), padding="same", dilation=3),
     ),
 )  # fmt: skip
 transposed_convolution = composite(
@@ -202,7 +187,7 @@ transposed_convolution = composite(
         _sample((2, 2, 2, 3), (2, 3, 2, 2)),
         _sample((1, 2, 2, 2), (2, 1, 3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0),
                 groups=2),
-        _sample((1, 2, 4), (2, 1, 3), dilation=2, padding=1),
+        _sample((1, 2, 4), (2, 1, 3), dilation=2, padding=1, output_padding=1),
     ),
 )  # fmt: skip
 
