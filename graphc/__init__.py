@@ -4,11 +4,11 @@ from typing import Any
 
 from graphc import errors as errors
 from graphc import ops as _ops
+from graphc import optim as optim
 from graphc.api import VERSION as __version__
 from graphc.api import Module, compile
 from graphc.errors import GraphcError, suggest
 from graphc.frontends.builder import Graph, path
-from graphc.frontends.optimizers import sgd
 from graphc.frontends.tracing import param, trace
 from graphc.ir.node import Node
 from graphc.ops import *
@@ -21,9 +21,9 @@ __all__ = [
     "__version__",
     "compile",
     "errors",
+    "optim",
     "param",
     "path",
-    "sgd",
     "trace",
     *_ops.__all__,
 ]

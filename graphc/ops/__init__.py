@@ -11,6 +11,7 @@ from graphc.ops.losses import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
 from graphc.ops.operands import astype as astype
+from graphc.ops.penalties import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
@@ -26,6 +27,7 @@ from . import (
     losses,
     mode,
     nn,
+    penalties,
     random,
     reduction,
     shape,
@@ -45,6 +47,7 @@ __all__ = [
     *losses.__all__,
     *mode.__all__,
     *nn.__all__,
+    *penalties.__all__,
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,
