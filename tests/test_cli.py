@@ -284,7 +284,7 @@ def test_ops_lists_each_op_with_its_derivative() -> None:
     assert len(listed) > 50
     assert {"dropout", "grad", "random.normal", "swapaxes"} <= set(composed)
     for entry in entries[len(listed) :]:
-        assert re.fullmatch(r"[a-z_.]+\(.*\)\n    \S.*\.", entry), entry
+        assert re.fullmatch(r"[a-z0-9_.]+\(.*\)\n    \S.*\.", entry), entry
     for entry in entries[: len(listed)]:
         name, lines = entry.partition("(")[0], entry.splitlines()
         assert lines[1].strip() == OPS[name].doc
@@ -318,7 +318,7 @@ USAGE = {
     "compile": "the following arguments are required: MODEL, -o/--output",
     "compile model.py": "the following arguments are required: -o/--output",
     "compile model.py -o": "argument -o/--output: expected one argument",
-    "compile model.py -o n.py --optimizer adm": "argument --optimizer: invalid choice: 'adm'",
+    "compile model.py -o n.py --optimizer adm": "there is no optimizer 'adm'; did you mean 'adam",
     "compile model.py -o n.py --optimizer sgd --lr x": "argument --lr: invalid float value: 'x'",
     "compile model.py -o n.py --kinks x": "argument --kinks: invalid choice: 'x'",
     "compile model.py -o n.py --dtype int8": "argument --dtype: invalid choice: 'int8'",
@@ -326,8 +326,19 @@ USAGE = {
     "compile model.py -o n.py --nonsense": "unrecognized arguments: --nonsense",
     "inspect model.py --format x": "argument --format: invalid choice: 'x'",
     "check model.py --seed x": "argument --seed: invalid int value: 'x'",
-    "compile model.py -o n.py --lr 1": "--lr, --momentum, --nesterov and --weight-decay need",
-    "compile model.py -o n.py --nesterov": "--lr, --momentum, --nesterov and --weight-decay need",
+    "compile model.py -o n.py --lr 1": "--lr needs --optimizer",
+    "compile model.py -o n.py --nesterov": "--nesterov needs --optimizer",
+    "compile model.py -o n.py --optimizer adam --alpha 1": "the optimizer adam has no 'alpha'; it has",
+    "compile model.py -o n.py --optimizer adam --betas 1,x": "argument --betas: expected numbers as",
+    "compile model.py -o n.py --optimizer adam --betas 1": "betas has to be two numbers, got (1.0,)",
+    "compile model.py -o n.py --optimizer sgd --schedule cosin:steps=9": (
+        "there is no schedule 'cosin:steps=9'; did you mean 'cosine'?"
+    ),
+    "compile model.py -o n.py --schedule cosine:steps=9": "schedule needs an optimizer",
+    "compile model.py -o n.py --clip-norm 1": "clip_norm needs an optimizer",
+    "compile model.py -o n.py --fit": "fit needs an optimizer",
+    "compile model.py -o n.py --penalize W": "penalize needs l1 or l2",
+    "compile model.py -o n.py --l2 1 --penalize w": "--penalize 'w' fits no trained parameter",
     "compile model.py -o n.py --optimizer sgd --lr -1": "lr has to be a number >= 0, got -1.0",
     "compile model.py -o n.py --optimizer sgd --lr nan": "lr has to be a number >= 0, got nan",
     "compile model.py -o n.py --optimizer sgd --lr inf": "lr has to be a number >= 0, got inf",

@@ -42,7 +42,8 @@ ALLOWED = {
     "compiler": LAYERS | {"self_test", "training"},
     "api": LAYERS | {"compiler", "training"},
     "check": LAYERS | {"compiler", "api"},
-    "cli": LAYERS | {"compiler", "api", "check", "__init__"},
+    "training_options": {"optim", "errors"},
+    "cli": LAYERS | {"training_options", "compiler", "api", "check", "__init__"},
     "__main__": {"cli"},
     "__init__": LAYERS | {"compiler", "api", "check"},
 }

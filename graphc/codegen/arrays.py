@@ -110,9 +110,9 @@ class Arrays(Dialect):
         return [training.clip_scale, training.global_norm]
 
     def fitting(self) -> Sequence[Helper]:
-        counting = [checkpoints.checked_count, checkpoints.show_progress]
-        reading = [checkpoints.read_checkpoint, checkpoints.restored_rng]
-        return [*counting, checkpoints.write_checkpoint, *reading, save_arrays]
+        loop: list[Helper] = [checkpoints.checked_count, checkpoints.show_progress]
+        files: list[Helper] = [checkpoints.read_checkpoint, checkpoints.restored_rng, save_arrays]
+        return [*loop, checkpoints.write_checkpoint, *files]
 
     def testing(self, test: SelfTest) -> Sequence[Helper]:
         how = [boundary.nearest_difference, boundary.is_slope] if test.slopes else [boundary.agrees]

@@ -17,13 +17,13 @@ __all__ = ["l1_penalty", "l2_penalty"]
 
 @function
 def l1_penalty(*nodes: Any) -> Node:
-    """Σ|θ| over all elements of all nodes; its gradient is the sign of each."""
+    """The sum of |θ| over all elements of all nodes; its gradient is the sign of each."""
     return total("l1_penalty", abs, nodes)
 
 
 @function
 def l2_penalty(*nodes: Any) -> Node:
-    """Σθ² over all elements of all nodes; its gradient is 2 θ.
+    """The sum of θ² over all elements of all nodes; its gradient is 2 θ.
 
     There is no ½ and no root: `l2_penalty(W) * (decay / 2)` has the gradient of PyTorch's
     `weight_decay`.

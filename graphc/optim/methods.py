@@ -12,7 +12,7 @@ from graphc.optim.optimizer import Optimizer, checked
 
 Numbers = dict[str, Node]
 LR = "the learning rate"
-DECAY = "the L2 penalty that is added to gradients"
+DECAY = "the L2 penalty"
 EPS = "what keeps the divisor from 0"
 
 
@@ -286,7 +286,7 @@ def optimizer_named(name: str, **options: object) -> Optimizer:
     for option in options:
         if option not in known:
             hint = f"it has {', '.join(known)}"
-            raise UsageError(f"the optimizer {name} has no {option}", hint=hint)
+            raise UsageError(f"the optimizer {name} has no {option!r}", hint=hint)
     return OPTIMIZERS[name](**options)
 
 

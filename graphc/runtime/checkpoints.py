@@ -82,11 +82,13 @@ def read_checkpoint(
     return found, training["step"], restored_rng(path, training["rng"]), training["epoch"]
 
 
-def restored_rng(path: str | Path, state: dict[str, Any]) -> np.random.Generator:
+def restored_rng(path: str | Path, state: Any) -> np.random.Generator:
     """The generator that goes on from a state. Raises ValueError for a kind that NumPy lacks."""
-    kind = getattr(np.random, str(state["bit_generator"]), None)
-    if not isinstance(kind, type) or not issubclass(kind, np.random.BitGenerator):
+    random = np.random
+    kinds = (random.MT19937, random.PCG64, random.PCG64DXSM, random.Philox, random.SFC64)
+    named = {kind.__name__: kind for kind in kinds}
+    if state["bit_generator"] not in named:
         raise ValueError(f"{path}: NumPy has no generator {state['bit_generator']!r}")
-    bits = kind()
+    bits = named[state["bit_generator"]]()
     bits.state = state
-    return np.random.Generator(bits)
+    return random.Generator(bits)

@@ -79,7 +79,7 @@ def clip_scale(gradients: Iterable[Any], clip_norm: float) -> float:
     values = list(gradients)
     norm = math.nan if any(map(math.isnan, values)) else math.hypot(*values)
     scale = clip_norm / (norm + 1e-6)
-    return 1.0 if scale > 1.0 else scale
+    return min(scale, 1.0)  # in this order NaN stays
 
 
 # --- the boundary ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def clip_scale(gradients: Iterable[Any], clip_norm: float) -> float:
     As torch.nn.utils.clip_grad_norm_ has it, 1e-6 included: 0 for an infinite norm, NaN for a NaN.
     """
     scale = clip_norm / (global_norm(gradients) + 1e-6)
-    return 1.0 if scale > 1.0 else scale
+    return min(scale, 1.0)  # in this order NaN stays
 
 
 def global_norm(arrays: Iterable[Any]) -> float:

@@ -40,7 +40,7 @@ def trained(
     options: dict[str, Any], style: str, **keywords: float
 ) -> tuple[list[Any], list[float]]:
     """Parameters and losses of each step of the generated training step."""
-    net = load(model(), style=style, optimizer=gc.sgd(**options))
+    net = load(model(), style=style, optimizer=gc.optim.sgd(**options))
     params = net.init_params(np.random.default_rng(1))
     state = net.init_optimizer(params)
     history, losses = [params], []
@@ -114,7 +114,9 @@ def test_float32_stays_float32(style: str) -> None:
         W = g.parameter("W", (3,), init="ones")
         s = g.parameter("s", init=2)
         g.loss((W * W).sum() * s)
-    net = load(g, optimizer=gc.sgd(momentum=0.9, nesterov=True, weight_decay=0.1), style=style)
+    net = load(
+        g, optimizer=gc.optim.sgd(momentum=0.9, nesterov=True, weight_decay=0.1), style=style
+    )
     params = net.init_params(np.random.default_rng(0))
     state = net.init_optimizer(params)
     for lr in (0.1, np.float64(0.1), 1):
@@ -126,7 +128,7 @@ def test_float32_stays_float32(style: str) -> None:
 
 @in_every_style
 def test_frozen_parameters_have_no_slot(style: str) -> None:
-    net = load(model(), optimizer=gc.sgd(momentum=0.9), freeze=["b"], style=style)
+    net = load(model(), optimizer=gc.optim.sgd(momentum=0.9), freeze=["b"], style=style)
     params = net.init_params(np.random.default_rng(1))
     state = net.init_optimizer(params)
     assert list(state["velocity"]) == ["W"]
@@ -151,7 +153,7 @@ def test_frozen_parameters_have_no_slot(style: str) -> None:
 )
 def test_numbers_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        gc.sgd(**options)
+        gc.optim.sgd(**options)
     assert str(caught.value).endswith(message)
 
 

@@ -108,7 +108,10 @@ def dropout_mlp() -> gc.Graph:
 
 MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mlp": (mlp, {"optimizer": "sgd"}),
-    "deep_mlp": (deep_mlp, {"optimizer": gc.sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)}),
+    "deep_mlp": (
+        deep_mlp,
+        {"optimizer": gc.optim.sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)},
+    ),
     "tied_autoencoder": (shared_weights, {}),
     "two_heads": (several_outputs, {}),
     "quiz": (expression, {}),
