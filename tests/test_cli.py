@@ -328,9 +328,9 @@ USAGE = {
     "check model.py --seed x": "argument --seed: invalid int value: 'x'",
     "compile model.py -o n.py --lr 1": "--lr needs --optimizer",
     "compile model.py -o n.py --nesterov": "--nesterov needs --optimizer",
-    "compile model.py -o n.py --optimizer adam --alpha 1": "the optimizer adam has no 'alpha'; it has",
-    "compile model.py -o n.py --optimizer adam --betas 1,x": "argument --betas: expected numbers as",
-    "compile model.py -o n.py --optimizer adam --betas 1": "betas has to be two numbers, got (1.0,)",
+    "compile model.py -o n.py --optimizer adam --alpha 1": "the optimizer adam has no 'alpha'",
+    "compile model.py -o n.py --optimizer adam --betas 1,x": "argument --betas: expected numbers",
+    "compile model.py -o n.py --optimizer adam --betas 1": "betas has to be two numbers, got",
     "compile model.py -o n.py --optimizer sgd --schedule cosin:steps=9": (
         "there is no schedule 'cosin:steps=9'; did you mean 'cosine'?"
     ),

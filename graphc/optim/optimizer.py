@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from graphc.errors import UsageError
 from graphc.ir.dims import Shape
-from graphc.ir.function import influences
+from graphc.ir.function import topological
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import DType, float64
@@ -54,7 +54,7 @@ class Optimizer:
         }
         found = self.rates({**given, "step": step})
         found.pop("step", None)
-        reads = step in influences(list(found.values()))
+        reads = step in set(topological(list(found.values())))
         return (*[step] * reads, *given.values()), found
 
     def graph(
