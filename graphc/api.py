@@ -144,6 +144,8 @@ def compile(
     )
     if inference and options.training is not None:
         raise UsageError("inference and an optimizer exclude each other")
+    if inference and options.penalty.described():
+        raise UsageError("inference and a penalty exclude each other")
     compilation = Compilation(graph, options)
     if after_pass is not None:
         compilation.after = after_pass

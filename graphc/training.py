@@ -76,11 +76,13 @@ class Penalty:
         chosen = [n for n in trained if any(fits(n.params.name, p) for p in self.penalize)]
         graph = objective.graph
         with graph.quiet():
-            for factor, norm in ((self.l1, l1_penalty), (self.l2, l2_penalty)):
-                if factor:
-                    term = astype(factor * norm(*chosen), objective.dtype)
-                    objective = objective + graph.hint(term, norm.__name__)
-        return objective
+            terms = [
+                factor * norm(*chosen)
+                for factor, norm in ((self.l1, l1_penalty), (self.l2, l2_penalty))
+                if factor
+            ]
+            penalty = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+            return objective + graph.hint(astype(penalty, objective.dtype), "penalty")
 
 
 def fits(name: str, pattern: str) -> bool:
