@@ -99,14 +99,16 @@ def documented(first: str, called: str, fit: Fit, lowered: LoweredOptimizer) -> 
 
 def checks(context: Context, fit: Fit, known: set[str], indent: int) -> list[str]:
     """Statements that check what is passed to fit, and read off how many examples there are."""
-    program, names = context.module.forward, context.names
+    program, lowered, names = context.module.forward, context.module.optimizer, context.names
     assert program is not None
+    assert lowered is not None
     examples = names.of_size(fit.size)
     bound = known - {fit.size}
     lines = [
         'epochs = checked_count("epochs", epochs, 0)',
         'batch_size = checked_count("batch_size", batch_size, 1)',
         "check_rng(rng)",
+        *(context.dialect.number(h.name) for h in lowered.hyperparameters),
     ]
     for node in program.arguments:
         if node.params.kind == "input":

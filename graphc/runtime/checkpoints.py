@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.runtime.boundary import shape_text
 from graphc.runtime.files import load_arrays, save_arrays
 
 
@@ -60,23 +61,23 @@ def read_checkpoint(
     if training["optimizer"] != optimizer:
         kind = training["optimizer"]
         raise ValueError(f"{path} is a checkpoint of the optimizer {kind!r}, not {optimizer!r}")
-    sizes: dict[str, int] = {}
+    sizes: dict[Any, int] = {}
     found: dict[str, Any] = {group: {} for group in groups}
     for group, types in groups.items():
         for name, (dtype, *shape) in types.items():
             key = f"{group}/{name}"
             if key not in arrays:
                 raise ValueError(f"{path} is a checkpoint of another model: it holds no {key!r}")
-            array = arrays.pop(key)
-            if array.dtype != dtype:
-                expected = f"{key!r}: expected {np.dtype(dtype).name}"
-                raise ValueError(f"{path}, {expected}, got {array.dtype.name}")
-            own = [sizes.setdefault(s, n) if isinstance(s, str) else s
-                   for s, n in zip(shape, array.shape)]  # fmt: skip
-            if len(shape) != array.ndim or tuple(own) != array.shape:
-                expected = f"{key!r}: expected shape {tuple(own or shape)}"
-                raise ValueError(f"{path}, {expected}, got {array.shape}")
-            found[group][name] = array
+            array = found[group][name] = arrays.pop(key)
+            wanted = [sizes.get(size, size) for size in shape]
+            fits = array.ndim == len(wanted) and all(
+                size == own or isinstance(size, str) for size, own in zip(wanted, array.shape)
+            )
+            if not fits or array.dtype != dtype:
+                expected = f"{np.dtype(dtype).name} of shape {shape_text(wanted)}"
+                got = f"{array.dtype.name} of shape {shape_text(array.shape)}"
+                raise ValueError(f"{path}: {key!r}: expected {expected}, got {got}")
+            sizes.update((s, own) for s, own in zip(shape, array.shape) if isinstance(s, str))
     if arrays:
         raise ValueError(f"{path} is a checkpoint of another model: it holds {min(arrays)!r}")
     return found, training["step"], restored_rng(path, training["rng"]), training["epoch"]
