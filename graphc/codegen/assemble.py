@@ -259,8 +259,7 @@ def types(context: Context) -> Iterable[TypeView]:
             trained = {name: parameters[name] for name in module.optimizer.trained}
             yield typed_dict("Slots", trained, dialect)
         items = ['"step": int', *(f"{quoted(slot)}: Slots" for slot in module.optimizer.slots)]
-        line = bracketed('OptimizerState = TypedDict("OptimizerState", {', items, "})", 0)
-        yield TypeView("OptimizerState", line)
+        yield dict_type("OptimizerState", items)
     if module.fit is not None:
         fields = [("params", "Params"), *[("state", "State")] * bool(module.graph.states)]
         fields += [("optimizer_state", "OptimizerState"), ("rng", "np.random.Generator")]
@@ -270,7 +269,11 @@ def types(context: Context) -> Iterable[TypeView]:
 
 def typed_dict(name: str, values: Mapping[str, Node], dialect: Dialect) -> TypeView:
     """A dict type with exact keys."""
-    items = [f"{quoted(key)}: {dialect.annotation(node)}" for key, node in values.items()]
+    return dict_type(name, [f"{quoted(k)}: {dialect.annotation(n)}" for k, n in values.items()])
+
+
+def dict_type(name: str, items: Sequence[str]) -> TypeView:
+    """A dict type with such items."""
     line = f'{name} = TypedDict("{name}", {{{", ".join(items)}}})'
     if width(line) < LINE:
         return TypeView(name, line)

@@ -15,7 +15,7 @@ from graphc.codegen.functions import (
     indented,
     signature,
 )
-from graphc.codegen.literals import bracketed, quoted
+from graphc.codegen.literals import LINE, bracketed, quoted, width
 from graphc.codegen.printer import Printer, print_program
 from graphc.codegen.scalars import SCALARS
 from graphc.codegen.view import FunctionView
@@ -185,7 +185,7 @@ def train_step(context: Context, lowered: LoweredOptimizer) -> FunctionView:
         given += [STEP] * lowered.counts
         given += [n.params.name for n in lowered.rates.arguments if not is_step(n)]
         given += [SCALE] * lowered.clips
-        body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
+        body += indented(assigned(targets, f"{lowered.kind}(", given))
         if module.debug_nan:  # here, and not in the update, which knows no names
             place = place_of(module.graph.parameters[name].node) or DERIVED
             for target in targets:
@@ -210,6 +210,15 @@ def train_step(context: Context, lowered: LoweredOptimizer) -> FunctionView:
         ["Return everything after one step, and the loss before it.", "", *meanings(lowered)],
         [*body, f"    return {', '.join(results)}"],
     )
+
+
+def assigned(targets: Sequence[str], call: str, given: Sequence[str]) -> str:
+    """A call that is unpacked; where its targets are too long for a line, each has one."""
+    before = f"{', '.join(targets)} = {call}"
+    if width(before) + 4 <= LINE:
+        return bracketed(before, given, ")", 4)
+    rows = "".join(f"        {target},\n" for target in targets)
+    return f"(\n{rows}    {bracketed(f') = {call}', given, ')', 4)}"
 
 
 def prepared(lowered: LoweredOptimizer) -> list[str]:

@@ -114,8 +114,8 @@ def adagrad(
     def update(n: Numbers) -> tuple[Node, ...]:
         gradient = decayed(n) if weight_decay else n["gradient"]
         sums = (n["sum_square"] + square(gradient)).named("new_sum_square")
-        step = gradient / (sqrt(sums) + n["eps"])
-        return (n["parameter"] - n["lr"] * step).named("updated"), sums
+        change = (n["lr"] * (gradient / (sqrt(sums) + n["eps"]))).named("change")
+        return (n["parameter"] - change).named("updated"), sums
 
     return Optimizer("adagrad", {"sum_square": start}, tuple(hyperparameters), update, rates)
 
@@ -236,8 +236,8 @@ def moments(
         squares = n["beta2"] * n["mean_square"] + n["taken2"] * square(gradient)
         squares = squares.named("new_mean_square")
         before = n["kept"] * n["parameter"] if decoupled else n["parameter"]
-        step = mean / (sqrt(squares) + n["floor"])
-        return (before - n["step_size"] * step).named("updated"), mean, squares
+        change = (n["step_size"] * (mean / (sqrt(squares) + n["floor"]))).named("change")
+        return (before - change).named("updated"), mean, squares
 
     slots = {"mean": 0.0, "mean_square": 0.0}
     return Optimizer(kind, slots, tuple(hyperparameters), update, rates)

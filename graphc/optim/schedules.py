@@ -71,8 +71,10 @@ def cosine(steps: int, *, minimum: float = 0.0) -> Schedule:
     count, least = counted("steps", steps), checked("minimum", minimum)
 
     def rate(lr: Node, step: Node) -> Node:
-        annealed = (lr - least if least else lr) * (0.5 * (1 + cos(step * (math.pi / count))))
-        annealed = (annealed + least if least else annealed).named("annealed")
+        progress = (step / count).named("progress")
+        share = (0.5 + 0.5 * cos(math.pi * progress)).named("share")
+        annealed = least + (lr - least) * share if least else lr * share
+        annealed = annealed.named("annealed")
         return where(step < count, annealed, least)
 
     return Schedule(told("cosine", steps=count, minimum=least), rate)
@@ -90,7 +92,7 @@ def warmup(steps: int, *, start: float = 1 / 3, then: Schedule | None = None) ->
         )
 
     def rate(lr: Node, step: Node) -> Node:
-        rising = (lr * (share + step * ((1 - share) / count))).named("rising")
+        rising = (lr * (share + (1 - share) * (step / count))).named("rising")
         after = lr if following.rate is None else following.rate(lr, (step - count).named("since"))
         return where(step < count, rising, after)
 

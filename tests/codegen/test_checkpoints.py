@@ -134,7 +134,7 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "a state too few": ({"state__mean": None}, "of another model: it holds no 'state/mean'"),
     "another shape": ({"params__W": W.T}, "'params/W': expected float32 of shape (4, 5), got"),
     "another rank": ({"params__W": W[0]}, "(4, 5), got float32 of shape (5,)"),
-    "another dtype": ({"params__W": W.astype(float)}, "of shape (4, 5), got float64 of shape (4, 5)"),
+    "another dtype": ({"params__W": W.astype(float)}, "(4, 5), got float64 of shape (4, 5)"),
     "no training": ({"training": None}, "is no checkpoint: it holds no 'training'"),
     "a generator of tomorrow": (
         {"training": np.array(json.dumps(
