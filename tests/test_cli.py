@@ -132,6 +132,36 @@ def test_sgd_has_the_numbers_as_defaults(options: str) -> None:
     np.testing.assert_allclose(loss, expected(params, x, t)[0], rtol=1e-6)
 
 
+TRAINING: dict[str, dict[str, Any]] = {
+    "--optimizer momentum --dampening 0.1": {"optimizer": gc.optim.momentum(dampening=0.1)},
+    "--optimizer nesterov --momentum 0.8": {"optimizer": gc.optim.nesterov(momentum=0.8)},
+    "--optimizer adagrad --lr-decay 0.1 --initial-accumulator 0.2 --eps 1e-6": {
+        "optimizer": gc.optim.adagrad(lr_decay=0.1, initial_accumulator=0.2, eps=1e-6)
+    },
+    "--optimizer rmsprop --alpha 0.9 --centered": {
+        "optimizer": gc.optim.rmsprop(alpha=0.9, centered=True)
+    },
+    "--optimizer adam --betas 0.8,0.99 --lr 0.1": {
+        "optimizer": gc.optim.adam(0.1, betas=(0.8, 0.99))
+    },
+    "--optimizer adamw --weight-decay 0.5 --clip-norm 2 --fit": {
+        "optimizer": gc.optim.adamw(weight_decay=0.5), "clip_norm": 2.0, "fit": True,
+    },
+    "--optimizer sgd --schedule warmup:steps=5,start=0.1 --schedule step:every=3": {
+        "optimizer": "sgd", "schedule": gc.optim.warmup(5, start=0.1, then=gc.optim.step(3)),
+    },
+    "--l1 0.1 --l2 0.2 --penalize W --penalize b": {"l1": 0.1, "l2": 0.2, "penalize": ["W", "b"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", TRAINING)
+def test_options_of_training_are_arguments_of_compile(options: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(GOOD, "model.py", "exec"), scope)
+    right = gc.compile(scope["g"], **TRAINING[options]).load()
+    assert generated(*options.split()).__graphc__ == right.__graphc__
+
+
 def test_inference_emits_what_predict_needs() -> None:
     net = generated("--inference")
     functions = {name for name, value in vars(net).items() if callable(value)}

@@ -125,7 +125,8 @@ def reserved(module: LoweredModule, dialect: Dialect) -> Iterable[str]:
         yield from (h.name for h in module.optimizer.hyperparameters)
         yield from [training_step.STEP] * module.optimizer.counts
         yield from [training_step.SCHEDULED] * (module.optimizer.schedule is not None)
-        yield from [training_step.SCALE] * module.optimizer.clips
+        if module.optimizer.clips:
+            yield from (training_step.SCALE, training_step.TRAINED)
     yield from fitting.RESERVED if module.fit is not None else ()
 
 

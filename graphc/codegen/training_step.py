@@ -25,7 +25,8 @@ from graphc.lower.naming import Names
 from graphc.lower.program import Program
 
 NEW_STATE = ("new_params", "new_optimizer_state")
-SCHEDULED, CLIP_SCALE, SCALE = "scheduled", "clip_scale", "scale"
+SCHEDULED, CLIP_SCALE = "scheduled", "clip_scale"
+SCALE, TRAINED = "scale", "trained"
 STEP = "step"  # the number of a step, counted from 1
 
 
@@ -166,7 +167,7 @@ def train_step(context: Context, lowered: LoweredOptimizer) -> FunctionView:
     received = ", ".join([*variables, "grads"])
     call = bracketed(f"{received} = value_and_grad(", [a.passed for a in arguments], ")", 4)
     checks = [f"    {context.dialect.number(h.name)}" for h in lowered.hyperparameters]
-    body = [*checks, *indented(call), *prepared(lowered)]
+    body = [*checks, *indented(call), *prepared(context, lowered)]
     taken = [*(a.name for a in arguments), *variables, "grads", "optimizer_state", *NEW_STATE]
     local = Names(module.graph, [*taken, *context.reserved])
     variable: dict[str, str] = {}
@@ -221,13 +222,18 @@ def assigned(targets: Sequence[str], call: str, given: Sequence[str]) -> str:
     return f"(\n{rows}    {bracketed(f') = {call}', given, ')', 4)}"
 
 
-def prepared(lowered: LoweredOptimizer) -> list[str]:
+def prepared(context: Context, lowered: LoweredOptimizer) -> list[str]:
     """The statements that all updates of one step share: its number, learning rate and scale."""
     lines = []
     if lowered.schedule is not None:
-        lines.append(f'    lr = {SCHEDULED}(lr, optimizer_state["step"])')
+        lines.append(f'lr = {SCHEDULED}(lr, optimizer_state["step"])')
     if lowered.counts:
-        lines.append(f'    {STEP} = optimizer_state["step"] + 1')
+        lines.append(f'{STEP} = optimizer_state["step"] + 1')
     if lowered.clips:
-        lines.append(f"    {SCALE} = {CLIP_SCALE}(grads.values(), clip_norm)")
-    return lines
+        gradients = "grads.values()"
+        if len(lowered.trained) < len(context.module.gradients):  # others are of inputs
+            trained = [f"grads[{quoted(name)}]" for name in lowered.trained]
+            lines.append(bracketed(f"{TRAINED} = [", trained, "]", 4))
+            gradients = TRAINED
+        lines.append(f"{SCALE} = {CLIP_SCALE}({gradients}, clip_norm)")
+    return [row for line in lines for row in indented(line)]

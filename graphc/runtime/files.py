@@ -33,14 +33,16 @@ def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
     for name, array in plain.items():
         if array.dtype.hasobject:
             raise TypeError(f"{name}: expected an array of numbers, got one of objects")
-    handle, temporary = tempfile.mkstemp(prefix=".npz.", dir=Path(path).parent)
+    target = Path(path)
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+    handle, temporary = tempfile.mkstemp(prefix=".npz.", dir=target.parent)
     try:
         with open(handle, "wb") as file:
             np.savez(file, **plain)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.chmod(temporary, mode)
+        os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

@@ -110,6 +110,16 @@ def test_one_norm_is_taken_of_all_parameters() -> None:
     assert "scale = clip_scale([gradient], clip_norm)" in source
 
 
+@in_every_style
+def test_gradients_by_inputs_have_no_part_in_the_norm(style: str) -> None:
+    with gc.Graph("m", dtype="float64") as g:
+        g.loss(g.input("x") * 100.0 + 0.5 * g.parameter("w"))
+    net = load(g, style=style, optimizer="sgd", clip_norm=1.0, wrt="x,w")
+    params = {"w": np.zeros(())}
+    new, _, _ = net.train_step(params, net.init_optimizer(params), np.ones(()), lr=1.0)
+    np.testing.assert_array_equal(new["w"], -0.5)
+
+
 @pytest.mark.conformance
 @in_every_style
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -236,6 +236,23 @@ def test_a_variance_that_rounds_below_zero_is_zero() -> None:
     assert np.isfinite(params["w"]).all()
 
 
+@pytest.mark.parametrize("kind", ["adam, all", "rmsprop, all", "adagrad, all"])
+@pytest.mark.parametrize("lr", [1e300, "fast"])
+def test_a_step_of_a_workspace_that_fails_changes_nothing(lr: Any, kind: str) -> None:
+    options = {"optimizer": made(kind), "clip_norm": 0.1, "schedule": "step:every=5"}
+    ws = gc.compile(regression("float32"), style="workspace", **options).load().Workspace(n=6)
+    inputs = X[0].astype(np.float32), T[0].astype(np.float32)
+    ws.step(*inputs)
+    vectors = {name: value for name, value in vars(ws).items() if name.endswith("_vector")}
+    before = {name: value.copy() for name, value in vectors.items() if name != "grad_vector"}
+    assert len(before) >= 2
+    with np.errstate(over="raise"), pytest.raises((FloatingPointError, TypeError)):
+        ws.step(*inputs, lr=lr)
+    assert ws.steps == 1
+    for name, value in before.items():
+        np.testing.assert_array_equal(vectors[name], value)
+
+
 # --- what is kept for each parameter -----------------------------------------------------------
 
 
