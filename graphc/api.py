@@ -22,7 +22,7 @@ from graphc.ir.function import Function
 from graphc.ir.graph import Graph
 from graphc.lower.module import LoweredModule
 from graphc.optim.methods import as_optimizer
-from graphc.optim.optimizer import Optimizer, checked
+from graphc.optim.optimizer import Optimizer, checked_number
 from graphc.optim.schedules import Schedule, as_schedule
 from graphc.training import Training, checked_penalty
 
@@ -165,7 +165,7 @@ def as_training(
 ) -> Training | None:
     """The training step that is asked for. Raises UsageError for options without an optimizer."""
     chosen, found = as_optimizer(optimizer), as_schedule(schedule)
-    norm = None if clip_norm is None else checked("clip_norm", clip_norm, positive=True)
+    norm = None if clip_norm is None else checked_number("clip_norm", clip_norm, positive=True)
     if chosen is not None:
         return Training(chosen, found, norm, fit)
     given = {"schedule": schedule is not None, "clip_norm": norm is not None, "fit": fit}

@@ -14,7 +14,7 @@ from graphc.ir.node import Node
 from graphc.lower.module import Fit, Hyperparameter, LoweredModule, LoweredOptimizer
 from graphc.lower.program import Program, lower
 from graphc.ops import astype, l1_penalty, l2_penalty
-from graphc.optim.optimizer import Optimizer, checked
+from graphc.optim.optimizer import Optimizer, checked_number
 from graphc.optim.schedules import Schedule
 from graphc.passes.pipeline import Pipeline
 
@@ -92,7 +92,7 @@ def fits(name: str, pattern: str) -> bool:
 
 def checked_penalty(l1: float, l2: float, penalize: tuple[str, ...]) -> Penalty:
     """A penalty. Raises UsageError for numbers that make no sense, and patterns without a use."""
-    found = Penalty(checked("l1", l1), checked("l2", l2), penalize or ("*",))
+    found = Penalty(checked_number("l1", l1), checked_number("l2", l2), penalize or ("*",))
     if penalize and not (found.l1 or found.l2):
         raise UsageError("penalize needs l1 or l2")
     return found

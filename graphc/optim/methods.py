@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 from graphc.errors import UsageError, suggest
 from graphc.ir.node import Node
 from graphc.ops import maximum, sqrt, square, where
-from graphc.optim.optimizer import Optimizer, checked
+from graphc.optim.optimizer import Optimizer, checked_number
 
 Numbers = dict[str, Node]
 LR = "the learning rate"
 DECAY = "the L2 penalty"
 EPS = "what keeps the divisor from 0"
+MEAN = "how much of the mean of gradients stays"
+SQUARES = "how much of the mean of squares stays"
+VELOCITY = "how much of the last step's velocity stays"
 
 
 def sgd(
@@ -32,16 +35,15 @@ def sgd(
     What is 0 here is left out of the generated code. Raises UsageError for numbers that make no
     sense.
     """
-    checked("momentum", momentum)
-    checked("dampening", dampening)
+    checked_number("momentum", momentum)
+    checked_number("dampening", dampening)
     if nesterov and (not momentum or dampening):
         raise UsageError("nesterov needs a momentum > 0" + " and no dampening" * bool(dampening))
     if dampening and not momentum:
         raise UsageError("dampening needs a momentum > 0")
     hyperparameters = [
-        ("lr", checked("lr", lr), LR),
-        *[("momentum", float(momentum), "how much of the last step's velocity stays")]
-        * bool(momentum),
+        ("lr", checked_number("lr", lr), LR),
+        *[("momentum", float(momentum), VELOCITY)] * bool(momentum),
         *[("dampening", float(dampening), "how much less of a gradient the velocity takes up")]
         * bool(dampening),
         *decaying(weight_decay),
@@ -96,12 +98,12 @@ def adagrad(
     g += weight_decay · p;  s += g²;  p -= lr / (1 + (t - 1) · lr_decay) · g / (√s + eps), where s
     starts from `initial_accumulator` and t counts from 1.
     """
-    start = checked("initial_accumulator", initial_accumulator)
+    start = checked_number("initial_accumulator", initial_accumulator)
     hyperparameters = [
-        ("lr", checked("lr", lr), LR),
-        *[("lr_decay", checked("lr_decay", lr_decay), "how fast the learning rate falls")]
+        ("lr", checked_number("lr", lr), LR),
+        *[("lr_decay", checked_number("lr_decay", lr_decay), "how fast the learning rate falls")]
         * bool(lr_decay),
-        ("eps", checked("eps", eps), EPS),
+        ("eps", checked_number("eps", eps), EPS),
         *decaying(weight_decay),
     ]
 
@@ -136,13 +138,12 @@ def rmsprop(
     v = momentum · v + d;  p -= lr · v. A variance that rounding makes negative counts as 0, where
     PyTorch has NaN.
     """
-    checked("momentum", momentum)
+    checked_number("momentum", momentum)
     hyperparameters = [
-        ("lr", checked("lr", lr), LR),
-        ("alpha", checked("alpha", alpha, below=1), "how much of the mean of squares stays"),
-        ("eps", checked("eps", eps), EPS),
-        *[("momentum", float(momentum), "how much of the last step's velocity stays")]
-        * bool(momentum),
+        ("lr", checked_number("lr", lr), LR),
+        ("alpha", checked_number("alpha", alpha, below=1), SQUARES),
+        ("eps", checked_number("eps", eps), EPS),
+        *[("momentum", float(momentum), VELOCITY)] * bool(momentum),
         *decaying(weight_decay),
     ]
 
@@ -207,10 +208,10 @@ def moments(
     beta1, beta2 = pair("betas", betas)
     decoupled = kind == "adamw" and bool(weight_decay)
     hyperparameters = [
-        ("lr", checked("lr", lr), LR),
-        ("beta1", checked("betas[0]", beta1, below=1), "how much of the mean of gradients stays"),
-        ("beta2", checked("betas[1]", beta2, below=1), "how much of the mean of squares stays"),
-        ("eps", checked("eps", eps), EPS),
+        ("lr", checked_number("lr", lr), LR),
+        ("beta1", checked_number("betas[0]", beta1, below=1), MEAN),
+        ("beta2", checked_number("betas[1]", beta2, below=1), SQUARES),
+        ("eps", checked_number("eps", eps), EPS),
         *decaying(weight_decay, "the share of parameters that is taken off, times the learning rate"
                   if decoupled else DECAY),
     ]  # fmt: skip
@@ -227,8 +228,10 @@ def moments(
             "floor": (n["eps"] * root).named("floor"),
         }
         if decoupled:
-            return {**found, "kept": (1 - n["lr"] * n["weight_decay"]).named("kept")}
-        return {**found, **{name: n[name] for name in n if name == "weight_decay"}}
+            found["kept"] = (1 - n["lr"] * n["weight_decay"]).named("kept")
+        elif weight_decay:
+            found["weight_decay"] = n["weight_decay"]
+        return found
 
     def update(n: Numbers) -> tuple[Node, ...]:
         gradient = decayed(n) if weight_decay and not decoupled else n["gradient"]
@@ -248,7 +251,7 @@ def moments(
 
 def decaying(weight_decay: float, meaning: str = DECAY) -> list[tuple[str, float, str]]:
     """The hyperparameter of weight decay, if there is any."""
-    value = checked("weight_decay", weight_decay)
+    value = checked_number("weight_decay", weight_decay)
     return [("weight_decay", value, meaning)] if value else []
 
 

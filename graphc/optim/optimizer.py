@@ -78,7 +78,9 @@ class Optimizer:
         return arguments, self.update(nodes)
 
 
-def checked(name: str, value: object, *, below: float = math.inf, positive: bool = False) -> float:
+def checked_number(
+    name: str, value: object, *, below: float = math.inf, positive: bool = False
+) -> float:
     """A number from 0 (if `positive`, above it) to below a bound. UsageError for anything else."""
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if number and 0 <= value < below and not (positive and value == 0):  # type: ignore[operator]

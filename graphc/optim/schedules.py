@@ -17,7 +17,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import float64
 from graphc.ops import astype, cos, where
-from graphc.optim.optimizer import checked
+from graphc.optim.optimizer import checked_number
 
 Rate = Callable[[Node, Node], Node]
 
@@ -49,7 +49,7 @@ def constant() -> Schedule:
 
 def step(every: int, *, gamma: float = 0.1) -> Schedule:
     """`lr · gamma ** (step // every)` (torch.optim.lr_scheduler.StepLR)."""
-    count, factor = counted("every", every), checked("gamma", gamma, positive=True)
+    count, factor = counted("every", every), checked_number("gamma", gamma, positive=True)
 
     def rate(lr: Node, step: Node) -> Node:
         drops = astype(step / count, "int64").named("drops")
@@ -60,7 +60,7 @@ def step(every: int, *, gamma: float = 0.1) -> Schedule:
 
 def exponential(gamma: float) -> Schedule:
     """`lr · gamma ** step` (torch.optim.lr_scheduler.ExponentialLR)."""
-    factor = checked("gamma", gamma, positive=True)
+    factor = checked_number("gamma", gamma, positive=True)
     return Schedule(told("exponential", gamma=factor), lambda lr, step: lr * factor**step)
 
 
@@ -68,7 +68,7 @@ def cosine(steps: int, *, minimum: float = 0.0) -> Schedule:
     """Half a cosine, from the learning rate to a minimum (torch.optim.lr_scheduler's
     CosineAnnealingLR, which climbs again after so many steps: this one stays at the minimum).
     """
-    count, least = counted("steps", steps), checked("minimum", minimum)
+    count, least = counted("steps", steps), checked_number("minimum", minimum)
 
     def rate(lr: Node, step: Node) -> Node:
         progress = (step / count).named("progress")
@@ -84,7 +84,7 @@ def warmup(steps: int, *, start: float = 1 / 3, then: Schedule | None = None) ->
     """From a share of the learning rate up to all of it along a line (torch.optim.lr_scheduler's
     LinearLR), and then another schedule, whose steps count from there (SequentialLR).
     """
-    count, share = counted("steps", steps), checked("start", start, positive=True)
+    count, share = counted("steps", steps), checked_number("start", start, positive=True)
     following = constant() if then is None else then
     if not isinstance(following, Schedule):
         raise UsageError(

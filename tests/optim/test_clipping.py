@@ -81,6 +81,15 @@ def test_python_numbers_are_clipped_alike(case: str) -> None:
     np.testing.assert_allclose(scale, training.clip_scale(arrays, 0.7), rtol=1e-14)
 
 
+def test_a_step_on_python_numbers_is_clipped() -> None:
+    with gc.Graph("m") as g:
+        g.loss(g.parameter("a") * g.input("s") + g.parameter("b") * g.input("r"))
+    net = gc.compile(g, style="scalar", optimizer="sgd", clip_norm=1.0).load()
+    params = {"a": 0.0, "b": 0.0}
+    new, _, _ = net.train_step(params, net.init_optimizer(params), 3.0, 4.0, lr=1.0)
+    assert new == pytest.approx({"a": -0.6, "b": -0.8}, rel=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("power", [-150, -30, -20, -4, 0, 4, 18, 30, 150])
 def test_the_norm_has_its_digits_at_any_size(power: int, dtype: str) -> None:
