@@ -5,6 +5,7 @@ from typing import Any
 from graphc import errors as errors
 from graphc import nn as nn
 from graphc import ops as _ops
+from graphc import optim as optim
 from graphc.api import VERSION as __version__
 from graphc.api import Module, compile
 from graphc.custom.code import custom_op
@@ -13,7 +14,6 @@ from graphc.errors import GraphcError, suggest
 from graphc.frontends import initializers as init
 from graphc.frontends.builder import Graph, path
 from graphc.frontends.expression import from_expression
-from graphc.frontends.optimizers import sgd
 from graphc.frontends.symbolic import from_sympy
 from graphc.frontends.tracing import param, trace
 from graphc.inspect.symbolic import to_sympy
@@ -34,9 +34,9 @@ __all__ = [
     "from_sympy",
     "init",
     "nn",
+    "optim",
     "param",
     "path",
-    "sgd",
     "to_sympy",
     "trace",
     *_ops.__all__,

@@ -17,11 +17,14 @@ from graphc.codegen.assemble import DIALECTS, assemble
 from graphc.codegen.render import render
 from graphc.compiler import Compilation, Options
 from graphc.errors import UsageError
-from graphc.frontends.optimizers import Optimizer, as_optimizer
 from graphc.inspect.report import Report
 from graphc.ir.function import Function
 from graphc.ir.graph import Graph
 from graphc.lower.module import LoweredModule
+from graphc.optim.methods import as_optimizer
+from graphc.optim.optimizer import Optimizer, checked_number
+from graphc.optim.schedules import Schedule, as_schedule
+from graphc.training import Training, checked_penalty
 
 VERSION = "0.1.0"
 STYLES = tuple(DIALECTS)
@@ -75,6 +78,12 @@ def compile(
     graph: Graph,
     *,
     optimizer: Optimizer | str | None = None,
+    schedule: Schedule | str | Sequence[str] | None = None,
+    clip_norm: float | None = None,
+    fit: bool = False,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    penalize: str | Sequence[str] = (),
     inference: bool = False,
     wrt: str | Sequence[str] = (),
     freeze: str | Sequence[str] = (),
@@ -89,7 +98,13 @@ def compile(
 ) -> Module:
     """Compile a graph into a module.
 
-    optimizer     "sgd" or `gc.sgd(...)`: emit the training step
+    optimizer     "sgd" or `gc.optim.sgd(...)`: emit the training step
+    schedule      of its learning rate: `gc.optim.cosine(1000)` or "cosine:steps=1000"; of a list of
+                  such texts, all but the last are warm-ups
+    clip_norm     scale gradients down where the norm of all of them together is above this
+    fit           emit `fit`, which trains on mini-batches, and what saves and loads checkpoints
+    l1, l2        add l1 · Σ|θ| + l2 · Σθ² of the trained parameters to the loss
+    penalize      patterns of the parameters that this is done for; all, by default
     inference     emit `predict` alone, without anything that only training needs
     wrt           names of parameters and inputs to differentiate by, in place of the default:
                   the trainable parameters, or the float inputs of a graph without parameters
@@ -115,7 +130,8 @@ def compile(
         raise UsageError(f"there is no style {style!r}", hint=f"use one of {', '.join(STYLES)}")
     options = Options(
         style=style,
-        optimizer=as_optimizer(optimizer),
+        training=as_training(optimizer, schedule, clip_norm, fit),
+        penalty=checked_penalty(l1, l2, as_names(penalize)),
         inference=inference,
         wrt=as_names(wrt),
         freeze=as_names(freeze),
@@ -126,8 +142,10 @@ def compile(
         command=command or f"graphc.compile(…) of {told(graph.name)}",
         version=VERSION,
     )
-    if inference and options.optimizer is not None:
+    if inference and options.training is not None:
         raise UsageError("inference and an optimizer exclude each other")
+    if inference and options.penalty.described():
+        raise UsageError("inference and a penalty exclude each other")
     compilation = Compilation(graph, options)
     if after_pass is not None:
         compilation.after = after_pass
@@ -137,6 +155,24 @@ def compile(
         view, companion = assemble(lowered)
         source = render(view, style, folder)
     return Module(source, companion, lowered, Report(lowered, compilation.report.fired))
+
+
+def as_training(
+    optimizer: Optimizer | str | None,
+    schedule: Schedule | str | Sequence[str] | None,
+    clip_norm: float | None,
+    fit: bool,
+) -> Training | None:
+    """The training step that is asked for. Raises UsageError for options without an optimizer."""
+    chosen, found = as_optimizer(optimizer), as_schedule(schedule)
+    norm = None if clip_norm is None else checked_number("clip_norm", clip_norm, positive=True)
+    if chosen is not None:
+        return Training(chosen, found, norm, fit)
+    given = {"schedule": schedule is not None, "clip_norm": norm is not None, "fit": fit}
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{name} needs an optimizer")
+    return None
 
 
 @contextlib.contextmanager

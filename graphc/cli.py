@@ -25,7 +25,6 @@ from graphc.derive import add_arguments, derive, point_of
 from graphc.errors import GraphcError, UsageError
 from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
-from graphc.frontends.optimizers import Optimizer, as_optimizer, sgd
 from graphc.inspect.formulas import ops_text
 from graphc.inspect.supported import supported_text
 from graphc.inspect.text import inspect_text, passes_text, printable
@@ -33,6 +32,7 @@ from graphc.ir.op import KINKS
 from graphc.passes.driver import Report, normalize
 from graphc.passes.pipeline import table
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
+from graphc.training_options import add_training_options, training_options
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,19 +99,7 @@ def parser() -> Parser:
         default="functional",
         help="the layout of the generated code",
     )
-    command.add_argument("--optimizer", choices=["sgd"], help="emit a training step")
-    command.add_argument("--lr", type=float, metavar="X", help="default learning rate")
-    command.add_argument(
-        "--momentum", type=float, default=0.0, metavar="X", help="momentum of the optimizer"
-    )
-    command.add_argument("--nesterov", action="store_true", help="Nesterov momentum")
-    command.add_argument(
-        "--weight-decay",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="weight decay (L2) of the optimizer",
-    )
+    add_training_options(command)
     command.add_argument(
         "--inference",
         action="store_true",
@@ -224,36 +212,21 @@ def shared(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def optimizer_of(options: argparse.Namespace) -> Optimizer | None:
-    """The optimiser with its numbers."""
-    given = options.momentum or options.weight_decay or options.nesterov or options.lr is not None
-    if options.optimizer is None:
-        if given:
-            raise UsageError("--lr, --momentum, --nesterov and --weight-decay need --optimizer")
-        return as_optimizer(None)
-    return sgd(
-        0.01 if options.lr is None else options.lr,
-        momentum=options.momentum,
-        nesterov=options.nesterov,
-        weight_decay=options.weight_decay,
-    )
-
-
 def run_compile(options: argparse.Namespace) -> int:
     """graphc compile"""
-    optimizer = optimizer_of(options)
+    training = training_options(options)
     target = Path(options.output)
     if options.output != "-":
         check_writable(target)
         check_replaceable(target, options)
     module = compile(
         loaded(options),
-        optimizer=optimizer,
         inference=options.inference,
         style=options.style,
         templates=options.templates,
         command=reproducing(options),
         debug_nan=options.debug_nan,
+        **training,
         **shared(options),
     )
     if options.output == "-":

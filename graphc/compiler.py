@@ -20,22 +20,20 @@ from graphc.frontends.initializers import (
     initial_number,
     runtime_helpers,
 )
-from graphc.frontends.optimizers import Optimizer
 from graphc.ir import dims
 from graphc.ir.function import Function, influences, topological
 from graphc.ir.graph import Constant, Graph, Parameter
 from graphc.ir.node import Node
 from graphc.ir.op import KINKS
 from graphc.ir.types import FLOAT
-from graphc.lower.module import Hyperparameter, LoweredModule, LoweredOptimizer
+from graphc.lower.module import LoweredModule
 from graphc.lower.program import Program, lower, sizes_in_code, sizes_in_guards
 from graphc.lower.schedule import backward_order
 from graphc.ops.derivatives import vjp
 from graphc.passes.driver import Report
 from graphc.passes.pipeline import Pipeline
 from graphc.self_test import self_test
-
-SCALAR = "scalar"  # the style of Python's numbers
+from graphc.training import SCALAR, Penalty, Training, with_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,8 @@ class Options:
     """What a compilation can be told; the command line has an option for each."""
 
     style: str = "functional"
-    optimizer: Optimizer | None = None
+    training: Training | None = None
+    penalty: Penalty = field(default_factory=Penalty)
     inference: bool = False
     wrt: tuple[str, ...] = ()
     freeze: tuple[str, ...] = ()
@@ -57,10 +56,8 @@ class Options:
     def described(self) -> dict[str, str]:
         """The options that shape the module, as text for its header."""
         chosen = {"style": self.style} | ({} if self.inference else {"kinks": self.kinks})
-        if self.optimizer is not None:
-            chosen["optimizer"] = self.optimizer.kind
-            chosen.update((name, repr(v)) for name, v, _ in self.optimizer.hyperparameters)
-            chosen.update(dict.fromkeys(self.optimizer.flags, "true"))
+        chosen |= {} if self.training is None else self.training.described()
+        chosen |= self.penalty.described()
         for name in ("wrt", "freeze"):
             if getattr(self, name):
                 chosen[name] = ", ".join(getattr(self, name))
@@ -93,6 +90,7 @@ class Compilation:
     options: Options
     report: Report = field(default_factory=Report)
     after: Callable[[str, Function], None] = lambda name, function: None
+    objective: Node | None = None  # the loss, with a penalty if one is asked for
 
     def lowered(self) -> LoweredModule:
         """The programs of the module. Raises GraphcError for a graph that makes none."""
@@ -107,34 +105,47 @@ class Compilation:
         if options.inference and not graph.outputs:
             raise UsageError("--inference needs an output; the graph declares a loss only")
         graph.forget_derived()
+        self.objective = self.penalized()
         self.name_results()
         plan = self.plan()
         results = self.optimized(plan)
         module = self.training_part(plan, results, self.inference_part(plan, results))
-        if options.optimizer is not None:
-            module = replace(module, optimizer=self.optimizer_part(module, options.optimizer))
+        if options.training is not None:
+            pipeline = Pipeline(expand_derivatives, after=self.after)
+            module = with_step(module, options.training, options.style, pipeline)
         return replace(module, self_test=self_test(module, plain=options.style == SCALAR))
 
     def name_results(self) -> None:
         """Results are called by their declared names where the user has no other for them."""
         for name, node in self.graph.outputs.items():
             self.graph.hint(node, name)
-        if self.graph.objective is not None:
-            self.graph.hint(self.graph.objective, "loss")
+        if self.objective is not None:
+            self.graph.hint(self.objective, "loss")
+
+    def penalized(self) -> Node | None:
+        """The loss, with the penalty on trained parameters if one is asked for."""
+        graph, penalty = self.graph, self.options.penalty
+        if not penalty.described():
+            return graph.objective
+        if graph.objective is None:
+            raise UsageError("l1 and l2 are added to a loss", hint="declare it with g.loss(…)")
+        graph.hint(graph.objective, "data_loss")
+        trained = [p.node for n, p in graph.parameters.items() if self.is_trained(n, p)]
+        return penalty.added(graph.objective, trained)
 
     # --- what is computed ---------------------------------------------------------------------
 
     def plan(self) -> Plan:
         """The results of each function, before any pass."""
         graph, options = self.graph, self.options
-        loss = [] if graph.objective is None else [graph.objective]
+        loss = [] if self.objective is None else [self.objective]
         infer = {"predict": list(graph.outputs.values()), "evaluate": loss}
         if options.inference:
             return Plan({"predict": infer["predict"]}, {}, [], [], None)
         name, targets = self.targets()
         wrt = self.variables()
         if not targets or not wrt:
-            if options.optimizer is not None or options.wrt:
+            if options.training is not None or options.wrt:
                 raise DifferentiationError("there is nothing to differentiate")
             return Plan(infer, {}, [], [], None)
         nodes = list(targets.values())
@@ -152,8 +163,8 @@ class Compilation:
     def targets(self) -> tuple[str | None, dict[str, Node]]:
         """What is differentiated: the loss under its name, or (None, the outputs)."""
         graph = self.graph
-        if graph.objective is not None:
-            return "loss", {"loss": graph.objective}
+        if self.objective is not None:
+            return "loss", {"loss": self.objective}
         outputs = {name: y for name, y in graph.outputs.items() if y.dtype.kind == FLOAT}
         (first, *_) = graph.outputs
         if len(graph.outputs) == 1 and outputs and not outputs[first].shape:
@@ -319,22 +330,6 @@ class Compilation:
             updates=tuple(self.graph.updates),
             kinks=tuple(dict.fromkeys(rows)),
         )
-
-    def optimizer_part(self, module: LoweredModule, optimizer: Optimizer) -> LoweredOptimizer:
-        """The update of one parameter, and which parameters it is applied to."""
-        trained = tuple(n for n in module.gradients if n in self.graph.parameters)
-        if not trained or not module.loss:
-            raise UsageError(f"--optimizer {optimizer.kind} needs a loss and a trained parameter")
-        given = [()] if self.options.style == SCALAR else []
-        arguments, results = optimizer.graph(self.graph.dtype, *given)
-        function = Function("update", results[0].graph, tuple(("", r) for r in results), arguments)
-        pipeline = Pipeline(expand_derivatives, after=self.after)
-        function = pipeline.run(function, "train")
-        hyperparameters = tuple(Hyperparameter(*h) for h in optimizer.hyperparameters)
-        program = lower("update", arguments, function.roots)
-        return LoweredOptimizer(
-            optimizer.kind, optimizer.slots, hyperparameters, program, trained
-        )  # fmt: skip
 
 
 def digest(graph: Graph, options: Options) -> str:

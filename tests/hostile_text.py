@@ -31,7 +31,7 @@ from tests.styles import functions
 
 STYLES = ("functional", "workspace", "scalar")
 WITH_DIMS = STYLES[:2]
-OPTIMIZER = gc.sgd(momentum=0.9)
+OPTIMIZER = gc.optim.sgd(momentum=0.9)
 
 
 @dataclass(frozen=True)

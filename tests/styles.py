@@ -214,11 +214,11 @@ class WorkspaceFunctions:
         """The state of the optimiser before the first step."""
         optimizer = self.lowered.optimizer
         assert optimizer is not None
-        zeros = {
-            slot: {name: np.zeros_like(params[name]) for name in optimizer.trained}
-            for slot in optimizer.slots
+        slots = {
+            slot: {name: np.full_like(params[name], start) for name in optimizer.trained}
+            for slot, start in optimizer.slots.items()
         }
-        return {"step": 0, **zeros}
+        return {"step": 0, **slots}
 
     def new_state(self) -> tuple[Any, ...]:
         """The state after a call, where the model updates one."""

@@ -132,6 +132,36 @@ def test_sgd_has_the_numbers_as_defaults(options: str) -> None:
     np.testing.assert_allclose(loss, expected(params, x, t)[0], rtol=1e-6)
 
 
+TRAINING: dict[str, dict[str, Any]] = {
+    "--optimizer momentum --dampening 0.1": {"optimizer": gc.optim.momentum(dampening=0.1)},
+    "--optimizer nesterov --momentum 0.8": {"optimizer": gc.optim.nesterov(momentum=0.8)},
+    "--optimizer adagrad --lr-decay 0.1 --initial-accumulator 0.2 --eps 1e-6": {
+        "optimizer": gc.optim.adagrad(lr_decay=0.1, initial_accumulator=0.2, eps=1e-6)
+    },
+    "--optimizer rmsprop --alpha 0.9 --centered": {
+        "optimizer": gc.optim.rmsprop(alpha=0.9, centered=True)
+    },
+    "--optimizer adam --betas 0.8,0.99 --lr 0.1": {
+        "optimizer": gc.optim.adam(0.1, betas=(0.8, 0.99))
+    },
+    "--optimizer adamw --weight-decay 0.5 --clip-norm 2 --fit": {
+        "optimizer": gc.optim.adamw(weight_decay=0.5), "clip_norm": 2.0, "fit": True,
+    },
+    "--optimizer sgd --schedule warmup:steps=5,start=0.1 --schedule step:every=3": {
+        "optimizer": "sgd", "schedule": gc.optim.warmup(5, start=0.1, then=gc.optim.step(3)),
+    },
+    "--l1 0.1 --l2 0.2 --penalize W --penalize b": {"l1": 0.1, "l2": 0.2, "penalize": ["W", "b"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", TRAINING)
+def test_options_of_training_are_arguments_of_compile(options: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(GOOD, "model.py", "exec"), scope)
+    right = gc.compile(scope["g"], **TRAINING[options]).load()
+    assert generated(*options.split()).__graphc__ == right.__graphc__
+
+
 def test_inference_emits_what_predict_needs() -> None:
     net = generated("--inference")
     functions = {name for name, value in vars(net).items() if callable(value)}
@@ -284,7 +314,7 @@ def test_ops_lists_each_op_with_its_derivative() -> None:
     assert len(listed) > 50
     assert {"dropout", "grad", "random.normal", "swapaxes"} <= set(composed)
     for entry in entries[len(listed) :]:
-        assert re.fullmatch(r"[a-z_.]+\(.*\)\n    \S.*\.", entry), entry
+        assert re.fullmatch(r"[a-z0-9_.]+\(.*\)\n    \S.*\.", entry), entry
     for entry in entries[: len(listed)]:
         name, lines = entry.partition("(")[0], entry.splitlines()
         assert lines[1].strip() == OPS[name].doc.splitlines()[0]
@@ -318,7 +348,7 @@ USAGE = {
     "compile": "the following arguments are required: MODEL, -o/--output",
     "compile model.py": "the following arguments are required: -o/--output",
     "compile model.py -o": "argument -o/--output: expected one argument",
-    "compile model.py -o n.py --optimizer adm": "argument --optimizer: invalid choice: 'adm'",
+    "compile model.py -o n.py --optimizer adm": "there is no optimizer 'adm'; did you mean 'adam",
     "compile model.py -o n.py --optimizer sgd --lr x": "argument --lr: invalid float value: 'x'",
     "compile model.py -o n.py --kinks x": "argument --kinks: invalid choice: 'x'",
     "compile model.py -o n.py --dtype int8": "argument --dtype: invalid choice: 'int8'",
@@ -326,8 +356,19 @@ USAGE = {
     "compile model.py -o n.py --nonsense": "unrecognized arguments: --nonsense",
     "inspect model.py --format x": "argument --format: invalid choice: 'x'",
     "check model.py --seed x": "argument --seed: invalid int value: 'x'",
-    "compile model.py -o n.py --lr 1": "--lr, --momentum, --nesterov and --weight-decay need",
-    "compile model.py -o n.py --nesterov": "--lr, --momentum, --nesterov and --weight-decay need",
+    "compile model.py -o n.py --lr 1": "--lr needs --optimizer",
+    "compile model.py -o n.py --nesterov": "--nesterov needs --optimizer",
+    "compile model.py -o n.py --optimizer adam --alpha 1": "the optimizer adam has no 'alpha'",
+    "compile model.py -o n.py --optimizer adam --betas 1,x": "argument --betas: expected numbers",
+    "compile model.py -o n.py --optimizer adam --betas 1": "betas has to be two numbers, got",
+    "compile model.py -o n.py --optimizer sgd --schedule cosin:steps=9": (
+        "there is no schedule 'cosin:steps=9'; did you mean 'cosine'?"
+    ),
+    "compile model.py -o n.py --schedule cosine:steps=9": "schedule needs an optimizer",
+    "compile model.py -o n.py --clip-norm 1": "clip_norm needs an optimizer",
+    "compile model.py -o n.py --fit": "fit needs an optimizer",
+    "compile model.py -o n.py --penalize W": "penalize needs l1 or l2",
+    "compile model.py -o n.py --l2 1 --penalize w": "--penalize 'w' fits no trained parameter",
     "compile model.py -o n.py --optimizer sgd --lr -1": "lr has to be a number >= 0, got -1.0",
     "compile model.py -o n.py --optimizer sgd --lr nan": "lr has to be a number >= 0, got nan",
     "compile model.py -o n.py --optimizer sgd --lr inf": "lr has to be a number >= 0, got inf",

@@ -23,8 +23,8 @@ MAX_LINES = 400
 # What each layer may import of graphc, beside itself.
 CORE = {"ir", "ops", "errors"}
 LAYERS = CORE | {
-    "runtime", "autodiff", "passes", "lower", "codegen", "inspect", "frontends", "nn"
-}  # fmt: skip
+    *("runtime", "autodiff", "passes", "lower", "codegen", "inspect", "frontends", "nn", "optim"),
+}
 ALLOWED = {
     "errors": set[str](),
     "runtime": set[str](),
@@ -37,13 +37,16 @@ ALLOWED = {
     "inspect": {"ir", "lower", "codegen", "errors"},
     "frontends": CORE | {"runtime"},
     "nn": CORE | {"frontends"},
+    "optim": CORE,
     "self_test": LAYERS,
-    "compiler": LAYERS | {"self_test"},
-    "api": LAYERS | {"compiler"},
+    "training": LAYERS,
+    "compiler": LAYERS | {"self_test", "training"},
+    "api": LAYERS | {"compiler", "training"},
     "check": LAYERS | {"compiler", "api"},
     "derive": LAYERS | {"api"},
     "custom": LAYERS | {"compiler", "api"},
-    "cli": LAYERS | {"compiler", "api", "check", "derive", "__init__"},
+    "training_options": {"optim", "errors"},
+    "cli": LAYERS | {"training_options", "compiler", "api", "check", "derive", "__init__"},
     "__main__": {"cli"},
     "__init__": LAYERS | {"compiler", "api", "check", "custom"},
 }

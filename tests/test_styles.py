@@ -35,7 +35,9 @@ def model() -> gc.Graph:
 @pytest.fixture(scope="module")
 def compiled() -> dict[str, Any]:
     return {
-        style: functions(gc.compile(model(), style=style, optimizer=gc.sgd(0.05, momentum=0.5)))
+        style: functions(
+            gc.compile(model(), style=style, optimizer=gc.optim.sgd(0.05, momentum=0.5))
+        )
         for style in EVERY
     }
 

@@ -15,8 +15,10 @@ from graphc.ir.types import FLOAT, INT, shape_text
 from graphc.lower.module import LoweredModule, SelfTest
 from graphc.lower.naming import Names
 from graphc.lower.program import beside_array
-from graphc.runtime import boundary, finite
-from graphc.runtime.files import load_arrays
+from graphc.runtime import boundary, checkpoints, finite, training
+from graphc.runtime.files import load_arrays, save_arrays
+
+ABSTRACT = ("Callable", "Iterable", "Mapping")  # collections that annotations mention
 
 
 class Arrays(Dialect):
@@ -75,8 +77,8 @@ class Arrays(Dialect):
     def zeros(self, node: Node, shape: str) -> str:
         return f"np.zeros({shape}, {node.dtype.source})"
 
-    def slot(self, key: str) -> str:
-        return f"{key}: np.zeros_like(params[{key}])"
+    def slot(self, key: str, start: float) -> str:
+        return f"{key}: {filled(f'params[{key}]', start)}"
 
     def copied(self, text: str) -> str:
         return f"{text}.copy()"
@@ -88,9 +90,10 @@ class Arrays(Dialect):
         return f'{name} = float(checked("{name}", {name}, np.float64))'
 
     def readied(self, node: Node, name: str) -> str:
-        if node.params.kind == "hyperparameter":
-            return f"{name} = gradient.dtype.type({name})"
         return "" if name == "gradient" else f"{name} = np.asarray({name}, gradient.dtype)"
+
+    def converted(self, name: str, source: str, like: str) -> str:
+        return f"{name} = {like}.dtype.type({source})"
 
     # --- the boundary ---------------------------------------------------------------------------
 
@@ -103,6 +106,14 @@ class Arrays(Dialect):
         checks: list[Helper] = [boundary.checked, boundary.plain_array, boundary.shape_text]
         return [*checks, load_arrays] if module.parameters else checks
 
+    def clipping(self) -> Sequence[Helper]:
+        return [training.clip_scale, training.global_norm]
+
+    def fitting(self) -> Sequence[Helper]:
+        loop: list[Helper] = [checkpoints.checked_count, checkpoints.show_progress]
+        files: list[Helper] = [checkpoints.read_checkpoint, checkpoints.restored_rng, save_arrays]
+        return [*loop, checkpoints.write_checkpoint, *files]
+
     def testing(self, test: SelfTest) -> Sequence[Helper]:
         how = [boundary.nearest_difference, boundary.is_slope] if test.slopes else [boundary.agrees]
         return [boundary.sample_values, boundary.sample_slope, *how]
@@ -112,12 +123,23 @@ class Arrays(Dialect):
         companion = "CONSTANTS = load_constants(" in code
         needed = {
             "import base64": "base64.b64decode" in code,
+            "import contextlib": "contextlib.suppress(" in code,
+            "import copy": "copy.deepcopy(" in code,
             "import hashlib": companion,
             "import io": companion,
+            "import json": "json.dumps(" in code,
+            "import math": any(f"math.{name}" in code for name in ("pow(", "sqrt(", "cos(")),
+            "import os": "os.replace(" in code,
             "import sys": "self_test" in defined,
+            "import tempfile": "tempfile.mkstemp(" in code,
+            "from collections.abc import {}": [n for n in ABSTRACT if f"{n}[" in code],
             "from pathlib import Path": companion or "load_params" in defined,
         }
-        standard = [line for line, condition in needed.items() if condition]
+        standard = [
+            line.format(", ".join(condition)) if isinstance(condition, list) else line
+            for line, condition in needed.items()
+            if condition
+        ]
         typing = ", ".join(["Any", *(t for t in ("NamedTuple", "TypedDict") if t in code)])
         return [
             *standard,
@@ -177,6 +199,11 @@ class Arrays(Dialect):
 
 
 ARRAYS = Arrays()
+
+
+def filled(array: str, start: float) -> str:
+    """An array like another one, all of one number."""
+    return f"np.full_like({array}, {start!r})" if start else f"np.zeros_like({array})"
 
 
 def reshaped(sizes: Sequence[str]) -> str:

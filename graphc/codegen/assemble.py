@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen import blocks, literals
+from graphc.codegen import blocks, fitting, literals, training_step
 from graphc.codegen import parameters as parameter_blocks
 from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.bindings import Scope
@@ -73,6 +73,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
         scope = Scope(context, layout(module))
         check_dtypes(scope.layout)
     views = computing(context) if scope is None else workspace(scope)
+    views["schedule"] = tuple(training_step.schedule(module.optimizer))
     parameters = tuple(parameter_blocks.parameters(context, training=bool(views["training"])))
     tests = tuple(self_test(context))
     constants, companion = constant_lines(context)
@@ -106,7 +107,8 @@ def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
     return {
         "inference": tuple(blocks.inference(context)),
         "training": tuple(blocks.training(context)),
-        "optimizer": tuple(parameter_blocks.optimizer(context)),
+        "optimizer": tuple(training_step.optimizer(context)),
+        "fit": tuple(fitting.fitting(context)),
     }
 
 
@@ -121,6 +123,11 @@ def reserved(module: LoweredModule, dialect: Dialect) -> Iterable[str]:
         yield from (f"{slot}_vector" for slot in module.optimizer.slots)
         yield module.optimizer.kind
         yield from (h.name for h in module.optimizer.hyperparameters)
+        yield from [training_step.STEP] * module.optimizer.counts
+        yield from [training_step.SCHEDULED] * (module.optimizer.schedule is not None)
+        if module.optimizer.clips:
+            yield from (training_step.SCALE, training_step.TRAINED)
+    yield from fitting.RESERVED if module.fit is not None else ()
 
 
 def optimizer_names(module: LoweredModule) -> Names:
@@ -253,13 +260,21 @@ def types(context: Context) -> Iterable[TypeView]:
             trained = {name: parameters[name] for name in module.optimizer.trained}
             yield typed_dict("Slots", trained, dialect)
         items = ['"step": int', *(f"{quoted(slot)}: Slots" for slot in module.optimizer.slots)]
-        line = bracketed('OptimizerState = TypedDict("OptimizerState", {', items, "})", 0)
-        yield TypeView("OptimizerState", line)
+        yield dict_type("OptimizerState", items)
+    if module.fit is not None:
+        fields = [("params", "Params"), *[("state", "State")] * bool(module.graph.states)]
+        fields += [("optimizer_state", "OptimizerState"), ("rng", "np.random.Generator")]
+        fields.append(("epoch", "int"))
+        yield named_tuple("Checkpoint", "What training goes on from.", fields, [""] * len(fields))
 
 
 def typed_dict(name: str, values: Mapping[str, Node], dialect: Dialect) -> TypeView:
     """A dict type with exact keys."""
-    items = [f"{quoted(key)}: {dialect.annotation(node)}" for key, node in values.items()]
+    return dict_type(name, [f"{quoted(k)}: {dialect.annotation(n)}" for k, n in values.items()])
+
+
+def dict_type(name: str, items: Sequence[str]) -> TypeView:
+    """A dict type with such items."""
     line = f'{name} = TypedDict("{name}", {{{", ".join(items)}}})'
     if width(line) < LINE:
         return TypeView(name, line)
@@ -326,6 +341,10 @@ def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list
         for node in program.order:
             for helper in dialect.helpers(node):
                 found[helper] = None
+    if module.optimizer is not None and module.optimizer.clips:
+        found.update(dict.fromkeys(dialect.clipping()))
+    if module.fit is not None:
+        found.update(dict.fromkeys([dialect.check_rng, *dialect.fitting()]))
     if tests and module.self_test is not None:
         found.update(dict.fromkeys(dialect.testing(module.self_test)))
     return list(found)

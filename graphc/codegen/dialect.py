@@ -99,8 +99,8 @@ class Dialect(ABC):
         """Zeros in place of a cotangent that is None."""
 
     @abstractmethod
-    def slot(self, key: str) -> str:
-        """The item of a parameter in a new slot of an optimiser: zeros."""
+    def slot(self, key: str, start: float) -> str:
+        """The item of a parameter in a new slot of an optimiser, filled with a number."""
 
     @abstractmethod
     def copied(self, text: str) -> str:
@@ -116,7 +116,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def readied(self, node: Node, name: str) -> str:
-        """The statement that readies an argument of an optimiser's update; empty for none."""
+        """The statement that readies an array in an optimiser's update; empty for none."""
+
+    @abstractmethod
+    def converted(self, name: str, source: str, like: str) -> str:
+        """The statement that makes a number like an array; empty where it is so already."""
 
     # --- the boundary ---------------------------------------------------------------------------
 
@@ -132,6 +136,14 @@ class Dialect(ABC):
     @abstractmethod
     def boundary(self, module: LoweredModule) -> Sequence[Helper]:
         """The runtime functions that checks call, and those that read parameters."""
+
+    @abstractmethod
+    def clipping(self) -> Sequence[Helper]:
+        """The runtime functions that clip the norm of gradients."""
+
+    @abstractmethod
+    def fitting(self) -> Sequence[Helper]:
+        """The runtime functions of `fit` and of checkpoints."""
 
     @abstractmethod
     def testing(self, test: SelfTest) -> Sequence[Helper]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from graphc.codegen.arrays import reshaped
+from graphc.codegen.arrays import filled, reshaped
 from graphc.codegen.bindings import (
     BODY,
     Scope,
@@ -106,8 +106,8 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
         states = [node for node, _ in module.graph.states.values()]
         yield from body(spread("self.state = init_state(", sized(scope, states), ")"))
     if module.optimizer is not None:
-        for slot in module.optimizer.slots:
-            yield from body(f"self.{slot}_vector = np.zeros_like(self.param_vector)")
+        for slot, number in module.optimizer.slots.items():
+            yield from body(f"self.{slot}_vector = {filled('self.param_vector', number)}")
         yield from body("self.steps = 0")
         yield from update_buffers(scope, module.optimizer.program)
     if module.parameters:

@@ -1,30 +1,16 @@
-"""The functions of a generated module that make, keep and change parameters."""
+"""The functions of a generated module that make and keep parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from graphc.codegen.blocks import forward_arguments, result_names
 from graphc.codegen.dialect import Dialect
-from graphc.codegen.finite import DERIVED, checked, place_of
-from graphc.codegen.functions import (
-    GROUPS,
-    Argument,
-    Context,
-    dict_text,
-    function,
-    indented,
-    signature,
-)
+from graphc.codegen.functions import Context, function, indented, signature
 from graphc.codegen.literals import bracketed, quoted
-from graphc.codegen.printer import print_program
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import parse
 from graphc.ir.node import Node
-from graphc.lower.naming import Names
-
-NEW_STATE = ("new_params", "new_optimizer_state")
 
 
 def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
@@ -140,125 +126,4 @@ def unravel_params(
         ),
         doc,
         [*body, *indented(bracketed("return {", items, "}", 4))],
-    )
-
-
-# --- the training step -------------------------------------------------------------------------
-
-
-def optimizer(context: Context) -> Iterator[FunctionView]:
-    """init_optimizer, the update of one parameter, and train_step."""
-    if context.module.optimizer is None:
-        return
-    yield init_optimizer(context)
-    yield update(context)
-    yield train_step(context)
-
-
-def init_optimizer(context: Context) -> FunctionView:
-    """The state of the optimiser before the first step."""
-    lowered = context.module.optimizer
-    assert lowered is not None
-    zeros = []
-    for name in lowered.trained:
-        key = quoted(name)
-        zeros.append(context.dialect.slot(key))
-    return function(
-        "init_optimizer",
-        "def init_optimizer(params: Params) -> OptimizerState:",
-        ["Return the state of the optimiser before the first step."],
-        indented(optimizer_state("return ", "0", dict.fromkeys(lowered.slots, zeros))),
-    )
-
-
-def optimizer_state(before: str, step: str, slots: Mapping[str, Sequence[str]]) -> str:
-    """A statement with the state of an optimiser: the step, and the items of each slot."""
-    items = [f'"step": {step}']
-    items += [bracketed(f"{quoted(slot)}: {{", listed, "}", 8) for slot, listed in slots.items()]
-    return bracketed(f"{before}{{", items, "}", 4)
-
-
-def update(context: Context) -> FunctionView:
-    """One step of the optimiser on one parameter, printed from its graph."""
-    lowered = context.module.optimizer
-    assert lowered is not None
-    program, names, dialect = lowered.program, context.optimizer_names, context.dialect
-    arguments = []
-    body = []
-    for node in program.arguments:
-        name = names.of(node)
-        scalar = node.params.kind == "hyperparameter"
-        arguments.append(f"{name}: {'float' if scalar else dialect.annotation(node)}")
-        if statement := dialect.readied(node, name):
-            body.append(f"    {statement}")
-    results = [names.of(node) for node in program.results]
-    types = [dialect.annotation(node) for node in program.results]
-    return function(
-        lowered.kind,
-        signature(
-            lowered.kind, arguments, f"tuple[{', '.join(types)}]" if results[1:] else types[0]
-        ),
-        ["Return one parameter after a step" + (", and its slots." if results[1:] else ".")],
-        [
-            *body,
-            *print_program(program, names, dialect, comments=False),
-            f"    return {', '.join(results)}",
-        ],
-    )
-
-
-def train_step(context: Context) -> FunctionView:
-    """Loss, gradients and update in one pure function."""
-    module, lowered, kept = context.module, context.module.optimizer, context.dialect.kept
-    assert lowered is not None
-    arguments = forward_arguments(context)
-    state = [a for a in arguments if a.annotation == "State"]
-    groups = [Argument(*GROUPS["parameter"]), *state]
-    inputs = [a for a in arguments if a not in groups]
-    hypers = [Argument(h.name, f"float = {h.default!r}", True) for h in lowered.hyperparameters]
-    variables, types = result_names(context)
-    received = ", ".join([*variables, "grads"])
-    call = bracketed(f"{received} = value_and_grad(", [a.passed for a in arguments], ")", 4)
-    checks = [f"    {context.dialect.number(h.name)}" for h in lowered.hyperparameters]
-    body = [*checks, *indented(call)]
-    taken = [*(a.name for a in arguments), *variables, "grads", "optimizer_state", *NEW_STATE]
-    local = Names(module.graph, [*taken, *context.reserved])
-    variable: dict[str, str] = {}
-    slots: dict[str, list[str]] = {slot: [] for slot in lowered.slots}
-    for name in lowered.trained:
-        key = quoted(name)
-        variable[name] = local.of(module.graph.parameters[name].node)
-        targets = [variable[name]]
-        for slot, items in slots.items():
-            length = local.room(name)
-            stem = variable[name][: max(1, length - len(slot) - 1)].strip("_")
-            targets.append(local.free(f"{stem}_{slot}", length))
-            items.append(f"{key}: {targets[-1]}")
-        given = [f"params[{key}]", f"grads[{key}]"]
-        given += [f"optimizer_state[{quoted(slot)}][{key}]" for slot in lowered.slots]
-        given += [h.name for h in lowered.hyperparameters]
-        body += indented(bracketed(f"{', '.join(targets)} = {lowered.kind}(", given, ")", 4))
-        if module.debug_nan:  # here, and not in the update, which knows no names
-            place = place_of(module.graph.parameters[name].node) or DERIVED
-            for target in targets:
-                body += indented(checked("train_step", target, target, place))
-    new_params = [
-        (quoted(p.node.params.name), variable.get(p.node.params.name) or kept("params", p.node))
-        for p in module.parameters
-    ]
-    body += indented(dict_text(new_params, 4, "new_params: Params = "))
-    before = "new_optimizer_state: OptimizerState = "
-    body += indented(optimizer_state(before, 'optimizer_state["step"] + 1', slots))
-    results = ["new_params", *variables[1:], "new_optimizer_state", "loss"]
-    result_types = ["Params", *types[1:], "OptimizerState", types[0]]
-    meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
-    return function(
-        "train_step",
-        signature(
-            "train_step",
-            [*groups, "optimizer_state: OptimizerState", *inputs, *hypers],
-            f"tuple[{', '.join(result_types)}]",
-        ),
-        ["Return everything after one step, and the loss before it.", "", *meanings],
-        [*body, f"    return {', '.join(results)}"],
     )

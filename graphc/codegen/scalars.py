@@ -81,8 +81,8 @@ class Scalars(Dialect):
     def zeros(self, node: Node, shape: str) -> str:
         return "0.0"
 
-    def slot(self, key: str) -> str:
-        return f"{key}: 0.0"
+    def slot(self, key: str, start: float) -> str:
+        return f"{key}: {start!r}"
 
     def kept(self, group: str, node: Node) -> str:
         return f"{group}[{quoted(node.params.name)}]"
@@ -94,7 +94,10 @@ class Scalars(Dialect):
         return f'{name} = as_float("{name}", {name})'
 
     def readied(self, node: Node, name: str) -> str:
-        return "" if node.params.kind == "hyperparameter" else self.number(name)
+        return self.number(name)
+
+    def converted(self, name: str, source: str, like: str) -> str:
+        return "" if name == source else f"{name} = {source}"
 
     # --- the boundary ---------------------------------------------------------------------------
 
@@ -112,6 +115,12 @@ class Scalars(Dialect):
         if module.gradients and module.parameters:
             found.append(scalars.as_floats)
         return [*found, scalars.load_numbers] if module.parameters else found
+
+    def clipping(self) -> Sequence[Helper]:
+        return [scalars.clip_scale]
+
+    def fitting(self) -> Sequence[Helper]:
+        return []  # there is no batch: see `graphc.training.fit_over`
 
     def testing(self, test: SelfTest) -> Sequence[Helper]:
         return [scalars.agrees]

@@ -42,8 +42,9 @@ class ModuleView:
     constants   assignments of constant arrays
     helpers     sources of runtime functions, in the order in which they are needed
     memory_doc  the lines of the docstring of the class, in the workspace style
-    functions   by block: `parameters`, `inference`, `training`, `optimizer`, `self_test`; in the
-                workspace style `memory` and the middle three are methods of a class
+    functions   by block: `parameters`, `schedule`, `inference`, `training`, `optimizer`, `fit`,
+                `self_test`; in the workspace style `memory` and those from `inference` to `fit` are
+                methods of a class
     """
 
     view_version: int
@@ -62,3 +63,5 @@ class ModuleView:
     self_test: tuple[FunctionView, ...]
     memory: tuple[FunctionView, ...] = ()
     memory_doc: tuple[str, ...] = ()
+    schedule: tuple[FunctionView, ...] = ()
+    fit: tuple[FunctionView, ...] = ()

@@ -23,6 +23,7 @@ from graphc.codegen.bindings import (
     variables,
 )
 from graphc.codegen.blocks import cotangents, documented, objective, outputs_doc, outputs_type
+from graphc.codegen.fitting import fitting_in_place
 from graphc.codegen.functions import (
     Argument,
     checks,
@@ -37,6 +38,15 @@ from graphc.codegen.functions import (
 from graphc.codegen.literals import quoted
 from graphc.codegen.memory import copied, copying, forgotten, memory
 from graphc.codegen.printer import Printer, Written
+from graphc.codegen.training_step import (
+    CLIP_SCALE,
+    SCALE,
+    SCHEDULED,
+    STEP,
+    keywords,
+    meanings,
+    step_numbers,
+)
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
 from graphc.ir.emission import ATOM, Template, parse
@@ -97,6 +107,7 @@ def workspace(scope: Scope) -> dict[str, tuple[FunctionView, ...]]:
         "inference": tuple(inference(scope)),
         "training": tuple(training(scope)),
         "optimizer": tuple(optimizer(scope)),
+        "fit": tuple(fitting_in_place(scope)),
     }
 
 
@@ -243,16 +254,15 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
     lowered = module.optimizer
     if lowered is None or module.forward is None:
         return
-    hypers = [Argument(h.name, f"float = {h.default!r}", True) for h in lowered.hyperparameters]
-    meanings = [f"{h.name}: {h.meaning}" for h in lowered.hyperparameters]
-    keywords = [hyper.passed for hyper in hypers]
+    hypers = keywords(lowered)
+    given = [hyper.passed for hyper in hypers]
     yield update(scope, lowered, hypers)
     arguments = inputs_of(module.forward, scope.context)
-    given = [argument.passed for argument in arguments]
+    passed = [argument.passed for argument in arguments]
     indent = BODY + 4 * bool(module.updates)
     lines = [
-        spread("loss, _ = self.value_and_grad(", given, ")", indent),
-        spread(f"self.{lowered.kind}(", keywords, ")", indent),
+        spread("loss, _ = self.value_and_grad(", passed, ")", indent),
+        spread(f"self.{lowered.kind}(", given, ")", indent),
     ]
     if module.updates:
         lines = [
@@ -267,7 +277,7 @@ def optimizer(scope: Scope) -> Iterator[FunctionView]:
         "step", [*arguments, *hypers], "Array",
         ["Change the parameters by one step, and return the loss before it.", "",
          f"After an exception, parameters{' and state' * bool(module.graph.states)} are what they "
-         "were.", "", *meanings],
+         "were.", "", *meanings(lowered)],
         body(*lines, "return loss"),
     )  # fmt: skip
 
@@ -279,14 +289,16 @@ def update(scope: Scope, lowered: LoweredOptimizer, hypers: Sequence[Argument]) 
     """
     names = scope.context.optimizer_names
     program = lowered.program
-    lines = []
-    for node in program.arguments:
-        name = names.of(node)
-        if node.params.kind == "hyperparameter":
-            lines.append(ARRAYS.number(name))
-            lines.append(f"{name} = parameter.dtype.type({name})")
-        else:
-            lines.append(f"{name}: Array = self.{VECTORS.get(name, f'{name}_vector')}")
+    arrays = [names.of(n) for n in program.arguments if n.params.kind == "array"]
+    lines = [f"{name}: Array = self.{VECTORS.get(name, f'{name}_vector')}" for name in arrays]
+    lines += [ARRAYS.number(h.name) for h in lowered.hyperparameters]
+    if lowered.schedule is not None:
+        lines.append(f"lr = {SCHEDULED}(lr, self.steps)")
+    if lowered.counts:
+        lines.append(f"{STEP} = self.steps + 1")
+    if lowered.clips:
+        lines.append(f"{SCALE} = {CLIP_SCALE}([gradient], clip_norm)")
+    lines += step_numbers(scope.context, lowered, "parameter")
     plan = scope.layout.update
     buffers = variables(scope, program, plan)
     found = [names.of(node) for node in dict.fromkeys(buffers.values())]

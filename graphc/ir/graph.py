@@ -20,7 +20,7 @@ from graphc.ir.constant import Constant as Constant
 from graphc.ir.constant import plain_array as plain_array
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, Template
-from graphc.ir.intervals import EVERYWHERE, Interval
+from graphc.ir.intervals import EVERYWHERE, NOT_NEGATIVE, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op, inside
 from graphc.ir.types import FLOAT, INT, DType, Guard, TensorType, Type, as_dtype, float32
@@ -330,6 +330,7 @@ ARGUMENT = Op(
     infer=lambda require, kind, name, shape, dtype: TensorType(shape, dtype),
     emission=Emission("None"),
     call=_not_callable,
+    bounds=lambda node: NOT_NEGATIVE if node.params.kind == "step" else EVERYWHERE,
 )
 
 

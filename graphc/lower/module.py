@@ -24,13 +24,43 @@ class Hyperparameter:
 
 @dataclass(frozen=True, slots=True)
 class LoweredOptimizer:
-    """An optimiser as a program on one parameter: (p, g, slots, hyperparameters) -> (p, slots)."""
+    """An optimiser as programs.
+
+    slots     what is kept for each parameter, and what it starts from
+    rates     of scalars: (step, hyperparameters) -> the numbers of a step
+    program   on one parameter: (p, g, slots, numbers of a step) -> (p, slots)
+    trained   the parameters that it is applied to
+    schedule  of scalars: (lr, step) -> lr; None where the learning rate stays
+    doc       what the schedule is
+    clips     whether the last argument of `program` scales gradients, to clip their norm
+    """
 
     kind: str
-    slots: tuple[str, ...]
+    slots: Mapping[str, float]
     hyperparameters: tuple[Hyperparameter, ...]
+    rates: Program
     program: Program
     trained: tuple[str, ...]
+    schedule: Program | None = None
+    doc: str = ""
+    clips: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the numbers of a step depend on how many there were."""
+        return any(node.params.kind == "step" for node in self.rates.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What `fit` goes through in batches.
+
+    size   the named size that counts examples
+    data   the inputs that have them along the first axis
+    """
+
+    size: str
+    data: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +120,7 @@ class LoweredModule:
     kinks: tuple[str, ...] = ()
     optimizer: LoweredOptimizer | None = None
     self_test: SelfTest | None = None
+    fit: Fit | None = None
 
     @property
     def debug_nan(self) -> bool:

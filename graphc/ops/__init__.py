@@ -18,6 +18,7 @@ from graphc.ops.nn import *
 from graphc.ops.normalization import *
 from graphc.ops.operands import astype as astype
 from graphc.ops.padding import *
+from graphc.ops.penalties import *
 from graphc.ops.pooling import *
 from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
@@ -44,6 +45,7 @@ from . import (
     nn,
     normalization,
     padding,
+    penalties,
     pooling,
     random,
     recurrence,
@@ -74,6 +76,7 @@ __all__ = [
     *nn.__all__,
     *normalization.__all__,
     *padding.__all__,
+    *penalties.__all__,
     *pooling.__all__,
     *recurrence.__all__,
     *reduction.__all__,

@@ -18,6 +18,7 @@ from graphc.ir.intervals import (
     Domain,
     Interval,
     increasing,
+    interval_of,
 )
 from graphc.ir.node import Node
 from graphc.ir.op import Op
@@ -48,8 +49,7 @@ def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
 
 def _plain_power(node: Node) -> str:
     """Python's own raises an error for 0 to a negative power."""
-    exponent = scalar_value(node.args[1])
-    own = exponent is not None and exponent >= 0
+    own = interval_of(node.args[0]).low > 0 or interval_of(node.args[1]).low >= 0
     return "math.pow({x}, {p})" if own else "power({x}, {p})"
 
 

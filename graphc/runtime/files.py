@@ -1,9 +1,13 @@
-"""Reading .npz files: of parameters, and of the large constants beside a generated module."""
+"""The .npz files of a generated module: parameters, checkpoints, large constants beside it."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,28 @@ def load_arrays(file: Any) -> dict[str, Array]:
     with archive:
         # By the full name: `W.npy` alone could mean the file of W, or an array of that name.
         return {name: archive[f"{name}.npy"] for name in archive.files}
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Write an .npz file, whole or not at all. Raises TypeError for what would be pickled."""
+    plain: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, array in plain.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"{name}: expected an array of numbers, got one of objects")
+    target = Path(path)
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+    handle, temporary = tempfile.mkstemp(prefix=".npz.", dir=target.parent)
+    try:
+        with open(handle, "wb") as file:
+            np.savez(file, **plain)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def load_constants(path: Path, checksum: str) -> dict[str, Array]:

@@ -68,6 +68,20 @@ def minimum(x: float, y: float) -> float:
     return x if x <= y or x != x else y
 
 
+# --- the training step -------------------------------------------------------------------------
+
+
+def clip_scale(gradients: Iterable[Any], clip_norm: float) -> float:
+    """What gradients are multiplied by, so that the norm of all together is at most `clip_norm`.
+
+    As torch.nn.utils.clip_grad_norm_ has it, 1e-6 included: 0 for an infinite norm, NaN for a NaN.
+    """
+    values = list(gradients)
+    norm = math.nan if any(map(math.isnan, values)) else math.hypot(*values)
+    scale = clip_norm / (norm + 1e-6)
+    return min(scale, 1.0)  # in this order NaN stays
+
+
 # --- the boundary ------------------------------------------------------------------------------
 
 

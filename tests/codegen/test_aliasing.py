@@ -143,7 +143,7 @@ def model(declare: Callable[[gc.Graph], None], style: str = "functional") -> Net
     options = {"allow_unused": True, "style": style}
     made = built(declare, options)
     if made.graph.parameters and made.graph.objective is not None:
-        return Net(made.graph, {**options, "optimizer": gc.sgd(momentum=0.9)})
+        return Net(made.graph, {**options, "optimizer": gc.optim.sgd(momentum=0.9)})
     return made
 
 

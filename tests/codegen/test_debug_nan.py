@@ -166,7 +166,7 @@ g.loss(gc.cross_entropy(z, t))
 
 @ARRAYS
 def test_a_step_that_leaves_the_floats_is_told(style: str) -> None:
-    code, params, x, n = mlp(style, optimizer=gc.sgd(momentum=0.9))
+    code, params, x, n = mlp(style, optimizer=gc.optim.sgd(momentum=0.9))
     state = code.init_optimizer(params)
     message = told(code.train_step, params, state, x, n, lr=INF)
     if style == "functional":
@@ -447,7 +447,9 @@ def test_linters_find_nothing(tmp_path: Path) -> None:
             debug.compiled.save(f"more/{name}__{style}.py")
         for place, file in enumerate(HOSTILE_FILES):
             graph = declared(HOSTILE, file)
-            made = gc.compile(graph, style=style, debug_nan=True, optimizer=gc.sgd(momentum=0.5))
+            made = gc.compile(
+                graph, style=style, debug_nan=True, optimizer=gc.optim.sgd(momentum=0.5)
+            )
             made.save(f"hostile_{style}_{place}.py")
     for place, file in enumerate(HOSTILE_FILES):
         graph = declared(HOSTILE_NUMBERS, file)

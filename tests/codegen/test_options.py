@@ -138,7 +138,7 @@ def test_the_header_can_be_read_by_a_program(name: str) -> None:
 
 
 def test_options_are_in_the_header() -> None:
-    options = {"kinks": "jax", "stabilize": False, "wrt": "x,W", "optimizer": gc.sgd(0.5)}
+    options = {"kinks": "jax", "stabilize": False, "wrt": "x,W", "optimizer": gc.optim.sgd(0.5)}
     assert net("two_inputs", **options).module.__graphc__["options"] == {
         "style": "functional",
         "kinks": "jax",
@@ -170,7 +170,12 @@ def test_the_hash_is_that_of_model_and_options() -> None:
         digest(declare(2.0), inference=True),
     ]
     assert len({plain, *others}) == 1 + len(others)
-    optimizers = [None, gc.sgd(), gc.sgd(momentum=0.5), gc.sgd(momentum=0.5, nesterov=True)]
+    optimizers = [
+        None,
+        gc.optim.sgd(),
+        gc.optim.sgd(momentum=0.5),
+        gc.optim.sgd(momentum=0.5, nesterov=True),
+    ]
     trained = [digest(net("mlp").graph, optimizer=optimizer) for optimizer in optimizers]
     assert len(set(trained)) == len(trained)
 
@@ -233,7 +238,7 @@ def collisions(g: gc.Graph, names: list[str]) -> None:
     ids=" ".join,
 )
 def test_parameters_may_be_called_like_what_the_module_uses(names: list[str]) -> None:
-    options = {"optimizer": gc.sgd(0.5, momentum=0.5)}
+    options = {"optimizer": gc.optim.sgd(0.5, momentum=0.5)}
     made = built(lambda g: collisions(g, names), options)
     x = made.values["inputs"]["x"]
     params, state, loss = made.call("train_step")

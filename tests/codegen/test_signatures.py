@@ -192,7 +192,7 @@ def test_the_size_of_a_parameter_is_an_argument_of_init_params() -> None:
 
 def test_keyword_arguments_of_the_optimizer() -> None:
     def step(**options: float | bool) -> str:
-        made = gc.sgd(**options)  # type: ignore[arg-type]
+        made = gc.optim.sgd(**options)  # type: ignore[arg-type]
         text = signature(net("mlp", optimizer=made).module, "train_step")
         return text.removeprefix("params, optimizer_state, x, t, *, ")
 

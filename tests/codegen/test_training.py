@@ -45,7 +45,7 @@ def problem(options: dict[str, Any]) -> Net:
         g.output("y", np.tanh(x @ w + b))
         g.loss(gc.mse(np.tanh(x @ w + b), t))
 
-    return built(declare, {"optimizer": gc.sgd(**options)}, dtype="float64")
+    return built(declare, {"optimizer": gc.optim.sgd(**options)}, dtype="float64")
 
 
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=str)
@@ -151,7 +151,7 @@ def test_parameters_that_are_not_trainable_stay() -> None:
         fixed = g.parameter("fixed", (3,), init="ones", trainable=False)
         g.loss((x * w * fixed).sum())
 
-    made = built(declare, {"optimizer": gc.sgd(weight_decay=0.5)})
+    made = built(declare, {"optimizer": gc.optim.sgd(weight_decay=0.5)})
     params, _, _ = made.call("train_step")
     np.testing.assert_array_equal(params["fixed"], made.values["params"]["fixed"])
     assert not np.array_equal(params["w"], made.values["params"]["w"])

@@ -92,8 +92,8 @@ def test_the_size_that_it_has_already_is_a_size_too() -> None:
 )
 @pytest.mark.parametrize("name", ["mlp", "joined", "double"])
 def test_twenty_steps_are_those_of_the_functional_style(name: str, options: Any) -> None:
-    right = net(name, optimizer=gc.sgd(**options))
-    module = gc.compile(right.graph, optimizer=gc.sgd(**options), style="workspace").load()
+    right = net(name, optimizer=gc.optim.sgd(**options))
+    module = gc.compile(right.graph, optimizer=gc.optim.sgd(**options), style="workspace").load()
     given = right.arguments("train_step")
     params, optimizer = given.pop("params"), given.pop("optimizer_state")
     rows = next(iter(given.values())).shape[0]

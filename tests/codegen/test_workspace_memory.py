@@ -57,7 +57,7 @@ def test_any_order_of_wrt_trains_the_same(wrt: list[str]) -> None:
         W, b = g.parameter("W", (3, 2), init="normal"), g.parameter("b", (2,), init="normal")
         g.loss((np.tanh(x @ W + b) ** 2).sum())
 
-    options = {"wrt": wrt, "optimizer": gc.sgd(0.1, momentum=0.9)}
+    options = {"wrt": wrt, "optimizer": gc.optim.sgd(0.1, momentum=0.9)}
     right = built(declare, options)
     module = gc.compile(right.graph, **options, style="workspace").load()
     params, x = right.values["params"], right.values["inputs"]["x"]
@@ -127,7 +127,7 @@ def test_a_size_is_called_like_something_of_the_workspace(size: str) -> None:
         g.output("y", x @ W + s)
         g.loss((np.tanh(x @ W + s) ** 2).sum())
 
-    options = {"optimizer": gc.sgd(momentum=0.9)}
+    options = {"optimizer": gc.optim.sgd(momentum=0.9)}
     right = built(declare, options)
     module = gc.compile(right.graph, **options, style="workspace").load()
     (spelled,) = [
@@ -164,7 +164,7 @@ def test_an_input_is_called_like_something_of_the_workspace(name: str) -> None:
         g.update(s, (x @ W).sum(axis=0))
         g.loss((np.tanh(x @ W + s) ** 2).sum())
 
-    options = {"optimizer": gc.sgd(momentum=0.9)}
+    options = {"optimizer": gc.optim.sgd(momentum=0.9)}
     right = built(declare, options)
     module = gc.compile(right.graph, **options, style="workspace").load()
     params = right.values["params"]

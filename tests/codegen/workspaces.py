@@ -13,7 +13,7 @@ import graphc as gc
 from tests.codegen.nets import leaves
 
 Array: TypeAlias = np.ndarray[Any, Any]
-TRAINED = gc.sgd(0.05, momentum=0.9, nesterov=True, weight_decay=0.01)
+TRAINED = gc.optim.sgd(0.05, momentum=0.9, nesterov=True, weight_decay=0.01)
 
 
 def classifier() -> gc.Graph:

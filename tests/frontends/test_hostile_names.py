@@ -56,7 +56,7 @@ def build(graph: str = "m", x: str = "in", W: str = "weight", y: str = "out", **
 @pytest.fixture(scope="module")
 def reference() -> Any:
     """What the model does under ordinary names."""
-    return behaviour(gc.compile(build(), optimizer=gc.sgd(momentum=0.9)), "in", "weight")
+    return behaviour(gc.compile(build(), optimizer=gc.optim.sgd(momentum=0.9)), "in", "weight")
 
 
 def behaviour(module: gc.Module, x: str, W: str) -> list[Any]:
@@ -91,7 +91,7 @@ def test_any_name_in_any_place(
     place: str, reference: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in NAMES:
-        module = gc.compile(PLACES[place](name), optimizer=gc.sgd(momentum=0.9))
+        module = gc.compile(PLACES[place](name), optimizer=gc.optim.sgd(momentum=0.9))
         tree = ast.parse(module.source)
         check_identifiers(tree)
         found = behaviour(
@@ -166,7 +166,7 @@ def test_a_parameter_called_like_the_slot_of_another(style: str) -> None:
     with gc.Graph("m") as g:
         W, other = g.parameter("W", init=2), g.parameter("W_velocity", init=3)
         g.loss(W * W + 5 * other)
-    net = load(g, optimizer=gc.sgd(0.1, momentum=0.9), style=style)
+    net = load(g, optimizer=gc.optim.sgd(0.1, momentum=0.9), style=style)
     params = net.init_params(np.random.default_rng(0))
     params, state, _ = net.train_step(params, net.init_optimizer(params))
     assert state["velocity"] == {"W": 4, "W_velocity": 5}

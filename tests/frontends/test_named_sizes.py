@@ -250,7 +250,7 @@ def test_a_size_may_be_called_like_anything_else(name: str, style: str) -> None:
         y = gc.tanh(x @ W) + u
         g.output("y", y)
         g.loss((y.sum(axis=1) / x.shape[0]).mean())
-    net = load(g, optimizer=gc.sgd(momentum=0.5), style=style)
+    net = load(g, optimizer=gc.optim.sgd(momentum=0.5), style=style)
     params = net.init_params(np.random.default_rng(0), other=2)
     x, u = random(5, 3), random(5, 2)
     expected = np.tanh(x @ params["W"]) + u

@@ -108,7 +108,10 @@ def dropout_mlp() -> gc.Graph:
 
 MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mlp": (mlp, {"optimizer": "sgd"}),
-    "deep_mlp": (deep_mlp, {"optimizer": gc.sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)}),
+    "deep_mlp": (
+        deep_mlp,
+        {"optimizer": gc.optim.sgd(momentum=0.9, nesterov=True, weight_decay=1e-4)},
+    ),
     "tied_autoencoder": (shared_weights, {}),
     "two_heads": (several_outputs, {}),
     "quiz": (expression, {}),
@@ -117,9 +120,20 @@ MODELS: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "mlp_inference": (mlp, {"inference": True}),
 }
 
-# In another style: the kept files, beside those of the models above.
+FITTED: dict[str, Any] = {
+    "optimizer": "adam",
+    "schedule": gc.optim.warmup(100, then=gc.optim.cosine(900)),
+    "clip_norm": 1.0,
+    "l2": 1e-4,
+    "penalize": "W*",
+    "fit": True,
+}
+
+# In another style, or with all of training: the kept files, beside those of the models above.
 GOLDEN = MODELS | {
     "quiz_scalar": (expression, {"style": "scalar"}),
     "mlp_workspace": (mlp, {"optimizer": "sgd", "style": "workspace"}),
+    "fitted": (dropout_mlp, FITTED),
+    "fitted_workspace": (dropout_mlp, FITTED | {"style": "workspace"}),
     "two_heads_workspace": (several_outputs, {"style": "workspace"}),
 }
