@@ -73,7 +73,7 @@ def draw(runs: dict[str, Run]) -> None:
     by_epoch, by_second = figure.subplots(1, 2, sharey=True)
     for name, run in runs.items():
         by_epoch.plot(run.losses, label=name)
-        by_second.plot(run.seconds, run.losses, label=name)
+        by_second.plot(run.seconds[1:], run.losses[1:], label=name)  # 0 has no logarithm
     by_epoch.set(xlabel="epochs", ylabel="loss on all examples", yscale="log")
     by_second.set(xlabel="seconds", xscale="log")
     by_second.legend()
