@@ -25,11 +25,6 @@ ACTIVATIONS: dict[str, tuple[Callable[[gc.Node], gc.Node], Formula, Formula]] = 
         lambda z: np.where(z >= 0, z, np.exp(z) - 1),
         lambda z: np.where(z >= 0, 1.0, np.exp(z)),
     ),
-    "elu 0.5": (
-        lambda z: gc.elu(z, 0.5) + 0 * z,
-        lambda z: np.where(z >= 0, z, 0.5 * (np.exp(z) - 1)),
-        lambda z: np.where(z > 0, 1.0, 0.5 * np.exp(z)),
-    ),
 }
 
 
