@@ -23,7 +23,7 @@ import numpy as np
 
 import graphc as gc
 
-STEPS = {"small": 150, "full": 1500}
+STEPS = {"small": 100, "full": 800}
 BATCH = 32
 CONTEXT = 32
 UNITS = 48

@@ -2,9 +2,9 @@
 
     python examples/digits_cnn.py [--size small|full]
 
-Two convolutions, pooling and two dense layers with dropout between, on scikit-learn's images of 8×8
-pixels: 1437 to train on and 360 to test on. Prints the loss and the accuracy on the others as
-training goes. Exits with status 1 if fewer than 98 % of the test images are recognised.
+Two convolutions with pooling between them, and two dense layers with dropout, on scikit-learn's
+images of 8×8 pixels: 1437 to train on and 360 to test on. Prints the loss, and the accuracy on the
+test images, as training goes. Exits with status 1 if fewer than 98 % of them are recognised.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sklearn.model_selection import train_test_split
 
 import graphc as gc
 
-EPOCHS = {"small": 12, "full": 40}
+EPOCHS = {"small": 20, "full": 60}
 BATCH = 64
 REQUIRED = 0.98
-SEED = 0
+SEED = 1
 
 with gc.Graph("digits_cnn") as g:
     x = g.input("x", ("batch", 1, 8, 8))
     t = g.input("t", ("batch",), dtype="int64")
     h = gc.relu(gc.nn.conv2d(x, 16, 3, padding="same", init="he_normal"))
-    h = gc.relu(gc.nn.conv2d(h, 32, 3, padding="same", init="he_normal"))
     h = gc.max_pool2d(h, 2)
+    h = gc.relu(gc.nn.conv2d(h, 32, 3, padding="same", init="he_normal"))
     h = gc.dropout(h.reshape(-1, 32 * 4 * 4), 0.25)
     h = gc.dropout(gc.relu(gc.nn.dense(h, 64, init="he_normal")), 0.25)
     logits = gc.nn.dense(h, 10)
@@ -45,7 +45,7 @@ def main(size: str) -> None:
     )
     epochs = EPOCHS[size]
     steps = epochs * -(-len(images) // BATCH)
-    optimizer = gc.optim.adam(lr=0.003)
+    optimizer = gc.optim.adam(lr=0.004)
     module = gc.compile(g, optimizer=optimizer, schedule=gc.optim.cosine(steps), fit=True)
     net = module.load()
 
