@@ -1,4 +1,4 @@
-"""What a reader is shown (notes 000, 001, 003): closed forms, the steps of both passes, equations."""
+"""What a reader is shown (notes 000, 001, 003): closed forms, steps of both passes, equations."""
 
 from __future__ import annotations
 
