@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 import graphc as gc
 
-EPOCHS = {"small": 20, "full": 60}
+EPOCHS = {"small": 20, "full": 40}
 BATCH = 64
 REQUIRED = 0.98
 SEED = 1
