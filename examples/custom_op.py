@@ -33,14 +33,14 @@ def tukey(x: Any) -> Any:
     return np.where(np.abs(x) < 3, 1 - (1 - x * x / 9) ** 3, 1.0)
 
 
-def tukey_vjp(bar: gc.Node, out: gc.Node, x: gc.Node) -> gc.Node:
+def tukey_vjp(bar: gc.Node, out: gc.Node, x: gc.Node) -> Any:
     return bar * gc.where(gc.abs(x) < 3, 2 / 3 * x * (1 - x * x / 9) ** 2, 0.0)
 
 
 biweight = gc.custom_op("tukey", tukey, vjp=tukey_vjp, domain=[(-4, 4)])
 
 
-def wrong_vjp(bar: gc.Node, out: gc.Node, x: gc.Node) -> gc.Node:
+def wrong_vjp(bar: gc.Node, out: gc.Node, x: gc.Node) -> Any:
     return bar * gc.where(gc.abs(x) < 3, x * (1 - x * x / 9) ** 2, 0.0)  # without the factor of 2/3
 
 
