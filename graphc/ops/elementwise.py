@@ -322,15 +322,20 @@ def positive(x: Any) -> Node:
 
 
 def _leaky_vjp(index: int, g: Node, node: Node, kinks: str) -> Node:
-    return where(node.args[0] > 0, g, node.params.slope * g)
+    (x,) = node.args
+    return where(x >= 0 if kinks == "textbook" else x > 0, g, node.params.slope * g)
 
 
 leaky_relu = composite(
-    "leaky_relu", "x where x > 0, else slope * x; slope <= 1, its derivative at 0 is the slope",
+    "leaky_relu", "x where x > 0, else slope * x; slope <= 1",
     parameters=("slope",),
     body=lambda x, slope: maximum(x, slope * x),
     vjp=_leaky_vjp,
     jvp=lambda node, tangents, kinks: _leaky_vjp(0, given(tangents), node, kinks),
+    kink={
+        "torch": "leaky_relu'(0) = slope", "jax": "leaky_relu'(0) = slope",
+        "textbook": "leaky_relu'(0) = 1",
+    },
     call=lambda op, x, slope=0.01: op.node(operands(x, floating=True), _slope(slope)),
     samples=(lambda rng: ((rng.normal(size=(2, 3)),), {"slope": 0.1}),),
 )  # fmt: skip
