@@ -137,7 +137,7 @@ kept_mean = composite(
     jvp=lambda node, tangents, kinks: _kept_mean_share(
         sum(mask(given(tangents[:1]), node.args[1])), node
     ),
-    call=lambda op, losses, kept: op.node((operand(losses), operand(kept))),
+    call=lambda op, losses, kept: op.node((operand(losses, floating=True), operand(kept))),
     samples=(
         lambda rng: ((rng.normal(size=(4, 3)), np.array([[True], [True], [False], [True]])), {}),
         lambda rng: ((rng.normal(size=4), np.array([False, True, True, False])), {}),

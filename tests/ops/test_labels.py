@@ -67,6 +67,10 @@ def test_labels_are_checked_once_in_training() -> None:
     assert "t[:, None] == np.arange(3)" in source
 
 
+def test_a_mask_of_labels_needs_no_guard() -> None:
+    assert "np.where" not in gc.compile(model("ignoring")).source
+
+
 @in_every_style
 def test_what_is_ignored_has_no_part(style: str) -> None:
     module = load(model("ignoring"), style=style)
