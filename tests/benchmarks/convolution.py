@@ -2,9 +2,10 @@
 
     OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 taskset -c 1 python -m tests.benchmarks.convolution
 
-Microseconds of value and all gradients in float32, medians of interleaved rounds. Results are
-compared before anything is timed. The naive form takes windows by `sliding_window_view` and
-products by `tensordot`. PyTorch is left out where it is not installed.
+Microseconds of the processor's time for value and all gradients in float32, medians of interleaved
+rounds: what else runs on that core does not count. Results are compared before anything is timed.
+The naive form takes windows by `sliding_window_view` and products by `tensordot`. PyTorch is left
+out where it is not installed.
 """
 
 from __future__ import annotations
@@ -227,10 +228,10 @@ def medians(runs: dict[str, Run], rounds: int, calls: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(calls):
                 run()
-            times[name].append((time.perf_counter() - start) / calls)
+            times[name].append((time.process_time() - start) / calls)
     return {name: 1e6 * statistics.median(own) for name, own in times.items()}
 
 
