@@ -103,6 +103,7 @@ def test_the_quiz_of_the_course() -> None:
     ]
     assert numbers_in(result.out) == pytest.approx(by_hand, rel=1e-14)
     assert "  ∂y/∂z = x*exp(x*z) + x/log(x) - sin(log(x))/(x*z**2)\n" in result.out
+    assert "sqrt" not in result.out  # of cos - sin SymPy would make sqrt(2)*cos(log(x) + pi/4)
     assert result.out.count("math.log(x)") == 1  # what is shared is computed once
     assert result.out.count("math.exp(") == 1
 
@@ -172,6 +173,14 @@ def test_what_cannot_be_derived_is_told_in_a_line(arguments: list[str], message:
     assert (result.status, result.out) == (2, "")
     assert message in result.err
     assert result.err.count("\n") == 1
+
+
+def test_standard_output_gets_the_module_alone() -> None:
+    result = run("derive", "x*x", "-o", "-")
+    assert result.status == 0
+    net = ModuleType("net")
+    exec(result.out, net.__dict__)
+    assert net.value_and_grad(3) == (9.0, {"x": 6.0})
 
 
 def test_numbers_of_a_point_may_be_arithmetic() -> None:
