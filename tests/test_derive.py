@@ -199,10 +199,10 @@ def nested(times: int) -> str:
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_what_is_large_as_a_tree_is_told_in_steps_at_once(order: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     derivation = derive(nested(12), order=order)
     text = derivation.text({"x": 0.9})
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
     assert "∂y/∂x" in text
     assert "omitted: more than 300 operations when nothing is shared" in text
     assert len(derivation.steps()) < 250
@@ -229,9 +229,9 @@ def exact_nested(x: float) -> float:
     ids=range(6),
 )
 def test_nothing_takes_long(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     derive(text, order=2).text()
-    assert time.perf_counter() - start < 10.0
+    assert time.process_time() - start < 10.0
 
 
 def test_a_trigonometric_sum_is_simplified_where_that_is_much_shorter() -> None:
