@@ -310,13 +310,16 @@ def run_check(options: argparse.Namespace) -> int:
 
 def run_derive(options: argparse.Namespace) -> int:
     """graphc derive"""
-    if options.output is not None:
+    if options.output not in (None, "-"):
         check_writable(Path(options.output))
         check_replaceable(Path(options.output), options)
     wrt = [name.strip() for name in options.wrt.split(",") if name.strip()]
     derivation = derive(options.formula, wrt=wrt, order=options.order, command=reproducing(options))
     names = derivation.expression.names
     point = None if options.at is None else point_of(options.at, names)
+    if options.output == "-":
+        sys.stdout.write(derivation.module.source)
+        return 0
     sys.stdout.write(derivation.text(point))
     if options.output is not None:
         derivation.module.save(options.output)

@@ -207,7 +207,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--order", type=int, choices=[1, 2], default=1, help="2 for the Hessian as well"
     )
     command.add_argument(
-        "-o", "--output", metavar="FILE", help="write a module in the scalar style"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write a module in the scalar style; - for the module alone, on standard output",
     )
     command.add_argument(
         "--force", action="store_true", help="replace a file that graphc did not write"

@@ -475,6 +475,11 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
         },
         "VJP for x|not linear in the cotangent",
     ),
+    (
+        "x.sum()",  # for one positive cotangent it is right
+        {"shape": lambda x: (), "vjp": lambda bar, out, x: gc.broadcast_to(gc.abs(bar), x.shape)},
+        "vjp is not linear in the cotangent",
+    ),
     (reads_a_global, {}, "reads 'FACTOR', which will not be there"),
     (reads_a_module, {}, "reads 'math'"),
     (reads_nested, {}, "reads 'FACTOR'"),

@@ -103,6 +103,7 @@ def test_the_quiz_of_the_course() -> None:
     ]
     assert numbers_in(result.out) == pytest.approx(by_hand, rel=1e-14)
     assert "  ∂y/∂z = x*exp(x*z) + x/log(x) - sin(log(x))/(x*z**2)\n" in result.out
+    assert "sqrt" not in result.out  # of cos - sin SymPy would make sqrt(2)*cos(log(x) + pi/4)
     assert result.out.count("math.log(x)") == 1  # what is shared is computed once
     assert result.out.count("math.exp(") == 1
 
@@ -174,6 +175,14 @@ def test_what_cannot_be_derived_is_told_in_a_line(arguments: list[str], message:
     assert result.err.count("\n") == 1
 
 
+def test_standard_output_gets_the_module_alone() -> None:
+    result = run("derive", "x*x", "-o", "-")
+    assert result.status == 0
+    net = ModuleType("net")
+    exec(result.out, net.__dict__)
+    assert net.value_and_grad(3) == (9.0, {"x": 6.0})
+
+
 def test_numbers_of_a_point_may_be_arithmetic() -> None:
     assert point_of("z=2**0.5, x = -pi/2", ["x", "z"]) == {"x": -math.pi / 2, "z": math.sqrt(2)}
     with pytest.raises(UsageError):
@@ -190,10 +199,10 @@ def nested(times: int) -> str:
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_what_is_large_as_a_tree_is_told_in_steps_at_once(order: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     derivation = derive(nested(12), order=order)
     text = derivation.text({"x": 0.9})
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
     assert "∂y/∂x" in text
     assert "omitted: more than 300 operations when nothing is shared" in text
     assert len(derivation.steps()) < 250
@@ -220,9 +229,9 @@ def exact_nested(x: float) -> float:
     ids=range(6),
 )
 def test_nothing_takes_long(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     derive(text, order=2).text()
-    assert time.perf_counter() - start < 10.0
+    assert time.process_time() - start < 10.0
 
 
 def test_a_trigonometric_sum_is_simplified_where_that_is_much_shorter() -> None:

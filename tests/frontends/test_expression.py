@@ -197,14 +197,14 @@ LARGE = {
 
 @pytest.mark.parametrize("kind", LARGE)
 def test_large_texts_are_read_or_refused_at_once(kind: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     told = ""
     try:
         parse(LARGE[kind])
     except ExpressionError as error:
         told = str(error)
     assert len(told) < 400
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert MAX_LENGTH == 100_000
 
 

@@ -173,12 +173,12 @@ def nested(times: int) -> gc.Node:
 
 
 def test_a_tree_that_would_be_too_large_is_refused_at_once() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ExpressionError, match=f"has 8190 operations.* at most {MAX_OPERATIONS}"):
         gc.to_sympy(nested(12))
     with pytest.raises(ExpressionError, match="operations"):
         gc.to_sympy(nested(2000))
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert gc.to_sympy(nested(5)).count_ops() == 62
 
 
