@@ -23,7 +23,7 @@ import numpy as np
 
 import graphc as gc
 
-STEPS = {"small": 100, "full": 1200}
+STEPS = {"small": 200, "full": 1200}
 BATCH = 16
 CONTEXT = 64
 UNITS = 48
