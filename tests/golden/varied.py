@@ -343,7 +343,7 @@ VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "constants": (constants, {}),
     "awkward_names": (
         awkward_names,
-        {"optimizer": gc.optim.momentum(dampening=0.1), "l1": 0.01, "l2": 0.01, "fit": True},
+        {"optimizer": gc.optim.momentum(dampening=0.1), "fit": True},
     ),
     "long_expression": (long_expression, {"wrt": "temperature_of_the_water"}),
     "many_parameters": (
