@@ -1,4 +1,4 @@
-"""Activation functions. At corners and beyond every bound, derivatives are PyTorch's.
+"""Activation functions. Beyond every bound derivatives are PyTorch's; at corners `kinks` decides.
 
 In a rule, g is a cotangent or a tangent, y the result, the rest the operands; the rule is
 g times ∂y/∂operand. Infinities have the limits as their values: x f(x) is written with an x that is
@@ -8,6 +8,7 @@ bounded where f(x) is 0 in every float dtype.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from graphc.ir.graph import scalar_value
 from graphc.ir.intervals import Interval, joined
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
+from graphc.ops.comparison import greater, greater_equal
 from graphc.ops.elementwise import abs, clip, mask, maximum, minimum, relu, square, where
-from graphc.ops.families import Kinked, composite, elementwise
+from graphc.ops.families import Kinked, Rule, composite, elementwise
 from graphc.ops.functions import erfc, exp, expm1, sigmoid, tanh
 from graphc.ops.operands import axis_of, is_same, number, operand, operands
 from graphc.ops.reduction import max
@@ -46,17 +48,28 @@ def _decay(x: Node) -> Node:
     return exp(minimum(x, 0.0))
 
 
-def _elu_slope(g: Node, y: Node, x: Node, alpha: Node) -> Node:
-    if scalar_value(alpha) == 1:
-        return g * _decay(x)
-    return g * (alpha * _decay(x) + mask(1.0 - alpha, x > 0))
+def _elu_slope(linear: Callable[..., Node]) -> Rule:
+    """The slope of elu, which is 1 where x is in the linear part."""
+
+    def rule(g: Node, y: Node, x: Node, alpha: Node) -> Node:
+        if scalar_value(alpha) == 1:
+            return g * _decay(x)
+        return g * (alpha * _decay(x) + mask(1.0 - alpha, linear(x, 0.0)))
+
+    return rule
 
 
 elu = elementwise(
-    "elu", "x where x > 0, else alpha (exp(x) - 1); its derivative at 0 is alpha",
+    "elu", "x where x > 0, else alpha (exp(x) - 1)",
     operands="x alpha",
     body=lambda x, alpha: relu(x) + alpha * expm1(minimum(x, 0.0)),
-    rules=(_elu_slope, lambda g, y, x, alpha: g * expm1(minimum(x, 0.0))),
+    rules=(
+        Kinked(
+            torch=_elu_slope(greater), jax=_elu_slope(greater), textbook=_elu_slope(greater_equal)
+        ),
+        lambda g, y, x, alpha: g * expm1(minimum(x, 0.0)),
+    ),
+    kink={"torch": "elu'(0) = alpha", "jax": "elu'(0) = alpha", "textbook": "elu'(0) = 1"},
     symbolic=lambda sp, x, a: sp.Piecewise((x, x > 0), (a * (sp.exp(x) - 1), True)),
     call=lambda op, x, alpha=1.0: op.node(operands(x, alpha, floating=True)), layouts=_FEW,
 )  # fmt: skip
@@ -119,10 +132,15 @@ prelu = elementwise(
     operands="x slope",
     body=lambda x, slope: relu(x) + slope * minimum(x, 0.0),
     rules=(
-        lambda g, y, x, slope: g * (slope + mask(1.0 - slope, x > 0)),
+        Kinked(
+            torch=lambda g, y, x, slope: g * (slope + mask(1.0 - slope, x > 0)),
+            jax=lambda g, y, x, slope: g * (slope + mask(1.0 - slope, x >= 0)),
+            textbook=lambda g, y, x, slope: g * (slope + mask(1.0 - slope, x >= 0)),
+        ),
         lambda g, y, x, slope: g * minimum(x, 0.0),
     ),
-    kink=_everywhere("prelu'(0) = slope"), call=_prelu_call,
+    kink={"torch": "prelu'(0) = slope", "jax": "prelu'(0) = 1", "textbook": "prelu'(0) = 1"},
+    call=_prelu_call,
     samples=(
         lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=3)), {}),
         lambda rng: ((rng.normal(size=(2, 3, 2)), rng.normal(size=3)), {}),

@@ -323,7 +323,7 @@ def positive(x: Any) -> Node:
 
 def _leaky_vjp(index: int, g: Node, node: Node, kinks: str) -> Node:
     (x,) = node.args
-    return where(x >= 0 if kinks == "textbook" else x > 0, g, node.params.slope * g)
+    return where(x > 0 if kinks == "torch" else x >= 0, g, node.params.slope * g)
 
 
 leaky_relu = composite(
@@ -333,7 +333,7 @@ leaky_relu = composite(
     vjp=_leaky_vjp,
     jvp=lambda node, tangents, kinks: _leaky_vjp(0, given(tangents), node, kinks),
     kink={
-        "torch": "leaky_relu'(0) = slope", "jax": "leaky_relu'(0) = slope",
+        "torch": "leaky_relu'(0) = slope", "jax": "leaky_relu'(0) = 1",
         "textbook": "leaky_relu'(0) = 1",
     },
     call=lambda op, x, slope=0.01: op.node(operands(x, floating=True), _slope(slope)),
