@@ -53,7 +53,7 @@ def operands(*values: Any, floating: bool = False) -> tuple[Node, ...]:
     if max(kinds) > max((d.kind for d in declared), default=BOOL):
         target = {BOOL: bool_, INT: int64, FLOAT: graph.dtype}[max(kinds)]
     else:
-        target = promote(declared)
+        target = promote(declared) if declared else bool_
     return tuple(_as_node(graph, value, target) for value in raw)
 
 

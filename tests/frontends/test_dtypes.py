@@ -182,3 +182,9 @@ def test_a_constant_is_a_copy(style: str) -> None:
         g.output("y", node + g.input("x", (3,)))
     result = load(g, inference=True, style=style).predict(np.zeros(3, np.float32))
     np.testing.assert_array_equal(result, np.ones(3))
+
+
+def test_bools_alone_stay_bools() -> None:
+    with gc.Graph("m"):
+        node = gc.logical_not(np.array([True, False]))
+    assert str(node.dtype) == "bool"
