@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
@@ -25,8 +26,11 @@ class Site:
         return f"{self.file if relative.startswith('..') else relative}:{self.line}"
 
 
-# A line in these folders says nothing about the model.
-_INTERNAL = tuple(os.path.dirname(os.path.abspath(f)) + os.sep for f in (__file__, np.__file__))
+# A line in these folders says nothing about the model; nor does one that enters a `with` block.
+_INTERNAL = (
+    *(os.path.dirname(os.path.abspath(f)) + os.sep for f in (__file__, np.__file__)),
+    contextlib.__file__,
+)
 _COMMAND_LINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cli.py")
 
 

@@ -10,7 +10,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.nn.declaration import declaring, layer
 from graphc.ops.attention import scaled_dot_product_attention
-from graphc.ops.operands import flag, operands
+from graphc.ops.operands import flag, operands, own_node
 from graphc.ops.shape import expand_dims, permute_dims, reshape
 
 PLACE = "nn.multi_head_attention"
@@ -90,5 +90,5 @@ def _over_heads(mask: Any, x: Node) -> Any:
     """A mask that broadcasts to (batch, heads, L, S)."""
     if mask is None:
         return None
-    node = mask if isinstance(mask, Node) else x.graph.constant(mask)
+    node = own_node(PLACE, "mask", mask, x.graph)
     return expand_dims(node, 1) if node.ndim == 3 else node

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, ShapeError
 from graphc.frontends.builder import Graph
 from graphc.ir.node import Node
 from graphc.nn.declaration import declaring, layer
 from graphc.ops import normalization as ops
 from graphc.ops.operands import axis_of, flag, operand, require_rank
-from graphc.ops.reduction import mean
+from graphc.ops.reduction import mean, reduced_size
 from graphc.ops.shape import reshape
 
 
@@ -114,6 +114,10 @@ def batch_norm(
     axes = tuple(i for i in range(x.ndim) if i != channel)
     if isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 <= momentum <= 1:
         raise GraphcError(f"nn.batch_norm: momentum is a number from 0 to 1, got {momentum!r}")
+    count = reduced_size(x, axes)
+    if isinstance(count, int) and count < 2:
+        told = x.graph.describe(x, site=True)
+        raise ShapeError(f"nn.batch_norm needs more than one value a channel, got {count}: {told}")
     channels = x.shape[channel]
     with declaring(x, name, "batch_norm") as graph:
         running_mean = graph.state("mean", (channels,), dtype=x.dtype)

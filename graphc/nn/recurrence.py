@@ -52,6 +52,8 @@ def _sequence(place: str, x: Any) -> Node:
 
 def _of_cell(place: str, x: Any, h: Any) -> tuple[Node, Any]:
     """The input of a cell, and the units that its state has."""
+    if h is None:
+        raise GraphcError(f"{place}: h is a state (batch, units), got None")
     h = require_rank(place, operand(h, floating=True), 2)
     return require_rank(place, operand(x, floating=True), 2), h.shape[-1]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from math import inf, sqrt
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphcError, ShapeError
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Graph
 from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
@@ -23,8 +22,10 @@ from graphc.ops.operands import (
     axis_of,
     cast,
     flag,
+    number,
     operand,
     operands,
+    own_node,
     require_bool,
     require_rank,
     size_node,
@@ -120,7 +121,7 @@ def scaled_dot_product_attention(
     _require_equal(place, "the last axes of query and key", q, k, q.shape[-1], k.shape[-1])
     _require_equal(place, "the number of keys and values", k, v, k.shape[-2], v.shape[-2])
     graph = q.graph
-    factor: Any = _scale(graph, q) if scale is None else _number(place, "scale", scale)
+    factor: Any = _scale(graph, q) if scale is None else number(place, "scale", scale)
     scores = graph.hint((q * factor) @ matrix_transpose(k), "scores")
     allowed = [_causal(scores)] if flag(place, "causal", causal) else []
     if mask is not None:
@@ -152,7 +153,7 @@ def _causal(scores: Node) -> Node:
 
 def _mask(op: str, mask: Any, scores: Node) -> Node:
     """The mask as a node of bools or floats. Raises ShapeError and DTypeError for others."""
-    node = mask if isinstance(mask, Node) else scores.graph.constant(mask)
+    node = own_node(op, "mask", mask, scores.graph)
     name = node.graph.describe(node, site=True)
     if node.dtype.kind not in (BOOL, FLOAT):
         raise DTypeError(f"{op}: the mask is of bools or floats, got {name}", hint="mask != 0")
@@ -164,12 +165,6 @@ def _mask(op: str, mask: Any, scores: Node) -> Node:
         expected = shape_text(scores.shape)
         raise ShapeError(f"{op}: the mask has to broadcast to the scores, {expected}, got {name}")
     return node
-
-
-def _number(op: str, name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise GraphcError(f"{op}: {name} is a number, got {value!r}")
-    return float(value)
 
 
 def _require_equal(op: str, what: str, a: Node, b: Node, left: Any, right: Any) -> None:

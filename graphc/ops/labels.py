@@ -27,6 +27,7 @@ from graphc.ops.operands import (
     number,
     operand,
     operands,
+    own_node,
     require_int,
     require_labels,
     require_rank,
@@ -232,7 +233,7 @@ def _cross_entropy_call(
 ) -> Node:  # fmt: skip
     name = op.name
     logits = require_rank(name, operand(logits, floating=True), 1)
-    labels = labels if isinstance(labels, Node) else logits.graph.constant(labels)
+    labels = own_node(name, "labels", labels, logits.graph)
     classes = logits.shape[-1]
     smoothing = number(name, "label_smoothing", label_smoothing)
     if not 0 <= smoothing <= 1:
@@ -340,7 +341,7 @@ def _nll_call(
     reduction: str = "mean", sample_weight: Any = None,
 ) -> Node:  # fmt: skip
     log_probs = require_rank("nll", operand(log_probs, floating=True), 1)
-    labels = labels if isinstance(labels, Node) else log_probs.graph.constant(labels)
+    labels = own_node("nll", "labels", labels, log_probs.graph)
     weight = _class_weight("nll", class_weight, log_probs)
     labels, kept = _kept("nll", labels, log_probs.shape[-1], ignore_index)
     losses = op.node((log_probs, labels))
@@ -367,7 +368,7 @@ def _margin_call(
     sample_weight: Any = None,
 ) -> Node:  # fmt: skip
     scores = require_rank("multi_margin", operand(scores, floating=True), 1)
-    labels = labels if isinstance(labels, Node) else scores.graph.constant(labels)
+    labels = own_node("multi_margin", "labels", labels, scores.graph)
     require_labels("multi_margin", labels, scores.shape[-1])
     losses = op.node((scores, labels), number("multi_margin", "margin", margin))
     return reduced("multi_margin", losses, reduction, sample_weight)

@@ -16,7 +16,7 @@ from graphc.ir.types import TensorType, equal_sizes
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.families import linear
 from graphc.ops.indexing import one_hot
-from graphc.ops.operands import operand, require_float, require_int
+from graphc.ops.operands import operand, own_node, require_float, require_int
 from graphc.ops.shape import as_count, expand_dims, matrix_transpose, reshape
 from graphc.runtime import arrays
 
@@ -36,8 +36,7 @@ def _table(op: str, table: Any) -> Node:
 
 
 def _ids(op: str, ids: Any, beside: Node) -> Node:
-    node = ids if isinstance(ids, Node) else beside.graph.constant(ids)
-    return require_int(op, "ids", node)
+    return require_int(op, "ids", own_node(op, "ids", ids, beside.graph))
 
 
 def _gather_call(op: Op, table: Any, ids: Any) -> Node:

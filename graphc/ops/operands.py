@@ -95,6 +95,19 @@ def _as_node(graph: Graph, value: Any, dtype: DType) -> Node:
     return graph.constant(value, dtype)
 
 
+def own_node(op: str, name: str, value: Any, graph: Graph) -> Node:
+    """An argument that keeps a dtype of its own, as labels and masks do, as a node.
+
+    Raises an error that names it for what holds no numbers.
+    """
+    if isinstance(value, Node):
+        return value
+    try:
+        return graph.constant(as_array(value))
+    except GraphcError as error:
+        raise type(error)(f"{op}: {name}: {error.message}", hint=error.hint) from None
+
+
 def cast(x: Node, dtype: DType) -> Node:
     """x converted to a dtype; x itself if it has it."""
     return x if x.dtype is dtype else astype.node((x,), dtype)

@@ -238,7 +238,13 @@ def _checked(
     op: str, rank: int, gates: int, x: Any, W: Any, U: Any, state: dict[str, Any], bias: Any,
     more: Any = None,
 ) -> Operands:  # fmt: skip
-    """The operands of a cell in one dtype. Raises ShapeError, naming the one that does not fit."""
+    """The operands of a cell in one dtype. Raises ShapeError, naming the one that does not fit.
+
+    Only a sequence may do without a state, which then is zeros.
+    """
+    for name, value in state.items():
+        if rank == 2 and value is None:
+            raise GraphcError(f"{op}: {name} is a state (batch, units), got None")
     named = {"x": x, "W": W, "U": U, **state, "bias": bias, "candidate_bias": more}
     present = {name: value for name, value in named.items() if value is not None}
     nodes = dict(zip(present, operands(*present.values(), floating=True), strict=True))

@@ -19,7 +19,7 @@ from graphc.ir.node import Node
 from graphc.ir.types import BOOL
 from graphc.ops.elementwise import mask, maximum
 from graphc.ops.families import composite, given
-from graphc.ops.operands import cast, is_same, operand, operands, size_node
+from graphc.ops.operands import cast, is_same, operand, operands, own_node, size_node
 from graphc.ops.reduction import mean, sum
 from graphc.ops.shape import broadcast_to, expand_dims
 
@@ -92,9 +92,7 @@ def weighed(value: Node, weight: Node) -> Node:
 
 def fitting(op: str, losses: Node, sample_weight: Any) -> Node:
     """A weight as a node of the dtype of the losses, or a bool one, with as many axes."""
-    if not isinstance(sample_weight, Node):
-        sample_weight = losses.graph.constant(sample_weight)
-    weight: Node = sample_weight
+    weight = sample_weight = own_node(op, "sample_weight", sample_weight, losses.graph)
     if weight.dtype.kind != BOOL:
         weight = cast(weight, losses.dtype)
     if weight.ndim > losses.ndim or not all(

@@ -186,6 +186,9 @@ def _fold_infer(require: Any, columns: TensorType, size: Shape, windows: Windows
     batch, rows, count = columns.shape
     for guard in windows.fitted(size):
         require(guard)
+    for length in size:
+        if not dims.at_least(length, 0):  # of a transposed convolution, less its padding
+            require(Guard(length, ">=", 0, f"the size {length} needs {length} >= 0"))
     try:
         require(equal_sizes(count, dims.product(windows.counts(size))))
     except ShapeError:

@@ -157,7 +157,9 @@ WRONG: list[tuple[Callable[..., Any], type[GraphcError], str]] = [
     (lambda x, i: gc.instance_norm(x[0]), ShapeError, "instance_norm expects at least 3 axes"),
     (lambda x, i: gc.nn.batch_norm(x, axis=5), ShapeError, "nn.batch_norm: axis 5 does not exist"),
     (lambda x, i: gc.nn.batch_norm(x, momentum=2), GraphcError, "momentum is .* 0 to 1, got 2"),
-    (lambda x, i: gc.nn.batch_norm(x[:1, :, 0]), ShapeError, "more than one value .* got 1"),
+    (lambda x, i: gc.nn.batch_norm(x[:1, :, 0]), ShapeError, "batch_norm .* one value .* got 1: "),
+    (lambda x, i: gc.nn.dense(x, 3, name=""), DeclarationError, "name of the path is a non-empty"),
+    (lambda x, i: gc.embedding(x[0], None), DTypeError, "embedding: ids: .* got None"),
     (
         lambda x, i: gc.nn.multi_head_attention(x, 4), ShapeError,
         r"multi_head_attention: 4 heads do not divide the 6 units of x float32 \(batch, 4, 6\)",
@@ -167,6 +169,8 @@ WRONG: list[tuple[Callable[..., Any], type[GraphcError], str]] = [
     (lambda x, i: attention(x, mask=np.ones((4, 5), bool)), ShapeError,
      r"mask has to broadcast to the scores, \(batch, 4, 4\), got constant bool \(4, 5\)"),
     (lambda x, i: attention(x, mask=np.ones((2, 3, 4, 4), bool)), ShapeError, "mask has to broad"),
+    (lambda x, i: attention(x, mask="causal"), DTypeError, "attention: mask: .* got 'causal'"),
+    (lambda x, i: attention(x, scale=np.inf), GraphcError, "scale is a finite number, got inf"),
     (lambda x, i: attention(x, mask=i), DTypeError, "the mask is of bools or floats, got i int64"),
     (lambda x, i: attention(x, x[..., :5]), ShapeError, "last axes of query and key differ: 6"),
     (lambda x, i: attention(x, x, x[:, :3]), ShapeError, "number of keys and values differ: 4"),
@@ -179,6 +183,9 @@ WRONG: list[tuple[Callable[..., Any], type[GraphcError], str]] = [
     (lambda x, i: gc.nn.lstm(x, 5, state=x), GraphcError, r"state is a pair \(h, c\), got"),
     (lambda x, i: gc.nn.rnn(x, 5, activation="rely"), GraphcError, "did you mean 'relu'"),
     (lambda x, i: gc.lstm(x, x[0].T, x[0, :, :4], h=1.0), GraphcError, "h and c are given both"),
+    (lambda x, i: gc.nn.lstm_cell(x[0], (x[0], None)), GraphcError, r"c is a state .* got None"),
+    (lambda x, i: gc.nn.gru_cell(x[0], None), GraphcError, r"gru_cell: h is a state .* got None"),
+    (lambda x, i: gc.rnn_cell(x[0], None, x[0].T, x[0]), GraphcError, "rnn_cell: h is a state"),
     (lambda x, i: gc.rnn(x, x[0].T, x[0]), ShapeError, r"rnn: U has to be of shape \(4, 4\), got"),
 ]  # fmt: skip
 

@@ -135,6 +135,17 @@ def test_a_window_that_does_not_fit_is_told_by_the_module(style: str) -> None:
         module.predict(params, np.zeros((1, 2, 2, 5)))
 
 
+@in_every_style
+def test_padding_that_leaves_less_than_nothing_is_told_by_the_module(style: str) -> None:
+    with gc.Graph("cropped") as g:
+        x = g.input("x", ("batch", 1, "width"))
+        g.output("y", gc.conv_transpose1d(x, np.ones((1, 1, 1)), padding=1))
+    module = load(g, style=style)
+    assert module.predict(np.ones((1, 1, 3), "float32")).shape == (1, 1, 1)
+    with pytest.raises(ValueError, match="width - 2 >= 0"):
+        module.predict(np.ones((1, 1, 1), "float32"))
+
+
 # --- the text ------------------------------------------------------------------------------------
 
 NEVER = ("sliding_window_view", "as_strided", "tensordot", "einsum", "np.add.at", "take_along_axis")
