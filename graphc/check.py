@@ -63,7 +63,9 @@ def compare(
     """One gradient against differences, along coordinates if they are few, else at random."""
     worst = 0.0
     count = 0
-    scale = float(np.linalg.norm(gradient)) + 1e-8
+    # Beside the gradient, what rounding of the value leaves of a slope that is 0: that of a bias
+    # before a normalisation, say, or before a softmax.
+    scale = float(np.linalg.norm(gradient)) + 1e-8 + 1e-5 * abs(point.value())
     for direction in directions(gradient.shape, rng):
         slope = float(np.vdot(gradient, direction))
         errors = [abs(point.difference(node, direction, step) - slope) for step in STEPS]
@@ -116,8 +118,7 @@ class Point:
             "state": states if lowered.updates or "state" in reads else [],
             "inputs": [n for n in lowered.forward.arguments if n.params.kind == "input"],
         }
-        names = sorted({n for node in declared for s in node.shape for n in dims.names(s)})
-        sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
+        sizes = lowered.sample_sizes()
         bars = [n for n in lowered.backward.arguments if is_cotangent(n)]
         point = Point(
             module.load(), bool(lowered.loss), {}, [],

@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.check import DIRECTIONS, MAX_COORDINATES, check
-from graphc.errors import DifferentiationError, UsageError
+from graphc.errors import DifferentiationError, ShapeError, UsageError
 from graphc.ir.op import OPS
 from tests.golden.models import MODELS
 
@@ -119,6 +119,13 @@ VARIED: dict[str, Callable[[gc.Graph], Any]] = {
     "a second derivative": lambda g: (
         gc.grad((gc.sin(w := g.parameter("W", (3,))) * w).sum(), w) ** 2
     ).sum(),
+    "sizes that are large enough": lambda g: gc.sum(
+        gc.max_pool1d(gc.conv1d(g.input("x", (1, 1, "w")), g.parameter("W", (1, 1, 5))), 3)
+    ),
+    "sizes that divide": lambda g: gc.maxout(g.parameter("W", ("n", "m")), 4).sum(),
+    "a slope of 0": lambda g: gc.softmax(g.parameter("W", (1,)) + g.input("x", (3, 4)) * 30.0)[
+        :, 0
+    ].sum(),
     "an unstable formula": lambda g: gc.log(gc.exp(g.parameter("W", (3,)) * 9).sum()),
 }
 
@@ -129,6 +136,13 @@ def test_all_kinds_of_arguments(what: str) -> None:
         g.loss(VARIED[what](g).astype("float32"))
     (row,) = check(g)
     assert row.name == "W" and row.ok, row
+
+
+def test_sizes_that_no_module_has_are_told() -> None:
+    with gc.Graph("m") as g:
+        g.loss(gc.sum(g.input("x", ("w",))[::2] * np.ones(5000)))
+    with pytest.raises(ShapeError, match=r"no small sizes were found at which 'm' runs; .* 5000"):
+        check(g)
 
 
 def test_several_outputs_are_weighted() -> None:

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from graphc.errors import ShapeError
+from graphc.ir import dims
 from graphc.ir.graph import Graph, Parameter
 from graphc.ir.node import Node
 from graphc.lower.program import Program
+
+MAX_STEPS = 1000  # from a size that does not suit a module to one that does
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +130,27 @@ class LoweredModule:
     def debug_nan(self) -> bool:
         """Whether each value is checked to be finite."""
         return "debug_nan" in self.options
+
+    def sample_sizes(self) -> dict[str, int]:
+        """A size for each name: 2 to 5, or the next ones above for which `forward` runs.
+
+        Raises ShapeError where none are found.
+        """
+        names = sorted({n for node in self.graph.declared() for n in dims.all_names(node.shape)})
+        sizes = {name: 2 + place % 4 for place, name in enumerate(names)}
+        guards = self.forward.guards if self.forward is not None else ()
+        for _ in range(MAX_STEPS):
+            for guard in guards:
+                left, right = (dims.evaluate(side, sizes) for side in (guard.left, guard.right))
+                if left < right or (left > right and guard.relation == "=="):
+                    break
+            else:
+                return sizes
+            smaller, larger = guard.left, guard.right
+            if left > right:
+                smaller, larger = larger, smaller
+            for name in dims.all_names((smaller,)) or dims.all_names((larger,)):
+                sizes[name] += 1
+        raise ShapeError(
+            f"no small sizes were found at which {self.graph.name!r} runs", hint=guard.reason
+        )
