@@ -65,7 +65,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     if dialect is SCALARS:
         fit(module)
     taken = tuple(reserved(module, dialect))
-    names = Names(module.graph, taken)
+    names = Names(module.graph, taken, of_one_mode(module))
     context = Context(module, dialect, names, taken, optimizer_names(module))
     declare(module, names)
     scope = None
@@ -100,6 +100,15 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
         **views,
     )
     return view, companion
+
+
+def of_one_mode(module: LoweredModule) -> list[list[Node]]:
+    """What only functions of inference compute, and what only those of training do."""
+    infer, train = (
+        dict.fromkeys(n for p in found if p is not None for n in p.order if n.op is not CONSTANT)
+        for found in ((module.predict, module.evaluate), (module.forward, module.backward))
+    )
+    return [[n for n in infer if n not in train], [n for n in train if n not in infer]]
 
 
 def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:
