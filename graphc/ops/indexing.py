@@ -12,7 +12,7 @@ from graphc.ir.dims import Extent, Shape
 from graphc.ir.emission import Emission, size_text, tuple_text
 from graphc.ir.node import Node
 from graphc.ir.op import Op
-from graphc.ir.types import Guard, TensorType, equal_sizes
+from graphc.ir.types import Guard, TensorType, equal_sizes, int64
 from graphc.ops.families import composite, linear
 from graphc.ops.operands import operand, operands, require_float, require_labels
 from graphc.ops.shape import arange_on, as_count, as_size, expand_dims
@@ -242,7 +242,12 @@ def _one_hot_call(op: Op, index: Any, classes: Any) -> Node:
 
 
 def _one_hot_body(index: Node, classes: Extent) -> Node:
-    return expand_dims(index, -1) == arange_on(index.graph, classes, index.dtype)
+    # An arange of more numbers than its dtype has would start again: classes 3 and 259 are not one.
+    most = int(np.iinfo(index.dtype.numpy).max)
+    fits = classes <= most if isinstance(classes, int) else most >= 2**31 - 1
+    return expand_dims(index, -1) == arange_on(
+        index.graph, classes, index.dtype if fits else int64
+    )
 
 
 def _pick_call(op: Op, x: Any, index: Any) -> Node:

@@ -27,6 +27,7 @@ from graphc.ops.operands import (
     number,
     operand,
     operands,
+    require_int,
     require_labels,
     require_rank,
     size_node,
@@ -302,6 +303,10 @@ def _kept(op: str, labels: Node, classes: Extent, ignore_index: Any) -> tuple[No
         return require_labels(op, labels, classes), None
     if not isinstance(ignore_index, (int, np.integer)) or isinstance(ignore_index, bool):
         raise GraphcError(f"{op}: ignore_index is an int, got {ignore_index!r}")
+    bounds = np.iinfo(require_int(op, "labels", labels).dtype.numpy)
+    if not bounds.min <= ignore_index <= bounds.max:
+        told = labels.graph.describe(labels, site=True)
+        raise GraphcError(f"{op}: no label is the ignore_index {ignore_index}: {told}")
     require_labels(op, labels, classes, int(ignore_index))
     kept = labels.graph.hint(labels != int(ignore_index), "valid")
     return labels.graph.hint(mask(labels, kept), "labels"), kept

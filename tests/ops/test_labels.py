@@ -61,6 +61,24 @@ def test_a_gradient_alone_checks_its_labels(name: str, style: str) -> None:
         predict(**given, t=np.array([0, 3]))
 
 
+@in_every_style
+@pytest.mark.parametrize("classes", [300, "classes"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_there_may_be_more_classes_than_a_label_can_count(
+    dtype: str, classes: int | str, style: str
+) -> None:
+    """Class 259 is no class 3, though bytes count both as 3."""
+    with gc.Graph("labels") as g:
+        z = g.input("z", (2, classes))
+        g.loss(gc.cross_entropy(z, g.input("t", (2,), dtype=dtype)))
+    _, grads = load(g, style=style).value_and_grad(
+        np.zeros((2, 300), "float32"), np.array([3, 100], dtype)
+    )
+    expected = np.full((2, 300), 1 / 600, "float32")
+    expected[[0, 1], [3, 100]] -= 0.5
+    np.testing.assert_allclose(grads["z"], expected, rtol=1e-6)
+
+
 def test_labels_are_checked_once_in_training() -> None:
     source = gc.compile(model("cross_entropy")).source
     assert "one_hot(" not in source
