@@ -8,6 +8,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     helpers = [h for h in needed_helpers(module, dialect, bool(tests)) if h not in loaders]
     functions = (*parameters, *itertools.chain(*views.values()), *tests)
     definitions = tuple(types(context))
-    sources = tuple(map(inspect.getsource, loaders)), tuple(map(inspect.getsource, helpers))
+    sources = tuple(map(source, loaders)), tuple(map(source, helpers))
     code = [*constants, *(t.source for t in definitions), *sources[0], *sources[1]]
     code += [line for function in functions for line in (function.signature, *function.body)]
     view = ModuleView(
@@ -109,6 +110,12 @@ def of_one_mode(module: LoweredModule) -> list[list[Node]]:
         for found in ((module.predict, module.evaluate), (module.forward, module.backward))
     )
     return [[n for n in infer if n not in train], [n for n in train if n not in infer]]
+
+
+@cache
+def source(helper: Helper) -> str:
+    """The text of a function that modules carry along; to look for it takes long."""
+    return inspect.getsource(helper)
 
 
 def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:

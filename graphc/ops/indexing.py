@@ -245,9 +245,7 @@ def _one_hot_body(index: Node, classes: Extent) -> Node:
     # An arange of more numbers than its dtype has would start again: classes 3 and 259 are not one.
     most = int(np.iinfo(index.dtype.numpy).max)
     fits = classes <= most if isinstance(classes, int) else most >= 2**31 - 1
-    return expand_dims(index, -1) == arange_on(
-        index.graph, classes, index.dtype if fits else int64
-    )
+    return expand_dims(index, -1) == arange_on(index.graph, classes, index.dtype if fits else int64)
 
 
 def _pick_call(op: Op, x: Any, index: Any) -> Node:
