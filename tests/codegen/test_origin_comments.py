@@ -88,7 +88,7 @@ def test_any_pass_can_explain_any_value_also_in_backward(style: str) -> None:
     if style == "workspace":
         assert lines[place].endswith("  # (3,), add explained")
     else:  # written inside the same statement, and too much to stand behind it
-        assert lines[place - 1] == "    # multiply explained; cos explained; add explained"
+        assert lines[place - 1] == "    # cos explained; add explained"
 
 
 def test_a_statement_says_what_is_written_inside_it() -> None:
