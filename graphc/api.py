@@ -66,10 +66,12 @@ class Module:
         name = self.lowered.graph.name
         module = types.ModuleType("generated")
         code = builtins.compile(self.source, f"<graphc {name!r}>", "exec")
+        if not self.companion:
+            exec(code, module.__dict__)
+            return module
         with tempfile.TemporaryDirectory() as folder:
-            if self.companion:
-                module.__file__ = f"{folder}/generated.py"
-                Path(folder, "generated.npz").write_bytes(self.companion)
+            module.__file__ = f"{folder}/generated.py"
+            Path(folder, "generated.npz").write_bytes(self.companion)
             exec(code, module.__dict__)
         return module
 

@@ -196,14 +196,14 @@ def test_operands_in_another_order_are_asked_for_by_name() -> None:
 # --- from NumPy code ------------------------------------------------------------------------------
 
 
-def softsign(x: Array) -> Array:
+def soft_sign(x: Array) -> Array:
     """x over one more than its size."""
     # Bounded by 1.
     size = np.abs(x)
     return x / (size + 1)
 
 
-def softsign_vjp(bar: Any, out: Any, x: Any) -> Any:
+def soft_sign_vjp(bar: Any, out: Any, x: Any) -> Any:
     return bar / gc.square(1 + gc.abs(x))
 
 
@@ -219,9 +219,9 @@ def running_sum_vjp(bar: Any, out: Any, x: Any) -> Any:
 def custom_ops() -> dict[str, Callable[[], Any]]:
     """Ops of all kinds, by name."""
     return {
-        "softsign": lambda: gc.custom_op("softsign", softsign, vjp=softsign_vjp),
+        "soft_sign": lambda: gc.custom_op("soft_sign", soft_sign, vjp=soft_sign_vjp),
         "soft_text": lambda: gc.custom_op(
-            "soft_text", "x / (np.abs(x) + 1)", vjp=softsign_vjp, math="x / (abs(x) + 1)"
+            "soft_text", "x / (np.abs(x) + 1)", vjp=soft_sign_vjp, math="x / (abs(x) + 1)"
         ),
         "ratio": lambda: gc.custom_op(
             "ratio", "a / np.sqrt(a * a + b * b)", domain=[(0.5, 2), (0.5, 2)],
@@ -270,9 +270,9 @@ def test_custom_ops_have_derivatives_of_all_orders(name: str) -> None:
 def network() -> gc.Graph:
     """A model with one op of each kind."""
     make = custom_ops()
-    first, second, third = make["softsign"](), make["soft_text"](), make["running_sum"]()
+    first, second, third = make["soft_sign"](), make["soft_text"](), make["running_sum"]()
     with gc.Graph("network") as g:
-        x = g.input("softsign", ("batch", 3))  # named as the pasted function is
+        x = g.input("soft_sign", ("batch", 3))  # named as the pasted function is
         W = g.parameter("W", (3, 4), init="glorot_uniform")
         h = third(first(x @ W) + second(x @ W))
         g.output("h", h)
@@ -283,7 +283,7 @@ def network() -> gc.Graph:
 @pytest.mark.parametrize("style", STYLES)
 def test_what_is_pasted_is_the_source_with_a_signature_of_its_own(style: str) -> None:
     source = gc.compile(network(), style=style, optimizer="sgd").source
-    pasted = '''def softsign(x: Any) -> Any:
+    pasted = '''def soft_sign(x: Any) -> Any:
     """x over one more than its size."""
     # Bounded by 1.
     size = np.abs(x)
@@ -324,20 +324,20 @@ def test_both_styles_compute_what_numpy_does() -> None:
         net = functions(gc.compile(network(), style=style))
         params = {"W": np.ones((3, 4), "float32")}
         results.append((net.predict(params, x), net.value_and_grad(params, x)[1]["W"]))
-    expected = np.cumsum(2 * softsign(x @ np.ones((3, 4), "float32")), axis=-1)
+    expected = np.cumsum(2 * soft_sign(x @ np.ones((3, 4), "float32")), axis=-1)
     np.testing.assert_allclose(results[0][0], expected, rtol=1e-6)
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_the_scalar_style_takes_an_op_with_a_form_on_numbers() -> None:
-    op, other = custom_ops()["soft_text"](), custom_ops()["softsign"]()
+    op, other = custom_ops()["soft_text"](), custom_ops()["soft_sign"]()
     with gc.Graph("scalars") as g:
         g.output("y", op(g.input("x")))
     assert gc.compile(g, style="scalar").load().value_and_grad(-3.0) == (-0.75, {"x": 1 / 16})
     with gc.Graph("arrays") as g:
         g.output("y", other(g.input("x")))
-    with pytest.raises(GraphcError, match="softsign has no form on Python's numbers"):
+    with pytest.raises(GraphcError, match="soft_sign has no form on Python's numbers"):
         gc.compile(g, style="scalar")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -54,6 +57,69 @@ def test_the_loop_of_a_workspace_runs() -> None:
     assert scope["ws"].step(*given, lr=0.1) == scope["loss"] > scope["ws"].evaluate(*given)
     exec(f"ws.resize{after}", scope)
     assert scope["ws"].predict(scope["x"][:32]).shape == (32, 10)
+
+
+def test_the_network_of_readme_trains() -> None:
+    """From layers to a checkpoint; the last epochs are better than the first."""
+    (block,) = code("Networks, losses and training")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 200)
+    images = rng.normal(size=(200, 1, 8, 8)) + np.eye(64)[labels * 6].reshape(-1, 1, 8, 8) * 8
+    scope: dict[str, Any] = {"gc": gc, "np": np, "images": images, "labels": labels}
+    exec(block.split("net.save_checkpoint")[0], scope)
+    assert len(scope["losses"]) == 20
+    assert scope["losses"][-1] < scope["losses"][0] / 2
+    predicted = scope["net"].predict(scope["params"], scope["state"], images).argmax(axis=1)
+    assert (predicted == labels).mean() > 0.9
+
+
+def test_the_checkpoint_of_readme_is_read_again(tmp_path: Path) -> None:
+    (block,) = code("Networks, losses and training")
+    block = block.replace("digits.npz", str(tmp_path / "digits.npz")).replace(
+        "epochs=20", "epochs=1"
+    )
+    rng = np.random.default_rng(0)
+    given = {"images": rng.normal(size=(9, 1, 8, 8)), "labels": rng.integers(0, 10, 9)}
+    scope: dict[str, Any] = {"gc": gc, "np": np, **given}
+    exec(block, scope)
+    read = scope["net"].load_checkpoint(tmp_path / "digits.npz")
+    assert read.epoch == 20
+    for name, value in scope["params"].items():
+        np.testing.assert_array_equal(read.params[name], value)
+
+
+def test_the_equations_of_readme_are_printed() -> None:
+    section = README.split("\n## See the derivation\n")[1]
+    shown = section.split("```\n")[1]
+    assert shown in run("inspect", str(ROOT / "examples" / "digits_mlp.py")).out
+    (formula,) = re.findall(r"`graphc (derive .*?)` does", section)
+    printed = run(*shlex.split(formula)).out
+    assert "∂y/∂z = x*exp(x*z) + x/log(x)" in printed
+    assert f"y     = {math.exp(6) + 6 / math.log(2)!r}" in printed
+
+
+def test_the_ops_of_readme_are_right(tmp_path: Path) -> None:
+    (block,) = code("Your own ops")
+    file = tmp_path / "ops.py"
+    file.write_text(f"import numpy as np\n\nimport graphc as gc\n{block}\n{OWN_OPS}")
+    command = [sys.executable, str(file)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    swish, softsign = (1 / (1 + math.exp(-1000)) * 1000, 1000 / 1001)
+    np.testing.assert_allclose(json.loads(run.stdout), [swish, softsign, 1.0, 1 / 1001**2])
+
+
+OWN_OPS = """
+import json
+
+with gc.Graph("own") as g:
+    x = g.input("x", ())
+    for name, y in (("swish", swish(x)), ("softsign", softsign_op(x))):
+        g.output(name, y)
+    g.output("dswish", gc.grad(g.outputs["swish"], x))
+    g.output("dsoftsign", gc.grad(g.outputs["softsign"], x))
+print(json.dumps([float(value) for value in gc.compile(g).load().predict(1000.0)]))
+"""
 
 
 def test_the_traced_function_of_readme_runs() -> None:

@@ -8,6 +8,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     if dialect is SCALARS:
         fit(module)
     taken = tuple(reserved(module, dialect))
-    names = Names(module.graph, taken)
+    names = Names(module.graph, taken, of_one_mode(module))
     context = Context(module, dialect, names, taken, optimizer_names(module))
     declare(module, names)
     scope = None
@@ -81,7 +82,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     helpers = [h for h in needed_helpers(module, dialect, bool(tests)) if h not in loaders]
     functions = (*parameters, *itertools.chain(*views.values()), *tests)
     definitions = tuple(types(context))
-    sources = tuple(map(inspect.getsource, loaders)), tuple(map(inspect.getsource, helpers))
+    sources = tuple(map(source, loaders)), tuple(map(source, helpers))
     code = [*constants, *(t.source for t in definitions), *sources[0], *sources[1]]
     code += [line for function in functions for line in (function.signature, *function.body)]
     view = ModuleView(
@@ -100,6 +101,21 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
         **views,
     )
     return view, companion
+
+
+def of_one_mode(module: LoweredModule) -> list[list[Node]]:
+    """What only functions of inference compute, and what only those of training do."""
+    infer, train = (
+        dict.fromkeys(n for p in found if p is not None for n in p.order if n.op is not CONSTANT)
+        for found in ((module.predict, module.evaluate), (module.forward, module.backward))
+    )
+    return [[n for n in infer if n not in train], [n for n in train if n not in infer]]
+
+
+@cache
+def source(helper: Helper) -> str:
+    """The text of a function that modules carry along; to look for it takes long."""
+    return inspect.getsource(helper)
 
 
 def computing(context: Context) -> dict[str, tuple[FunctionView, ...]]:

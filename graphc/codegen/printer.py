@@ -61,6 +61,7 @@ class Printer:
         self.finite = finite
         self.names = names
         self.inlined: dict[Node, Written] = {}
+        self.told: set[str] = set()  # of values that no line of the model is about
         self.lines: list[str] = []
         self.named: dict[Node, Written] = {}
         self.arguments = set(program.arguments)
@@ -113,14 +114,23 @@ class Printer:
         results = list(self.items.get(node, {}).values())
         origins = node.graph.origins
         parts = list(self.parts(node)) if origins or self.finite else []
-        told = [origins[part] for part in (*parts, *results) if part in origins]
-        statement = Statement(code, shape, tuple(dict.fromkeys(told)))
+        told = [self.origin(part) for part in (*parts, *results) if part in origins]
+        statement = Statement(code, shape, tuple(dict.fromkeys(filter(None, told))))
         kept, read = ([], []) if self.finite is None else self.may_be_infinite(node, parts)
         self.lines += kept
         for each in statement.annotated(self.annotated, self.indent):
             self.lines += each.laid(self.indent)
         for result in results or [node]:
             self.check(result, self.name(result), read)
+
+    def origin(self, node: Node) -> str:
+        """What a value was before it was made stable; of a slope only the first time."""
+        text = node.graph.origins[node]
+        if node not in node.graph.sites:
+            if text in self.told:
+                return ""
+            self.told.add(text)
+        return text
 
     def check(self, node: Node, told: str, read: Sequence[str]) -> None:
         """Append the statement that checks a value, where floats are; see `FiniteChecks.check`."""

@@ -94,7 +94,7 @@ def custom_op(
         op = elementwise(
             name, doc, operands=" ".join(names), numpy=emission, math=plain, helpers=helpers,
             rules=[] if rule is None else [rule_of(rule, i) for i in range(len(names))],
-            domain=domain, samples=draws, definition=definition,
+            domain=domain, samples=draws or None, definition=definition,
         )  # fmt: skip
     else:
         op = Op(

@@ -48,9 +48,9 @@ def path(name: str) -> Iterator[None]:
         _path.reset(token)
 
 
-def scoped(name: str) -> str:
-    """A name under the open paths."""
-    return ".".join((*_path.get(), name))
+def scoped(*name: str) -> str:
+    """A name under the open paths, or that of the paths."""
+    return ".".join((*_path.get(), *name))
 
 
 class Graph(arena.Graph):

@@ -117,7 +117,7 @@ def wilds(names: str) -> list[Wild]:
     return [Wild(name) for name in names.split()]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)  # hashed again and again: by identity
 class Rule:
     """An identity: what matches the left side is replaced by the right.
 
@@ -183,12 +183,8 @@ class Table:
     """
 
     by_root: Mapping[str, tuple[Variant, ...]]
+    counts_uses: bool  # whether a rule asks how many users a value has
     known: dict[tuple[Op, ...], tuple[Variant, ...]] = field(default_factory=dict)
-
-    @property
-    def counts_uses(self) -> bool:
-        """Whether a rule asks how many users a value has."""
-        return any(v.rule.once for variants in self.by_root.values() for v in variants)
 
     def candidates(self, node: Node) -> tuple[Variant, ...]:
         """The variants that a node might match."""
@@ -214,7 +210,8 @@ def compile_rules(rules: tuple[Rule, ...]) -> Table:
             assert isinstance(pattern, Apply)
             heads = tuple(_head(arg) for arg in pattern.args)
             table.setdefault(pattern.op, []).append(Variant(rule, heads, matcher(pattern)))
-    return Table({op: tuple(variants) for op, variants in table.items()})
+    by_root = {op: tuple(variants) for op, variants in table.items()}
+    return Table(by_root, any(rule.once for rule in rules))
 
 
 def orders(pattern: Pattern) -> Iterator[Pattern]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
 from graphc.ir.node import Node
@@ -46,20 +46,29 @@ def identifier(text: str, fallback: str = "value", length: int = MAX_LENGTH) -> 
 
 
 class Names:
-    """The identifiers of one module: a value is called the same in each of its functions."""
+    """The identifiers of one module: a value is called the same in each of its functions.
 
-    def __init__(self, graph: Graph, reserved: Iterable[str]) -> None:
+    apart  groups of values of which no two stand in one function: they may be called the same
+    """
+
+    def __init__(
+        self, graph: Graph, reserved: Iterable[str], apart: Sequence[Iterable[Node]] = ()
+    ) -> None:
         self.graph = graph
         self.taken = {*reserved, *RESERVED}
         self.given: dict[Node | str, str] = {}
-        self.suffixes: dict[str, int] = {}  # the last one tried, for each wanted identifier
+        self.groups = {node: place for place, nodes in enumerate(apart) for node in nodes}
+        self.taken_apart: list[set[str]] = [set() for _ in apart]
+        # The last one tried, for each wanted identifier.
+        self.suffixes: dict[tuple[str, int | None], int] = {}
 
     def of(self, node: Node) -> str:
         """The identifier of a value; the first call decides it."""
         if node not in self.given:
             own = self.graph.name_of(node)
             room = MAX_LENGTH if own is None else self.room(own[0]) + len(own[1])
-            self.given[node] = self.free(self.proposed(node), min(room, MAX_LENGTH))
+            room, group = min(room, MAX_LENGTH), self.groups.get(node)
+            self.given[node] = self.free(self.proposed(node), room, group)
         return self.given[node]
 
     def of_size(self, name: str) -> str:
@@ -74,14 +83,15 @@ class Names:
             return MAX_LENGTH
         return min(MAX_LENGTH, max(MIN_LENGTH, KEY_AND_NAME - len(ascii(name))))
 
-    def free(self, wanted: str, length: int = MAX_LENGTH) -> str:
+    def free(self, wanted: str, length: int = MAX_LENGTH, group: int | None = None) -> str:
         """The wanted identifier, suffixed with a number if it is taken; it is taken from then."""
-        name, count = wanted, self.suffixes.get(wanted, 1)
-        while name in self.taken:
+        name, count = wanted, self.suffixes.get((wanted, group), 1)
+        beside = self.taken_apart if group is None else [self.taken_apart[group]]
+        while name in self.taken or any(name in taken for taken in beside):
             count += 1
             name = f"{wanted[: length - len(str(count)) - 1].rstrip('_')}_{count}"
-        self.suffixes[wanted] = count
-        self.taken.add(name)
+        self.suffixes[wanted, group] = count
+        (self.taken if group is None else self.taken_apart[group]).add(name)
         return name
 
     def proposed(self, node: Node) -> str:

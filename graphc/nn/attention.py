@@ -66,14 +66,14 @@ def multi_head_attention(
         apart = reshape(together, (batch, length, heads, size))
         return graph.hint(permute_dims(apart, (0, 2, 1, 3)), letter)
 
-    with declaring(x, name, "attention") as graph:
+    with declaring(x, name, "attention") as (graph, called):
         q = in_heads(x, "q", "queries")
         k, v = in_heads(keys, "k", "keys"), in_heads(values, "v", "values")
         attended = scaled_dot_product_attention(
             q, k, v, mask=_over_heads(mask, x), causal=causal, dropout=dropout
         )
         joined = reshape(permute_dims(attended, (0, 2, 1, 3)), x.shape)
-        return graph.hint(projected(graph.hint(joined, "joined"), "o"), "attention")
+        return graph.hint(projected(graph.hint(joined, "joined"), "o"), called)
 
 
 def _head_size(x: Node, heads: Any) -> Extent:

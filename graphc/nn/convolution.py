@@ -151,7 +151,7 @@ def _convolved(
     # Of one group: what goes into an output, and what an input goes into.
     field = prod(kernel)
     fans = (inputs // groups * field, outputs // groups * field)
-    with declaring(x, name, default) as graph:
+    with declaring(x, name, default) as (graph, called):
         W = graph.parameter("W", (*shape, *kernel), init=init, fans=fans, dtype=x.dtype)
         b = graph.parameter("b", (outputs,), dtype=x.dtype) if with_bias else None
-    return op(x, W, b, groups=groups, **options)
+    return graph.hint(op(x, W, b, groups=groups, **options), called)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from graphc.errors import DeclarationError, ShapeError
 from graphc.frontends.builder import Graph, path, scoped
@@ -21,9 +21,16 @@ def layer(implementation: _F) -> _F:
     return registered(f"nn.{implementation.__name__}", implementation)
 
 
+class Declared(NamedTuple):
+    """A layer: the graph that it is in, and its name there."""
+
+    graph: Graph
+    name: str
+
+
 @contextmanager
-def declaring(x: Node, name: str, default: str) -> Iterator[Graph]:
-    """The graph of an operand; what is declared in here is called `name.…`.
+def declaring(x: Node, name: str, default: str) -> Iterator[Declared]:
+    """The graph of an operand and the name of a layer; what is declared in here is `name.…`.
 
     A default name that is taken already gets a number. Raises DeclarationError where x belongs to
     a graph that nothing can be declared in.
@@ -31,7 +38,7 @@ def declaring(x: Node, name: str, default: str) -> Iterator[Graph]:
     if not isinstance(x.graph, Graph):
         raise DeclarationError(f"layers need an operand of a gc.Graph, got one of {x.graph!r}")
     with path(unused(x.graph, name) if name == default else name):
-        yield x.graph
+        yield Declared(x.graph, scoped())
 
 
 def unused(graph: Graph, name: str) -> str:

@@ -29,11 +29,11 @@ def dense(
     x = require_rank("nn.dense", operand(x, floating=True), 1)
     units = as_units("nn.dense", "units", units)
     with_bias = flag("nn.dense", "bias", bias)
-    with declaring(x, name, "dense") as graph:
+    with declaring(x, name, "dense") as (graph, called):
         W = graph.parameter("W", (x.shape[-1], units), init=init, dtype=x.dtype)
         b = graph.parameter("b", (units,), dtype=x.dtype) if with_bias else None
     product: Node = x @ W
-    return product if b is None else product + b
+    return graph.hint(product if b is None else product + b, called)
 
 
 @layer
@@ -55,10 +55,10 @@ def embedding(
     ids = require_int("nn.embedding", "ids", operand(ids))
     rows = as_units("nn.embedding", "rows", rows)
     features = as_units("nn.embedding", "features", features)
-    with declaring(ids, name, "embedding") as graph:
+    with declaring(ids, name, "embedding") as (graph, called):
         W = graph.parameter("W", (rows, features), init=init)
     vectors = looked_up(W, ids)
-    if padding_idx is None:
-        return vectors
-    padding = row_of("nn.embedding", W, padding_idx)
-    return mask(vectors, expand_dims(ids != padding, -1))
+    if padding_idx is not None:
+        padding = row_of("nn.embedding", W, padding_idx)
+        vectors = mask(vectors, expand_dims(ids != padding, -1))
+    return graph.hint(vectors, called)

@@ -41,9 +41,9 @@ def layer_norm(
     """`gc.layer_norm` with a gain and a bias of the sizes of `axes`, unless they are False."""
     x = operand(x, floating=True)
     chosen = ops.normalized_axes("nn.layer_norm", x, axes)
-    with declaring(x, name, "layer_norm") as graph:
+    with declaring(x, name, "layer_norm") as (graph, called):
         scale, shift = _affine("nn.layer_norm", graph, x, chosen, gain, bias)
-    return ops.layer_norm(x, scale, shift, chosen, eps)
+    return graph.hint(ops.layer_norm(x, scale, shift, chosen, eps), called)
 
 
 @layer
@@ -53,9 +53,9 @@ def rms_norm(
     """`gc.rms_norm` with a gain of the sizes of `axes`, unless it is False."""
     x = operand(x, floating=True)
     chosen = ops.normalized_axes("nn.rms_norm", x, axes)
-    with declaring(x, name, "rms_norm") as graph:
+    with declaring(x, name, "rms_norm") as (graph, called):
         scale, _ = _affine("nn.rms_norm", graph, x, chosen, gain, False)
-    return ops.rms_norm(x, scale, chosen, eps)
+    return graph.hint(ops.rms_norm(x, scale, chosen, eps), called)
 
 
 @layer
@@ -70,9 +70,9 @@ def group_norm(
 ) -> Node:
     """`gc.group_norm` of x (batch, channels, …), with a gain and a bias for each channel."""
     x = require_rank("nn.group_norm", operand(x, floating=True), 2)
-    with declaring(x, name, "group_norm") as graph:
+    with declaring(x, name, "group_norm") as (graph, called):
         scale, shift = _affine("nn.group_norm", graph, x, (1,), gain, bias)
-    return ops.group_norm(x, groups, scale, shift, eps)
+    return graph.hint(ops.group_norm(x, groups, scale, shift, eps), called)
 
 
 @layer
@@ -86,9 +86,9 @@ def instance_norm(
 ) -> Node:
     """`gc.instance_norm` of x (batch, channels, …), with a gain and a bias if asked for."""
     x = require_rank("nn.instance_norm", operand(x, floating=True), 3)
-    with declaring(x, name, "instance_norm") as graph:
+    with declaring(x, name, "instance_norm") as (graph, called):
         scale, shift = _affine("nn.instance_norm", graph, x, (1,), gain, bias)
-    return ops.instance_norm(x, scale, shift, eps)
+    return graph.hint(ops.instance_norm(x, scale, shift, eps), called)
 
 
 @layer
@@ -119,7 +119,7 @@ def batch_norm(
         told = x.graph.describe(x, site=True)
         raise ShapeError(f"nn.batch_norm needs more than one value a channel, got {count}: {told}")
     channels = x.shape[channel]
-    with declaring(x, name, "batch_norm") as graph:
+    with declaring(x, name, "batch_norm") as (graph, called):
         running_mean = graph.state("mean", (channels,), dtype=x.dtype)
         running_variance = graph.state("variance", (channels,), init="ones", dtype=x.dtype)
         scale, shift = _affine("nn.batch_norm", graph, x, (channel,), gain, bias)
@@ -131,4 +131,4 @@ def batch_norm(
     ):
         moved = (1.0 - share) * running + share * reshape(moment, (channels,))
         graph.update(running, graph.hint(moved, told))
-    return y
+    return graph.hint(y, called)

@@ -32,7 +32,7 @@ def _weights(
     with_bias = flag(f"nn.{kind}", "bias", bias)
     inputs, dtype = x.shape[-1], x.dtype
     b = b_n = None
-    with declaring(x, name, kind) as graph:
+    with declaring(x, name, kind) as (graph, _):
         W, U = (
             graph.parameter(
                 letter, (size, gates * units), init=init, dtype=dtype, fans=(size, units)

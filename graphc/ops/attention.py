@@ -122,7 +122,7 @@ def scaled_dot_product_attention(
     _require_equal(place, "the number of keys and values", k, v, k.shape[-2], v.shape[-2])
     graph = q.graph
     factor: Any = _scale(graph, q) if scale is None else number(place, "scale", scale)
-    scores = graph.hint((q * factor) @ matrix_transpose(k), "scores")
+    scores = graph.hint(graph.hint(q * factor, "scaled") @ matrix_transpose(k), "scores")
     allowed = [_causal(scores)] if flag(place, "causal", causal) else []
     if mask is not None:
         mask = _mask(place, mask, scores)

@@ -146,9 +146,9 @@ def rnn_cell(x: Any, h: Any, W: Any, U: Any, bias: Any = None, activation: str =
 
 @function
 def gru_cell(x: Any, h: Any, W: Any, U: Any, bias: Any = None, candidate_bias: Any = None) -> Node:
-    """(1 - z) n + z h, with gates r, z of x @ W + bias + h @ U, and a candidate
-    n = tanh(x @ W + bias + r * (h @ U + candidate_bias)), each by its columns of W and U.
+    """(1 - z) n + z h, the next state, with gates r, z of x @ W + bias + h @ U and a candidate n.
 
+    n = tanh(x @ W + bias + r * (h @ U + candidate_bias)), each by its columns of W and U.
     x (batch, inputs), h (batch, units), W (inputs, 3 units), U (units, 3 units), bias (3 units,),
     candidate_bias (units,). Cho et al. 2014; as PyTorch's GRUCell, of whose recurrent bias the part
     for n is the candidate_bias and the rest is added to the bias. Raises ShapeError for others.
