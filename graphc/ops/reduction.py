@@ -13,7 +13,7 @@ from graphc.ir.emission import Emission
 from graphc.ir.intervals import NOT_NEGATIVE, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import JVP, VJP, Draw, Op
-from graphc.ir.types import FLOAT, TensorType, bool_, int64
+from graphc.ir.types import FLOAT, TensorType, bool_, float32, int64
 from graphc.ops.elementwise import mask, sqrt, square, stop_gradient, where
 from graphc.ops.families import Kinked, composite, given, linear, without_axes
 from graphc.ops.operands import axes_of, cast, flag, operand, size_node
@@ -75,10 +75,16 @@ def _method(name: str, *more: str, sign: str = "") -> Emission:
         options = options_text(node) or ("axis=None" if last else "")
         return f"{{x}}.{name}({', '.join(filter(None, (options, *more, *last)))})"
 
+    def into(node: Node) -> str:
+        if name == "mean" and node.dtype.itemsize == 2:
+            # NumPy would write the sum there first, and float16 has no numbers above 65504.
+            return f"np.copyto({{out}}, {text(node)})"
+        return text(node, "out={out}")
+
     def notation(node: Node) -> str:
         return f"{sign or name}{_axes_told(node)}({{x}})"
 
-    return Emission(text, lambda node: text(node, "out={out}"), "{x}", notation=notation)
+    return Emission(text, into, "{x}", notation=notation)
 
 
 def _axes_told(node: Node) -> str:
@@ -119,11 +125,19 @@ sum = linear(
     parameters=("axes", "keepdims"), infer=_infer, emission=_method("sum", sign="Σ"),
     transpose=spread, call=_count_call, samples=_samples(of_nothing=True), bounds=_sum_bounds,
 )  # fmt: skip
+
+
+def _mean_share(bar: Node, size: Extent) -> Node:
+    """A number over a size, which may be above all numbers of float16."""
+    kind = bar.dtype if bar.dtype.itemsize > 2 else float32
+    return cast(cast(bar, kind) / size_node(bar.graph, size, kind), bar.dtype)
+
+
 mean = linear(
     "mean", "the sum of x over axes, divided by the number of its terms",
     parameters=("axes", "keepdims"), infer=_infer, emission=_method("mean"),
     transpose=lambda bar, y: spread(
-        bar / size_node(y.graph, reduced_size(y.args[0], y.params.axes), y.dtype), y
+        _mean_share(bar, reduced_size(y.args[0], y.params.axes)), y
     ),
     call=_float_call, samples=_samples(), bounds=lambda node, x: x,
 )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import graphc as gc
 from tests.ops import sliding
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
-from tests.styles import in_every_style
+from tests.styles import in_every_style, load
 
 
 def shifted_exp(x: Array, axes: Any) -> Array:
@@ -249,3 +249,19 @@ def test_the_cross_entropy_of_one_example() -> None:
     exps = np.exp(logits)
     np.testing.assert_allclose(loss, -np.log(exps[1] / exps.sum()), rtol=1e-14)
     np.testing.assert_allclose(grads["logits"], exps / exps.sum() - [0, 1, 0], rtol=1e-14)
+
+
+@in_every_style
+def test_a_mean_in_float16_may_be_of_more_than_it_has_numbers(style: str) -> None:
+    """Float16 ends at 65504: neither the sum on the way nor the number of terms is one of it."""
+    with gc.Graph("half", dtype="float16") as g:
+        x = g.input("x", ("n", 80_000))
+        g.output("rows", gc.mean(x, 1, keepdims=True) + 1.0)
+        g.output("all", gc.mean(x))
+    module = load(g, style=style, wrt=["x"])
+    x = np.full((2, 80_000), 3.0, "float16")
+    (rows, all_), residuals = module.forward(x)
+    np.testing.assert_array_equal(rows, np.full((2, 1), 4.0))
+    assert all_ == 3.0
+    grads = module.backward(residuals, np.zeros((2, 1), "float16"), np.float16(800))
+    np.testing.assert_allclose(grads["x"], np.full((2, 80_000), 0.005), rtol=1e-3)
