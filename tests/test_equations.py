@@ -304,6 +304,16 @@ def test_a_gradient_that_others_read_has_a_variable() -> None:
     assert re.search(r"∂loss/∂x = (\w+) .*\n  ∂loss/∂w = \1 ", text)
 
 
+def test_windows_are_told() -> None:
+    with gc.Graph("g") as g:
+        h = gc.nn.conv1d(g.input("x", ("batch", 2, 9)), 2, 3, padding=1, dilation=2)
+        g.loss(gc.sum(gc.max_pool1d(gc.nn.conv1d(h, 2, 2), 3, stride=2)))
+    text = derivation(g)
+    assert "cols = unfold(x, (3,), padding=((1, 1),), dilation=(2,)) " in text
+    assert re.search(r"max_unpool\(pool_bar, \w+, \w+, \(3,\), stride=\(2,\)\) ", text)
+    assert re.search(r"h_bar = fold\(.* · \w+_bar, \(2,\)\) ", text)
+
+
 def test_several_outputs_are_differentiated_as_their_weighted_sum() -> None:
     with gc.Graph("g") as g:
         x = g.input("x", (3,))

@@ -153,17 +153,26 @@ def emission(
     side_by_side  where the windows are if that function is given no stride
     """
 
-    def text(node: Node, *last: str) -> str:
+    def notation(node: Node) -> str:
+        # Without its windows it could be any; its size is told beside it.
+        listed = [f"{{{name}}}" for name in operands]
+        return f"{name}({', '.join([*listed, arguments(node)])})"
+
+    def arguments(node: Node) -> str:
         windows = node.params.windows
         usual = windows.kernel if side_by_side else (1,) * len(windows.kernel)
+        return str(windows.arguments(usual))
+
+    def text(node: Node, *last: str) -> str:
         size = [tuple_text(node.params.size)] if sized else []
-        listed = [*(f"{{{name}}}" for name in operands), *size, windows.arguments(usual)]
+        listed = [*(f"{{{name}}}" for name in operands), *size, arguments(node)]
         return f"{name}({', '.join([*listed, *last])})"
 
     return Emission(
         text,
         lambda node: text(node, "out={out}"),
         helpers=(*HELPERS, getattr(runtime, name)),
+        notation=notation,
     )
 
 
