@@ -16,7 +16,7 @@ from graphc.errors import DTypeError, GraphcError, ShapeError
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
-from graphc.ir.types import INT
+from graphc.ir.types import INT, broadcast
 from graphc.ops.elementwise import abs, mask, maximum, relu, square, where
 from graphc.ops.families import composite, elementwise
 from graphc.ops.functions import exp, log, log1p, sigmoid
@@ -134,10 +134,15 @@ def bce_with_logits(
         losses = sigmoid_cross_entropy(z, t)
     else:
         z, t, weight = operands(z, t, pos_weight, floating=True)
-        losses = logit_cross_entropy(z, weight * t, 1.0 - t)
-        if losses.shape != (z.shape or t.shape):
-            told = weight.graph.describe(weight, site=True)
+        whole = z if z.ndim else t
+        try:
+            fits = broadcast([whole.shape, weight.shape])[0] == whole.shape
+        except ShapeError:
+            fits = False
+        if not fits:
+            told = ", ".join(node.graph.describe(node, site=True) for node in (weight, whole))
             raise ShapeError(f"bce_with_logits: pos_weight does not broadcast to logits: {told}")
+        losses = logit_cross_entropy(z, weight * t, 1.0 - t)
     return reduced("bce_with_logits", losses, reduction, sample_weight)
 
 

@@ -174,6 +174,7 @@ CALLS = [
     Wrong("gc.bce(a, 2.0)", GraphcError, "", "bce: targets lie in [0, 1], got 2.0"),
     Wrong("gc.bce_with_logits(a, -1.0)", GraphcError, "", "targets lie in [0, 1], got -1.0"),
     Wrong("gc.bce_with_logits(s, 1.0, b)", ShapeError, "b", "pos_weight does not broadcast"),
+    Wrong("gc.bce_with_logits(a, a, b)", ShapeError, "b a", "pos_weight does not broadcast"),
     Wrong("gc.hinge(a, mask)", DTypeError, "mask", "expects labels -1 and 1, got bools"),
     Wrong("gc.logistic(b, [0, 1, 1, 0])", GraphcError, "", "labels are -1 or 1, got 0"),
     Wrong("gc.nll(a, [0, 3])", GraphcError, "", "nll: labels must be in 0..2, got 3"),
