@@ -66,7 +66,7 @@ def formula_template(name: str, text: str, operands: Sequence[str], module: str 
     return spelled if '"' in spelled else _POWER.sub(r"\1**\2", spelled)
 
 
-_POWER = re.compile(r"(?<![\w.\])])([\w.{}]+) \*\* (-?[\w.{}]+)(?![\w.(\[])")
+_POWER = re.compile(r"(?<![\w.\])])([\w.{}]+) \*\* (-?[\w.{}]+)(?![\w.{}(\[])")
 
 
 class Quoted(ast.NodeTransformer):
