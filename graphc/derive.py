@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from typing import Any
 
 from graphc.api import Module, compile
@@ -25,6 +26,7 @@ from graphc.ops.derivatives import grad
 from graphc.ops.shape import zeros_like
 
 MAX_OPERATIONS = 2_000  # of a formula, equal ones counted once
+MAX_DERIVATIVES = 1_000  # with respect to one variable, or two
 MAX_PRINTED = 300  # operations of a closed form: as a tree, in which nothing is shared
 OMITTED = f"omitted: more than {MAX_PRINTED} operations when nothing is shared"
 MAX_SIMPLIFIED = 24  # operations; what SymPy tries on more can take minutes
@@ -113,7 +115,9 @@ class Derivation:
                 results = [value, *(grads[name] for (name,) in self.entries)]
         except (ValueError, ArithmeticError) as error:
             place = ", ".join(f"{name} = {value!r}" for name, value in point.items())
-            raise UsageError(f"the formula has no value at {place}: {error}") from None
+            raise UsageError(
+                f"the formula or a derivative has no value at {place}: {error}"
+            ) from None
         yield from map(repr, results)
 
 
@@ -140,8 +144,20 @@ def derive(
                 hint=suggest(name, expression.names),
             )
     by = tuple(dict.fromkeys(wrt)) or expression.names
-    entries = [names for n in range(1, order + 1) for names in combinations_with_replacement(by, n)]
-    target = next(name for name in ("y", "f", "value", "result") if name not in expression.names)
+    asked = sum(math.comb(len(by) + n - 1, n) for n in range(1, order + 1))
+    if asked > MAX_DERIVATIVES:
+        raise UsageError(
+            f"the formula has {asked} derivatives by {len(by)} variables, of at most "
+            f"{MAX_DERIVATIVES}",
+            hint="name fewer of them with --wrt",
+        )
+    entries = [
+        names
+        for n in range(1, order + 1)
+        for names in itertools.combinations_with_replacement(by, n)
+    ]
+    free = itertools.chain(("y", "f", "value", "result"), (f"y_{n}" for n in itertools.count(2)))
+    target = next(name for name in free if name not in expression.names)
     graph = Graph("derivation", dtype="float64")
     with graph, graph.quiet():  # no line of a file is worth noting
         variables = {name: graph.input(name) for name in expression.names}
