@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,8 +156,7 @@ def derive(
         for n in range(1, order + 1)
         for names in itertools.combinations_with_replacement(by, n)
     ]
-    free = itertools.chain(("y", "f", "value", "result"), (f"y_{n}" for n in itertools.count(2)))
-    target = next(name for name in free if name not in expression.names)
+    target = free(("y", "f", "value", "result"), expression.names)
     graph = Graph("derivation", dtype="float64")
     with graph, graph.quiet():  # no line of a file is worth noting
         variables = {name: graph.input(name) for name in expression.names}
@@ -176,10 +175,16 @@ def derive(
                 before = known[names[:-1]]
                 slope = grad(before, variables[names[-1]], allow_unused=True)
                 known[names] = slope if isinstance(slope, Node) else zeros_like(value)
-                graph.output("_".join((target, *names)), known[names])
+                graph.output(free(["_".join((target, *names))], graph.outputs), known[names])
             graph.loss(value)
     module = compile(graph, style="scalar", wrt=by, allow_unused=True, command=command)
     return Derivation(expression, target, value, tuple(entries), module)
+
+
+def free(names: Sequence[str], taken: Collection[str]) -> str:
+    """The first of some names that is not taken; if all are, the first of them with a number."""
+    numbered = (f"{names[0]}_{n}" for n in itertools.count(2))
+    return next(name for name in itertools.chain(names, numbered) if name not in taken)
 
 
 def point_of(text: str, names: Sequence[str]) -> dict[str, float]:

@@ -124,6 +124,13 @@ def test_the_value_is_called_as_no_variable_is(formula: str, target: str) -> Non
     assert f"∂{target}/∂y" in derivation.text(dict.fromkeys(formula.split("*"), 2.0))
 
 
+def test_derivatives_may_be_called_alike() -> None:
+    derivation = derive("x**2 * x_x", order=2)
+    assert [*derivation.numbers({"x": 3.0, "x_x": 5.0})] == [
+        "45.0", "30.0", "9.0", "10.0", "6.0", "0.0"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("order", ["1", "2"])
 def test_the_module_that_it_writes_gives_the_same(order: str, tmp_path: Path) -> None:
     target = tmp_path / "quiz.py"
