@@ -134,7 +134,7 @@ def parser() -> Parser:
     command = commands.add_parser(
         "check", parents=[model, debug], help="compare gradients with central differences"
     )
-    command.add_argument("--seed", type=int, default=0, help="of the random arguments")
+    command.add_argument("--seed", type=whole, default=0, help="of the random arguments")
     command.set_defaults(run=run_check)
 
     command = commands.add_parser(
@@ -284,6 +284,13 @@ def named_size(text: str) -> tuple[str, int]:
     if not name or not size.isascii() or not size.isdigit():
         raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
     return name, int(size)
+
+
+def whole(text: str) -> int:
+    """An int from 0."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected an int >= 0, got {text!r}")
+    return int(text)
 
 
 def run_inspect(options: argparse.Namespace) -> int:

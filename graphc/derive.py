@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from typing import Any
 
 from graphc.api import Module, compile
@@ -25,6 +26,7 @@ from graphc.ops.derivatives import grad
 from graphc.ops.shape import zeros_like
 
 MAX_OPERATIONS = 2_000  # of a formula, equal ones counted once
+MAX_DERIVATIVES = 1_000  # with respect to one variable, or two
 MAX_PRINTED = 300  # operations of a closed form: as a tree, in which nothing is shared
 OMITTED = f"omitted: more than {MAX_PRINTED} operations when nothing is shared"
 MAX_SIMPLIFIED = 24  # operations; what SymPy tries on more can take minutes
@@ -113,7 +115,9 @@ class Derivation:
                 results = [value, *(grads[name] for (name,) in self.entries)]
         except (ValueError, ArithmeticError) as error:
             place = ", ".join(f"{name} = {value!r}" for name, value in point.items())
-            raise UsageError(f"the formula has no value at {place}: {error}") from None
+            raise UsageError(
+                f"the formula or a derivative has no value at {place}: {error}"
+            ) from None
         yield from map(repr, results)
 
 
@@ -140,8 +144,19 @@ def derive(
                 hint=suggest(name, expression.names),
             )
     by = tuple(dict.fromkeys(wrt)) or expression.names
-    entries = [names for n in range(1, order + 1) for names in combinations_with_replacement(by, n)]
-    target = next(name for name in ("y", "f", "value", "result") if name not in expression.names)
+    asked = sum(math.comb(len(by) + n - 1, n) for n in range(1, order + 1))
+    if asked > MAX_DERIVATIVES:
+        raise UsageError(
+            f"the formula has {asked} derivatives by {len(by)} variables, of at most "
+            f"{MAX_DERIVATIVES}",
+            hint="name fewer of them with --wrt",
+        )
+    entries = [
+        names
+        for n in range(1, order + 1)
+        for names in itertools.combinations_with_replacement(by, n)
+    ]
+    target = free(("y", "f", "value", "result"), expression.names)
     graph = Graph("derivation", dtype="float64")
     with graph, graph.quiet():  # no line of a file is worth noting
         variables = {name: graph.input(name) for name in expression.names}
@@ -160,10 +175,16 @@ def derive(
                 before = known[names[:-1]]
                 slope = grad(before, variables[names[-1]], allow_unused=True)
                 known[names] = slope if isinstance(slope, Node) else zeros_like(value)
-                graph.output("_".join((target, *names)), known[names])
+                graph.output(free(["_".join((target, *names))], graph.outputs), known[names])
             graph.loss(value)
     module = compile(graph, style="scalar", wrt=by, allow_unused=True, command=command)
     return Derivation(expression, target, value, tuple(entries), module)
+
+
+def free(names: Sequence[str], taken: Collection[str]) -> str:
+    """The first of some names that is not taken; if all are, the first of them with a number."""
+    numbered = (f"{names[0]}_{n}" for n in itertools.count(2))
+    return next(name for name in itertools.chain(names, numbered) if name not in taken)
 
 
 def point_of(text: str, names: Sequence[str]) -> dict[str, float]:

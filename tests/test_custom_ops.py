@@ -316,6 +316,40 @@ def test_generated_modules_are_clean_and_run_alone(tmp_path: Path) -> None:
         assert "ok     gradient of W" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "emitted"),
+    [
+        ("x*2 # twice", "y = x * 2  #"),
+        ("np.maximum( x,0 )**2", "y = np.maximum(x, 0) ** 2  #"),
+        ("(x**2+x.real**.5)", "y = x**2 + x.real**0.5  #"),
+        ("x.copy('C')+(1.)", 'y = x.copy("C") + 1.0  #'),
+    ],
+)
+def test_a_formula_is_laid_out_as_other_code_is(text: str, emitted: str) -> None:
+    op = gc.custom_op("untidy", text, vjp=None, domain=[(0.5, 2)])
+    with gc.Graph("tidy", dtype="float64") as g:
+        g.output("y", op(g.input("x", (3,))))
+    assert emitted in gc.compile(g, inference=True).source
+
+
+def test_pasted_code_runs_in_a_process_that_has_not_called_numpy_before() -> None:
+    """The sums of arrays are imported when the first is asked for, by what NumPy finds there."""
+    code = "import numpy as np\nfrom graphc.custom.source import pasted\n" \
+           "import test_custom_ops as tests\n" \
+           "print(pasted('centred', tests.centred)[0](np.arange(3.0)))"  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parent), str(Path(gc.__file__).parents[1])]
+        )},
+    )  # fmt: skip
+    assert done.stdout == "[-1.  0.  1.]\n", done.stderr
+
+
+def centred(x: Array) -> Any:
+    return x - x.sum() / x.size
+
+
 def test_both_styles_compute_what_numpy_does() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 3)).astype("float32")
@@ -508,6 +542,18 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     ("x * 2", {"domain": [(0, 1), (0, 1)]}, "the domain has 2 entries, and the operands are x"),
     ("x * y", {"samples": [(np.ones(3),)]}, "a sample has 1 entries, and the operands are x, y"),
     ("x * 2", {"math": "math.sin(q)"}, "reads 'q'; the operands are x"),
+    ("x * 2", {"math": "x * 3"}, r"it is 1\.09569, and 1\.64354 in its math form, at x = 0\.5478"),
+    (
+        "x * 2",
+        {"math": "math.sqrt(x) * 0 + x * 2"},
+        "raises ValueError in its math form: .* at x = -0",
+    ),
+    ("x * 2", {"domain": [(1, 0)]}, r"an interval \(low, high\) for each operand, got \(1, 0\)"),
+    ("x * 2", {"domain": [5]}, "an interval .* got 5"),
+    ("x * 2", {"samples": [("a",)]}, "a sample is a tuple of arrays, got .*'a'"),
+    ("x * 2", {"samples": [5]}, "a sample is a tuple of arrays, got 5"),
+    ("x * 2", {"vjp": lambda bar, x: bar * 2}, "vjp raises TypeError: .* called with the cotang"),
+    ("x * 2", {"shape": lambda x: x[9]}, r"shape raises IndexError for \(3, 4\): tuple index"),
 ]
 
 

@@ -114,6 +114,23 @@ def test_it_differentiates_by_what_it_is_told() -> None:
     assert run("derive", "x*z*w", "--wrt", "x", "--order", "2").out.count("∂²y/∂x²") == 2
 
 
+@pytest.mark.parametrize(
+    ("formula", "target"),
+    [("y", "f"), ("y*f", "value"), ("y*f*value*result", "y_2"), ("y*f*value*result*y_2", "y_3")],
+)
+def test_the_value_is_called_as_no_variable_is(formula: str, target: str) -> None:
+    derivation = derive(formula, wrt=["y"])
+    assert derivation.target == target
+    assert f"∂{target}/∂y" in derivation.text(dict.fromkeys(formula.split("*"), 2.0))
+
+
+def test_derivatives_may_be_called_alike() -> None:
+    derivation = derive("x**2 * x_x", order=2)
+    assert [*derivation.numbers({"x": 3.0, "x_x": 5.0})] == [
+        "45.0", "30.0", "9.0", "10.0", "6.0", "0.0"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("order", ["1", "2"])
 def test_the_module_that_it_writes_gives_the_same(order: str, tmp_path: Path) -> None:
     target = tmp_path / "quiz.py"
@@ -159,11 +176,12 @@ def test_it_replaces_no_file_that_is_not_its_own(tmp_path: Path) -> None:
         (["x", "--at", "x=1,x=2"], "--at gives 'x' twice"),
         (["x", "--at", "x=sin(1)"], "--at expects a number for 'x', got 'sin(1)'"),
         (["x", "--at", "x=1e999"], "larger than the largest float"),
-        (["log(x)", "--at", "x=-1"], "the formula has no value at x = -1.0: math domain error"),
-        (["1/x", "--at", "x=0"], "the formula has no value at x = 0.0: float division by zero"),
-        (["exp(x)", "--at", "x=1000"], "the formula has no value at x = 1000.0: math range error"),
+        (["log(x)", "--at", "x=-1"], "derivative has no value at x = -1.0: math domain error"),
+        (["1/x", "--at", "x=0"], "derivative has no value at x = 0.0: float division by zero"),
+        (["exp(x)", "--at", "x=1000"], "derivative has no value at x = 1000.0: math range error"),
         (["x", "--order", "3"], "invalid choice"),
         (["+".join(f"sin({i}*x)" for i in range(900))], "each counted once, of at most 2000"),
+        (["+".join(f"v{i}" for i in range(50)), "--order", "2"], "has 1325 derivatives by 50 var"),
         ([], "EXPR"),
     ],
     ids=str,

@@ -93,6 +93,19 @@ def test_sizes_that_do_not_exist_are_refused(size: str, message: str) -> None:
     assert result.out == ""  # no half of a report in front of the message
 
 
+def test_no_value_is_called_as_the_function_that_is_applied_to_it() -> None:
+    with gc.Graph("names") as g:
+        x = g.input("x", ("batch", 3))
+        a = (x @ g.parameter("W", (3, 3))).named("sigmoid")
+        b = gc.sigmoid(a).named("erf")
+        g.loss(gc.mean(gc.erf(b)))
+    module = gc.compile(g)
+    report = inspect_text(module.lowered)
+    for text in ("sigmoid_2 = x · W ", "erf_2 = sigmoid(sigmoid_2) ", "loss = mean(erf(erf_2))"):
+        assert text in report
+    assert "    erf_2 = sigmoid(sigmoid_2)  #" in module.source
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_equations_are_those_of_the_module(name: str) -> None:
     """Each variable of the report is one of the generated code, in the same order."""

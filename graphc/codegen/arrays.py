@@ -132,6 +132,7 @@ class Arrays(Dialect):
             "import os": "os.replace(" in code,
             "import sys": "self_test" in defined,
             "import tempfile": "tempfile.mkstemp(" in code,
+            "import zipfile": "zipfile.BadZipFile" in code,
             "from collections.abc import {}": [n for n in ABSTRACT if f"{n}[" in code],
             "from pathlib import Path": companion or "load_params" in defined,
         }

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.autodiff.pullback import pullback
 from graphc.custom.naming import (
+    check_domain,
     check_drawn,
     check_name,
     check_operands,
@@ -78,9 +79,8 @@ def custom_op(
         emission = f"{name}({', '.join(f'{{{n}}}' for n in names)})"
         helpers = (function,)
     check_operands(name, names)
-    check_drawn(name, "the domain", domain, names)
-    for sample in samples:
-        check_drawn(name, "a sample", sample, names)
+    check_domain(name, domain, names)
+    draws = tuple(drawn(name, sample, names) for sample in samples)
     plain = formula_template(name, math, names, "math") if math else ""
     definition = f"custom {names} = {text} {plain} {source_of(vjp)} {source_of(shape)}"
     known = declared(name, definition)
@@ -89,7 +89,6 @@ def custom_op(
     rule = None if vjp is None else contributions(name, vjp, len(names), shape is None)
     doc = doc or (text if isinstance(forward, str) else inspect.getdoc(forward) or name)
     doc = doc.strip().partition("\n")[0]
-    draws = tuple(drawn(sample) for sample in samples)
     if shape is None:
         op = elementwise(
             name, doc, operands=" ".join(names), numpy=emission, math=plain, helpers=helpers,
@@ -136,7 +135,13 @@ def contributions(name: str, vjp: Callable[..., Any], count: int, broadcasts: bo
     """
 
     def rule(bar: Node, node: Node) -> list[Node | None]:
-        found = vjp(bar, node, *node.args)
+        try:
+            found = vjp(bar, node, *node.args)
+        except GraphcError:
+            raise
+        except Exception as error:
+            refuse(name, f"vjp raises {type(error).__name__}: {error}",
+                   "it is called with the cotangent, the result and each operand")  # fmt: skip
         listed = list(found) if isinstance(found, (tuple, list)) else [found]
         if len(listed) != count:
             refuse(name, f"vjp returns {len(listed)} cotangents for {count} operands")
@@ -185,7 +190,14 @@ def inference(name: str, shape: Callable[..., Any]) -> Callable[..., TensorType]
     """The type of the result: the shape as the rule says, the dtype that of the operands."""
 
     def infer(require: Any, *types: TensorType) -> TensorType:
-        return TensorType(as_shape(shape(*(t.shape for t in types))), types[0].dtype)
+        try:
+            found = shape(*(t.shape for t in types))
+        except GraphcError:
+            raise
+        except Exception as error:
+            shapes = ", ".join(shape_text(t.shape) for t in types)
+            refuse(name, f"shape raises {type(error).__name__} for {shapes}: {error}")
+        return TensorType(as_shape(found), types[0].dtype)
 
     return infer
 
@@ -201,9 +213,13 @@ def call_of(name: str, count: int) -> Callable[..., Node]:
     return call
 
 
-def drawn(sample: Any) -> Draw:
-    """A sample of the user's as a draw."""
-    values = tuple(np.asarray(value, float) for value in sample)
+def drawn(name: str, sample: Any, operands: Sequence[str]) -> Draw:
+    """A sample of the user's as a draw. Raises DeclarationError unless it is one."""
+    try:
+        values = tuple(np.asarray(value, float) for value in sample)
+    except (TypeError, ValueError) as error:
+        refuse(name, f"a sample is a tuple of arrays, got {sample!r:.60}: {error}")
+    check_drawn(name, "a sample", values, operands)
     return lambda rng: (values, {})
 
 

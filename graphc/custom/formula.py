@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphc.custom.naming import check_drawn, check_name, check_operands, declared, ordered
+from graphc.custom.naming import check_domain, check_name, check_operands, declared, ordered
 from graphc.errors import DeclarationError, DTypeError, ExpressionError, UnsupportedError
 from graphc.frontends.builder import Graph
 from graphc.frontends.expression import parse
@@ -50,7 +50,7 @@ def elementwise_op(
     check_name(name)
     names, defaults, body, text = formula_body(name, formula, operands)
     check_operands(name, (*names, *defaults))
-    check_drawn(name, "the domain", domain, names)
+    check_domain(name, domain, names)
     definition = f"elementwise {name} {names} {defaults} = {text}"
     known = declared(name, definition)
     if known is not None:

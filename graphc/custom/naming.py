@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,6 +67,22 @@ def check_drawn(name: str, what: str, given: Sequence[Any], operands: Sequence[s
             f"op {name!r}: {what} has {len(given)} entries, and the operands are "
             f"{', '.join(operands)}"
         )
+
+
+def check_domain(name: str, domain: Sequence[Any], operands: Sequence[str]) -> None:
+    """Raise DeclarationError unless there is an interval for each operand, or none at all."""
+    check_drawn(name, "the domain", domain, operands)
+    for interval in domain:
+        try:
+            low, high = map(float, interval)
+            valid = 0 < high - low < math.inf
+        except (TypeError, ValueError):
+            valid = False
+        if not valid:
+            raise DeclarationError(
+                f"op {name!r}: the domain is an interval (low, high) for each operand, got "
+                f"{interval!r:.60}"
+            )
 
 
 def is_plain(name: object) -> bool:

@@ -14,6 +14,7 @@ import dis
 import inspect
 import io
 import linecache
+import re
 import textwrap
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from graphc.codegen.literals import quoted
 from graphc.errors import DeclarationError
 
 MAX_FORMULA = 1_000  # characters
@@ -45,24 +47,37 @@ def formula_names(name: str, text: str, module: str = "np") -> list[str]:
     Raises DeclarationError for what is no expression of variables, numbers and the functions of
     the module.
     """
-    names = dict.fromkeys(node.id for node in variables(name, text, module))
-    return list(names)
+    found = variables(parsed(name, text), module)
+    return list(dict.fromkeys(node.id for node in sorted(found, key=lambda node: node.col_offset)))
 
 
 def formula_template(name: str, text: str, operands: Sequence[str], module: str = "np") -> str:
-    """A formula with its variables as placeholders. Raises as `formula_names` does."""
-    pieces = []
-    end = 0
-    for node in sorted(variables(name, text, module), key=lambda node: node.col_offset):
+    """A formula with its variables as placeholders, laid out as generated code is.
+
+    Raises as `formula_names` does.
+    """
+    tree = parsed(name, text)
+    for node in variables(tree, module):
         if node.id not in operands:
             refuse(name, f"the formula reads {node.id!r}; the operands are {', '.join(operands)}")
-        pieces += [text[end : node.col_offset], f"{{{node.id}}}"]
-        end = node.col_offset + len(node.id)
-    return "".join([*pieces, text[end:]])
+        node.id = f"{{{node.id}}}"
+    # A comment would take what follows the formula in its line with it.
+    spelled = ast.unparse(Quoted().visit(tree))
+    return spelled if '"' in spelled else _POWER.sub(r"\1**\2", spelled)
 
 
-def variables(name: str, text: str, module: str) -> Iterator[ast.Name]:
-    """The places of variables in a formula."""
+_POWER = re.compile(r"(?<![\w.\])])([\w.{}]+) \*\* (-?[\w.{}]+)(?![\w.{}(\[])")
+
+
+class Quoted(ast.NodeTransformer):
+    """Writes texts in double quotes, as generated code does."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return ast.Name(quoted(node.value)) if isinstance(node.value, str) else node
+
+
+def parsed(name: str, text: str) -> ast.Expression:
+    """A formula as a tree."""
     if len(text) > MAX_FORMULA or not text.isascii() or not text.isprintable():
         refuse(name, f"a formula is one line of ASCII of at most {MAX_FORMULA} characters")
     try:
@@ -77,9 +92,13 @@ def variables(name: str, text: str, module: str) -> Iterator[ast.Name]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:
             refuse(name, "a formula has no text with braces")
     check_attributes(name, tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id not in (module, *BUILTINS):
-            yield node
+    return tree
+
+
+def variables(tree: ast.Expression, module: str) -> list[ast.Name]:
+    """The places of variables in a formula."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return [node for node in names if node.id not in (module, *BUILTINS)]
 
 
 def pasted(name: str, function: Any) -> tuple[Callable[..., Any], str]:
@@ -113,7 +132,8 @@ def pasted(name: str, function: Any) -> tuple[Callable[..., Any], str]:
     code = compile(text, file, "exec", __future__.annotations.compiler_flag)
     for inner in codes(code):
         check_names(name, inner)
-    known = {key: getattr(builtins, key) for key in sorted(BUILTINS)}
+    # NumPy's own code imports through the caller's builtins, as that of x.sum() does.
+    known = {key: getattr(builtins, key) for key in (*sorted(BUILTINS), "__import__")}
     scope: dict[str, Any] = {"np": np, "__builtins__": known}
     exec(code, scope)
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)

@@ -1,13 +1,15 @@
 """What a custom op is held to when it is declared, on its samples.
 
 Everything that a module will rely on: shape and dtype as inferred, operands that stay as they are
-and share no memory with the result, the same result twice, and derivatives that differences agree
-with.
+and share no memory with the result, the same result twice and from a form on Python's numbers, and
+derivatives that differences agree with.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +25,7 @@ from graphc.ops.derivatives import jvp, vjp
 
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)  # of differences: one that crosses a kink is wrong at some
 TOLERANCE = 1e-6  # of a slope, relative to the sizes of what it is made of
+MAX_POINTS = 24  # of a sample, at which the form on Python's numbers is run
 
 Values = tuple[Any, ...]
 
@@ -37,12 +40,14 @@ def verify(op: Op) -> None:
             if not any(np.ndim(value) for value in values):
                 # Where there are no axes, NumPy's functions return scalars in place of arrays.
                 check_value(op, tuple(value[()] for value in values), dtype)
+        if op.emission.math:
+            check_numbers(op, tuple(np.asarray(value, np.float64) for value in sample))
     for sample in samples:
         if op.differentiable and all(np.size(value) for value in sample):
             check_slopes(op, tuple(np.asarray(value, np.float64) for value in sample))
 
 
-def declare(op: Op, values: Values, dtype: str) -> tuple[Graph, list[Node], Node]:
+def declare(op: Op, values: Sequence[Any], dtype: str) -> tuple[Graph, list[Node], Node]:
     """A graph of the op on inputs like the values."""
     graph = Graph(op.name, dtype=dtype)
     with graph, graph.quiet():
@@ -68,6 +73,24 @@ def check_value(op: Op, values: Values, dtype: str) -> None:
     again = result_of(op, node, values)
     if np.asarray(first).tobytes() != np.asarray(again).tobytes():
         fail(op, "does not return the same twice", before)
+
+
+def check_numbers(op: Op, values: Values) -> None:
+    """The form on Python's numbers, against that on arrays."""
+    graph, _, node = declare(op, [0.0] * len(values), "float64")
+    graph.output("result", node)
+    predict = compile(graph, style="scalar", inference=True).load().predict
+    points = zip(*(np.ravel(value) for value in np.broadcast_arrays(*values)), strict=True)
+    for point in islice(points, MAX_POINTS):
+        expected = float(result_of(op, node, point))
+        try:
+            found = predict(*map(float, point))
+        except Exception as error:
+            fail(op, f"raises {type(error).__name__} in its math form: {error}", point)
+        if math.isfinite(expected) and not math.isclose(
+            found, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE
+        ):
+            fail(op, f"is {expected:.6g}, and {found:.6g} in its math form", point)
 
 
 def result_of(op: Op, node: Node, values: Values) -> Any:

@@ -5,6 +5,7 @@ A name stands for its function without arguments: `init="he_normal"` is `gc.init
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import textwrap
@@ -137,8 +138,11 @@ def _made(kind: str, positive: tuple[str, ...] = (), **given: float) -> Initiali
     """An initialiser of finite numbers. Raises DeclarationError for any other."""
     for name, value in given.items():
         least = 0 if name in positive else -math.inf
-        real = isinstance(value, (numbers.Real, np.floating, np.integer)) and math.isfinite(value)
-        if not real or value < least:
+        number = math.nan
+        if isinstance(value, (numbers.Real, np.floating, np.integer)):
+            with contextlib.suppress(OverflowError):  # an int of hundreds of digits
+                number = float(value)
+        if not math.isfinite(number) or number < least:
             expected = "a number >= 0" if name in positive else "a finite number"
             raise DeclarationError(f"init.{kind}: {name} is {expected}, got {shown(value)}")
     return Initializer(kind, tuple((name, float(value)) for name, value in given.items()))

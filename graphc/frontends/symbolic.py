@@ -97,6 +97,7 @@ def parts_of(part: Any) -> Iterator[Any]:
     elif isinstance(part, sympy.Heaviside):
         yield part.args[0]
     else:
+        op_of(part)  # first: what it has for arguments may be no expressions
         yield from part.args
 
 
@@ -133,18 +134,24 @@ def converted(part: Any, known: Mapping[Any, Any], inputs: Mapping[str, Any]) ->
 
 def applied(part: Any, values: list[Any]) -> Any:
     """A function of values: the op whose formula it is, or a relation."""
-    call = functions(len(OPS)).get(part.func)
-    if call is None:
-        raise ExpressionError(
-            f"there is no op for SymPy's {part.func.__name__}, in {part!s:.80}",
-            hint=suggest(part.func.__name__, OPS) or "rewrite it in terms of functions with an op",
-        )
+    call = op_of(part)
     if len(values) == len(call.operands):
         return call(*values)
     result, *rest = values  # Max, Min, And and Or take any number
     for value in rest:
         result = call(result, value)
     return result
+
+
+def op_of(part: Any) -> Op:
+    """The op that a function of SymPy's is. Raises ExpressionError where there is none."""
+    found = functions(len(OPS)).get(part.func)
+    if found is None:
+        raise ExpressionError(
+            f"there is no op for SymPy's {part.func.__name__}, in {part!s:.80}",
+            hint=suggest(part.func.__name__, OPS) or "rewrite it in terms of functions with an op",
+        )
+    return found
 
 
 @cache

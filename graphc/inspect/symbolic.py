@@ -155,7 +155,8 @@ def as_float(x: Any) -> float:
 def constant(sympy: Any, node: Node) -> Any:
     """A constant, which has to be the same number in all of its elements."""
     array = node.params.data.array
-    if not array.size or (array != array.flat[0]).any():
+    first = array.flat[0] if array.size else None
+    if first is None or not ((array == first) | ((array != array) & (first != first))).all():
         described = node.graph.describe(node, site=True)
         raise ExpressionError(
             f"an array of different constants has no SymPy expression: {described}",

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from graphc.codegen.arrays import ARRAYS
+from graphc.codegen.assemble import declare, reserved
 from graphc.codegen.printer import escaped_shape
 from graphc.inspect.mathematics import Equation, Equations
 from graphc.ir.graph import is_cotangent
@@ -45,10 +47,12 @@ def inspect_text(module: LoweredModule) -> str:
 
 
 def reading(module: LoweredModule) -> tuple[Names, dict[str, Equations]]:
-    """The identifiers of all values in reading order, and the equations of each program."""
-    names = Names(module.graph, ["np"])
-    for node in (*module.inputs, *(p.node for p in module.parameters)):
-        names.of(node)
+    """The identifiers of all values in reading order, and the equations of each program.
+
+    They are those of a module in the functional style, in which no value is called as a function.
+    """
+    names = Names(module.graph, reserved(module, ARRAYS))
+    declare(module, names)
     for node, _ in module.graph.states.values():
         names.of(node)
     found: dict[str, Equations] = {}

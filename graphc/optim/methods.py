@@ -282,8 +282,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 def optimizer_named(name: str, **options: object) -> Optimizer:
     """An optimiser from its name. Raises UsageError for one, or an option, that does not exist."""
-    if name not in OPTIMIZERS:
+    if not isinstance(name, str) or name not in OPTIMIZERS:
         hint = suggest(str(name), OPTIMIZERS) or f"use one of {', '.join(OPTIMIZERS)}"
+        hint = "call it" if callable(name) else hint
         raise UsageError(f"there is no optimizer {name!r}", hint=hint)
     known = inspect.signature(OPTIMIZERS[name]).parameters
     for option in options:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -82,9 +83,12 @@ def checked_number(
     name: str, value: object, *, below: float = math.inf, positive: bool = False
 ) -> float:
     """A number from 0 (if `positive`, above it) to below a bound. UsageError for anything else."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if number and 0 <= value < below and not (positive and value == 0):  # type: ignore[operator]
-        return float(value)  # type: ignore[arg-type]
+    number = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an int or a fraction beyond floats
+            number = float(value)
+    if 0 <= number < below and not (positive and number == 0):
+        return number
     most = f" and < {below:g}" if below < math.inf else ""
     least = "> 0" if positive else ">= 0"
     raise UsageError(f"{name} has to be a number {least}{most}, got {value!r}")

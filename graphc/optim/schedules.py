@@ -153,6 +153,8 @@ def parsed(text: object) -> tuple[str, dict[str, float]]:
         if option not in takes:
             hint = suggest(option, takes) or f"it has {', '.join(takes) or 'no numbers'}"
             raise UsageError(f"the schedule {name} has no {option!r}", hint=hint)
+        if option in options:
+            raise UsageError(f"the schedule {text!r} gives {option} twice")
         options[option] = as_number(f"{name}: {option}", value)
     for option in takes:
         if option not in options and known[option].default is inspect.Parameter.empty:

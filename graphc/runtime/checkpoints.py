@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.runtime.boundary import shape_text
+from graphc.runtime.boundary import check_rng, shape_text
 from graphc.runtime.files import load_arrays, save_arrays
 
 
@@ -38,8 +38,13 @@ def write_checkpoint(
     epoch: int,
 ) -> None:
     """Write arrays by group and name, and as JSON what else training goes on from."""
+    check_rng(rng)
+    training = {
+        "optimizer": optimizer,
+        "step": int(step),
+        "epoch": checked_count("epoch", epoch, 0),
+    }
     arrays = {f"{group}/{name}": a for group, named in groups.items() for name, a in named.items()}
-    training = {"optimizer": optimizer, "step": int(step), "epoch": int(epoch)}
     state = {"rng": rng.bit_generator.state}
     text = json.dumps({**training, **state}, default=lambda value: value.tolist())
     save_arrays(path, {**arrays, "training": np.array(text)})
@@ -57,9 +62,13 @@ def read_checkpoint(
     arrays = load_arrays(path)
     if "training" not in arrays:
         raise ValueError(f"{path} is no checkpoint: it holds no 'training'")
-    training = json.loads(str(arrays.pop("training")))
-    if training["optimizer"] != optimizer:
-        kind = training["optimizer"]
+    try:
+        training = json.loads(str(arrays.pop("training")))
+        kind, rng = training["optimizer"], restored_rng(training["rng"])
+        step, epoch = [checked_count(name, training[name], 0) for name in ("step", "epoch")]
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: 'training' cannot be read: {error!r}") from None
+    if kind != optimizer:
         raise ValueError(f"{path} is a checkpoint of the optimizer {kind!r}, not {optimizer!r}")
     sizes: dict[Any, int] = {}
     found: dict[str, Any] = {group: {} for group in groups}
@@ -75,21 +84,21 @@ def read_checkpoint(
             )
             if not fits or array.dtype != dtype:
                 expected = f"{np.dtype(dtype).name} of shape {shape_text(wanted)}"
-                got = f"{array.dtype.name} of shape {shape_text(array.shape)}"
+                got = f"{array.dtype} of shape {shape_text(array.shape)}"
                 raise ValueError(f"{path}: {key!r}: expected {expected}, got {got}")
             sizes.update((s, own) for s, own in zip(shape, array.shape) if isinstance(s, str))
     if arrays:
         raise ValueError(f"{path} is a checkpoint of another model: it holds {min(arrays)!r}")
-    return found, training["step"], restored_rng(path, training["rng"]), training["epoch"]
+    return found, step, rng, epoch
 
 
-def restored_rng(path: str | Path, state: Any) -> np.random.Generator:
+def restored_rng(state: Any) -> np.random.Generator:
     """The generator that goes on from a state. Raises ValueError for a kind that NumPy lacks."""
     random = np.random
     kinds = (random.MT19937, random.PCG64, random.PCG64DXSM, random.Philox, random.SFC64)
     named = {kind.__name__: kind for kind in kinds}
     if state["bit_generator"] not in named:
-        raise ValueError(f"{path}: NumPy has no generator {state['bit_generator']!r}")
+        raise ValueError(f"NumPy has no generator {state['bit_generator']!r}")
     bits = named[state["bit_generator"]]()
     bits.state = state
     return random.Generator(bits)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ Array = NDArray[Any]
 
 
 def load_arrays(file: Any) -> dict[str, Array]:
-    """The arrays of an .npz file. Raises ValueError for a file that holds one array."""
-    archive = np.load(file, allow_pickle=False)
-    if not hasattr(archive, "files"):
-        raise ValueError(f"{file} holds a single array, not the arrays of an .npz file")
-    with archive:
-        # By the full name: `W.npy` alone could mean the file of W, or an array of that name.
-        return {name: archive[f"{name}.npy"] for name in archive.files}
+    """The arrays of an .npz file. Raises ValueError for a file that is none, or a damaged one."""
+    try:
+        archive = np.load(file, allow_pickle=False)
+        if hasattr(archive, "files"):
+            with archive:
+                # By the full name: `W.npy` alone could mean the file of W, or an array so called.
+                return {name: archive[f"{name}.npy"] for name in archive.files}
+    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file} is no .npz file of arrays, or a damaged one: {error}") from None
+    raise ValueError(f"{file} holds a single array, not the arrays of an .npz file")
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:

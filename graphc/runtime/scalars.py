@@ -22,7 +22,7 @@ def sigmoid(x: float) -> float:
 
 def logaddexp(x: float, y: float) -> float:
     """log(exp(x) + exp(y)); exp only ever sees numbers <= 0, so that it cannot overflow."""
-    larger = x if x >= y or x != x else y
+    larger = x if x >= y else y if x < y else x + y
     return larger if math.isinf(larger) else larger + math.log1p(math.exp(-abs(x - y)))
 
 
@@ -55,17 +55,17 @@ def power(x: float, p: float) -> float:
 
 def sign(x: float) -> float:
     """-1, 0 or 1; NaN stays NaN."""
-    return float((x > 0.0) - (x < 0.0)) if x == x else x
+    return 1.0 if x > 0.0 else -1.0 if x < 0.0 else abs(x)
 
 
 def maximum(x: float, y: float) -> float:
     """The larger number; NaN if one is."""
-    return x if x >= y or x != x else y
+    return x if x >= y else y if x < y else x + y
 
 
 def minimum(x: float, y: float) -> float:
     """The smaller number; NaN if one is."""
-    return x if x <= y or x != x else y
+    return x if x <= y else y if x > y else x + y
 
 
 # --- the training step -------------------------------------------------------------------------

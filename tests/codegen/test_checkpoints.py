@@ -127,6 +127,13 @@ def changed(path: Path, **replaced: Any) -> None:
     files.save_arrays(path, {name: value for name, value in arrays.items() if value is not None})
 
 
+def told(**replaced: Any) -> dict[str, Any]:
+    """What a checkpoint says beside its arrays, some of it replaced."""
+    rng = np.random.default_rng(0).bit_generator.state
+    training = {"optimizer": "adam", "step": 0, "epoch": 0, "rng": rng}
+    return {"training": np.array(json.dumps({**training, **replaced}))}
+
+
 W = np.zeros((4, 5), np.float32)
 MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "a parameter too few": ({"params__W": None}, "of another model: it holds no 'params/W'"),
@@ -136,12 +143,18 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "another rank": ({"params__W": W[0]}, "(4, 5), got float32 of shape (5,)"),
     "another dtype": ({"params__W": W.astype(float)}, "(4, 5), got float64 of shape (4, 5)"),
     "no training": ({"training": None}, "is no checkpoint: it holds no 'training'"),
-    "a generator of tomorrow": (
-        {"training": np.array(json.dumps(
-            {"optimizer": "adam", "step": 0, "epoch": 0, "rng": {"bit_generator": "PCG128"}}
-        ))},
-        "NumPy has no generator 'PCG128'",
-    ),
+    "another order of bytes": ({"params__W": W.astype(">f4")}, "expected float32 of shape (4, 5), "
+                               "got >f4 of shape (4, 5)"),
+    "a generator of tomorrow": (told(rng={"bit_generator": "PCG128"}),
+                                "NumPy has no generator 'PCG128'"),
+    "a generator without numbers": (told(rng={"bit_generator": "PCG64"}), "KeyError('state')"),
+    "no generator": (told(rng=None), "'training' cannot be read: TypeError("),
+    "no step": (told(step=None), "step: expected an int, got None"),
+    "a step that is none": (told(step="3"), "step: expected an int, got '3'"),
+    "a step before the first": (told(step=-1), "step: expected an int >= 0, got -1"),
+    "an epoch that is none": (told(epoch=1.5), "epoch: expected an int, got 1.5"),
+    "no JSON": ({"training": np.array("{")}, "'training' cannot be read: JSONDecodeError("),
+    "a list": ({"training": np.array("[]")}, "'training' cannot be read: TypeError("),
 }  # fmt: skip
 
 
@@ -160,6 +173,37 @@ def test_a_file_that_does_not_fit_is_refused(case: str, style: str, tmp_path: Pa
         training.load(path)
     assert str(path) in str(caught.value)
     np.testing.assert_equal(training.arrays(), before)
+
+
+# np.load does not close a file that is no archive.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "one array", "pickled"])
+def test_a_file_that_is_damaged_is_named(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    Training(load("functional")).save(path)
+    content = path.read_bytes()
+    if damage == "pickled":
+        np.savez(path, training=np.array([{}], object))
+    elif damage == "one array":
+        with path.open("wb") as file:
+            np.save(file, W)
+    else:
+        made = {"empty": b"", "cut": content[: len(content) // 2], "text": b"no checkpoint " * 9}
+        path.write_bytes(made[damage])
+    with pytest.raises(ValueError, match=r"c\.npz (is no \.npz file|holds a single array)"):
+        Training(load("functional")).load(path)
+
+
+def test_nothing_is_saved_that_could_not_be_loaded(tmp_path: Path) -> None:
+    path, training = tmp_path / "c.npz", Training(load("functional"))
+    for rng, epoch, message in [
+        (np.random.RandomState(0), 0, "rng: expected a numpy.random.Generator, got RandomState"),
+        (training.rng, "3", "epoch: expected an int, got '3'"),
+        (training.rng, -1, "epoch: expected an int >= 0, got -1"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=message):
+            checkpoints.write_checkpoint(path, "adam", {}, 0, rng, epoch)
+    assert not path.exists()
 
 
 @in_every_style

@@ -178,7 +178,7 @@ def complaints(folder: Path) -> str:
     """What the linters say about all modules."""
     ruff = ["--isolated", "--line-length", "100"]
     return "\n".join([
-        tool(folder, "ruff", "check", *ruff, "--select", "E,F,W", "--output-format=concise"),
+        tool(folder, "ruff", "check", *ruff, "--select=E,F,W,PLR0124", "--output-format=concise"),
         tool(folder, "ruff", "format", *ruff, "--check"),
         tool(folder, "mypy", "--strict", "--python-version", "3.11"),
     ])  # fmt: skip

@@ -246,6 +246,7 @@ NAN = float("nan")
 CALLS: dict[str, Any] = {
     "init.normal: std is a number >= 0, got -1": lambda: gc.init.normal(std=-1),
     "init.normal: std is a number >= 0, got nan": lambda: gc.init.normal(std=NAN),
+    "init.normal: std is a number >= 0, got …": lambda: gc.init.normal(std=10**400),
     "init.normal: mean is a finite number, got inf": lambda: gc.init.normal(mean=float("inf")),
     "init.uniform: low is not above high, got 2 and 1": lambda: gc.init.uniform(2, 1),
     "init.uniform: low is not above high, got -1e+308": lambda: gc.init.uniform(-1e308, 1e308),

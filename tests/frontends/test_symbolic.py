@@ -66,6 +66,7 @@ EXPRESSIONS = [
     sympy.Piecewise((X**2, X > 1), (sympy.sin(Z), (X > -1) & (Z < 1)), (-X, True)),
     sympy.Piecewise((1, sympy.Eq(X, Z)), (2, sympy.Ne(X, 0.7)), (3, True)),
     sympy.Piecewise((1, ~((X >= 0) | (Z <= 0))), (X, True)),
+    sympy.Piecewise((X, X > Z), (Z, X <= Z)),  # none of which is for all the rest
     sympy.sign(X) * sympy.Heaviside(Z - 1) + sympy.Heaviside(X - 2, 1),
     sympy.sin(X) * sympy.cos(Z) + sympy.tanh(X) - sympy.cosh(Z) / 9 + sympy.sinh(X),
     -X - Z - 1,
@@ -111,6 +112,8 @@ def test_assigned_expressions_are_called_after_their_variables() -> None:
     ("expression", "message"),
     [
         (sympy.zeta(X), "no op for SymPy's zeta, in zeta"),
+        (sympy.Sum(X, (Z, 0, 3)), "no op for SymPy's Sum"),
+        (sympy.Integral(X, X), "no op for SymPy's Integral"),
         (sympy.Function("sinn")(X), "did you mean 'sin"),
         (sympy.I * X, "I has no finite real value"),
         (sympy.log(-1) * X, "no finite real value"),

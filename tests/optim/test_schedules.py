@@ -171,6 +171,7 @@ def test_numbers_that_make_no_sense_are_refused(make: Callable[[], Any], message
         ("poly:power=2", "there is no schedule 'poly:power=2'; use one of constant, step,"),
         ("cosine", "the schedule cosine needs steps; as in 'cosine:steps=1000'"),
         ("cosine:step=9", "the schedule cosine has no 'step'; did you mean 'steps'?"),
+        ("cosine:steps=9,steps=8", "the schedule 'cosine:steps=9,steps=8' gives steps twice"),
         ("cosine:steps=many", "cosine: steps has to be a number, got 'many'"),
         ("cosine:steps=1.5", "steps has to be an int >= 1, got 1.5"),
         ("constant:lr=3", "the schedule constant has no 'lr'; it has no numbers"),
