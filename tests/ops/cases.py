@@ -165,6 +165,13 @@ def declare(
     shaped   the declared shape for a shape, where sizes are to have names
     """
     model = Model(gc.Graph(case.op.name, dtype=dtype))
+    model.results = applied(case, model, convert or (lambda v: v.astype(dtype)), shaped)
+    model.outputs("y", model.results)
+    return model
+
+
+def applied(case: Case, model: Model, convert: Convert, shaped: Shaped | None = None) -> list[Node]:
+    """The results of the op on arguments that are entered into a model."""
 
     def argument(value: Any) -> Any:
         if isinstance(value, list):
@@ -172,7 +179,7 @@ def declare(
         if not isinstance(value, np.ndarray):
             return value
         if value.dtype.kind == "f":
-            value = value.astype(dtype) if convert is None else convert(value)
+            value = convert(value)
         node = model.input(value, None if shaped is None else shaped(value.shape))
         model.inputs.append(node)
         return node
@@ -180,9 +187,7 @@ def declare(
     arguments, options = case.draw()
     with model.graph:
         result = FUNCTIONS[case.op.name](*map(argument, arguments), **options)
-    model.results = list(result) if isinstance(result, (list, tuple)) else [result]
-    model.outputs("y", model.results)
-    return model
+    return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
 @cache

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.errors import DTypeError
 from tests.ops import run_modules
 from tests.ops.cases import (
     CASES,
@@ -26,7 +25,7 @@ from tests.ops.cases import (
     over,
     values,
 )
-from tests.ops.kinds import KINDS, of_kind
+from tests.ops.kinds import KINDS, of_kinds
 from tests.styles import STYLES
 
 # NumPy's own functions differ in the last bits from release to release.
@@ -39,22 +38,21 @@ def models(case: Case) -> Iterator[tuple[str, Model, str]]:
         make = first_order if case in set(DIFFERENTIABLE) else values
         for style in STYLES:
             yield f"{case.op.name}_{case.sample}_{dtype}_{style}", make(case, dtype), style
-    for kind in KINDS:
-        try:
-            model = of_kind(case, kind)
-        except DTypeError:
-            continue
-        yield f"{case.op.name}_{case.sample}_{kind.replace('/', '_')}", model, "functional"
+    for dtype in KINDS:
+        model, _ = of_kinds(case, dtype)
+        if model.graph.outputs:
+            yield f"{case.op.name}_{case.sample}_kinds_of_{dtype}", model, "functional"
 
 
 @pytest.fixture(scope="module")
 def old_results(
-    old_numpy_python: Path, tmp_path_factory: pytest.TempPathFactory
+    old_numpy_python: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> dict[str, Array]:
-    """The results of all modules under the old NumPy, as `module/number`."""
+    """The results of the modules of all selected tests, under the old NumPy: `module/number`."""
     folder = tmp_path_factory.mktemp("modules")
     feeds: dict[str, Array] = {}
-    for case in CASES:
+    tests = [test for test in request.session.items if isinstance(test, pytest.Function)]
+    for case in [test.callspec.params["case"] for test in tests if test.path == request.path]:
         for name, model, style in models(case):
             (folder / f"{name}.py").write_text(model.modules[style].source, encoding="utf-8")
             feeds.update({f"{name}/{key}": value for key, value in model.feeds.items()})
