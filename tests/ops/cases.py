@@ -10,7 +10,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -120,10 +120,6 @@ class Model:
         """The outputs by name, for the values that the model holds or others."""
         outputs = tuple(self.graph.outputs)
         return call(self.predicts[style], outputs, self.feeds if feeds is None else feeds)
-
-    def in_style(self, style: str) -> Callable[..., dict[str, Array]]:
-        """The function from feeds to outputs by name."""
-        return partial(self.run, style=style)
 
 
 class Made(dict[str, Any]):
@@ -243,6 +239,12 @@ def is_differentiable(case: Case) -> bool:
 
 
 DIFFERENTIABLE = [case for case in CASES if is_differentiable(case)]
+WITH_DERIVATIVES = frozenset(DIFFERENTIABLE)
+
+
+def largest(case: Case, dtype: str = "float64") -> Model:
+    """The model with the most nodes that the case has: with derivatives, if it has any."""
+    return first_order(case, dtype) if case in WITH_DERIVATIVES else values(case, dtype)
 
 
 def listed(results: Mapping[str, Array], prefix: str) -> list[Array]:
