@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
 
 from graphc.codegen.dialect import Dialect, Helper, Spell
 from graphc.codegen.literals import LINE, bracketed, clipped, escaped, number, quoted, width
@@ -65,9 +68,10 @@ class Arrays(Dialect):
     def literal(self, user: Node, node: Node, spell: Spell) -> str:
         """Bare beside an array of its dtype, else with its dtype.
 
-        NumPy 1.x makes a float64 of a float32 scalar and a bare number.
+        NumPy 1.x makes a float64 of a float32 scalar and a bare number, and of a float32 array and
+        a large one.
         """
-        bare = beside_array(user, node, user.args)
+        bare = beside_array(user, node, user.args) and not is_large(node)
         text = scalar_text(node, spell, whole=bare)
         return text if bare else f"{node.dtype.source}({text})"
 
@@ -210,6 +214,17 @@ def filled(array: str, start: float) -> str:
 def reshaped(sizes: Sequence[str]) -> str:
     """What makes an array of a part of a vector, which has one axis already."""
     return "" if len(sizes) == 1 else f".reshape({', '.join(sizes) or '()'})"
+
+
+def is_large(node: Node) -> bool:
+    """Whether NumPy 1.x takes a scalar constant, written bare, for one of a wider dtype."""
+    limit = LARGE.get(node.dtype.name)
+    if limit is None or node.op is not CONSTANT:
+        return False
+    return bool(limit <= abs(node.params.data.array) < math.inf)
+
+
+LARGE = {"float16": np.float16(65000.0), "float32": np.float32(3.4e38)}
 
 
 def scalar_text(node: Node, spell: Callable[[str], str], *, whole: bool = False) -> str:

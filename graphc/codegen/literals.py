@@ -81,9 +81,7 @@ def number(value: Any, *, whole: bool = False) -> str:
     if len(short) > 18 or 0 < abs(plain) < 1e-4:
         short = np.format_float_scientific(value, trim="-").replace("e+", "e")
     exact = type(value)(float(short)) == value
-    # Old NumPy takes what is beyond the largest number of a dtype for one of a wider dtype.
-    beyond = abs(float(short)) > float(np.finfo(type(value)).max)
-    return short if exact and not beyond else repr(plain).replace("e+", "e")
+    return short if exact else repr(plain).replace("e+", "e")
 
 
 def python_number(value: float) -> str:

@@ -176,6 +176,25 @@ def test_a_number_beside_a_scalar_has_its_dtype() -> None:
     assert lines[1] == "w = v * 2.5"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "number", "text"),
+    [
+        ("float32", 3.4e38, "x + np.float32(3.4e38)"),
+        ("float32", -np.finfo("float32").max, "x + np.float32(-3.4028235e38)"),
+        ("float32", 3.39e38, "x + 3.39e38"),
+        ("float32", np.inf, "x + np.inf"),
+        ("float16", 65504.0, "x + np.float16(65500.0)"),
+        ("float16", 64960.0, "x + 64960.0"),
+        ("float64", 1.7e308, "x + 1.7e308"),
+    ],
+)
+def test_a_large_number_beside_an_array_has_its_dtype(dtype: str, number: float, text: str) -> None:
+    """NumPy 1.23 takes it for one of a wider dtype otherwise."""
+    with gc.Graph("m", dtype=dtype) as g:
+        g.output("y", g.input("x", (2,)) + number)
+    assert text in gc.compile(g).source
+
+
 def test_shapes_stand_behind_two_spaces() -> None:
     source = net("mlp").compiled.source
     assert "    h = np.maximum(x @ W1 + b1, 0)  # (batch, 128)\n" in source

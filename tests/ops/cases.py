@@ -10,7 +10,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -121,10 +121,6 @@ class Model:
         outputs = tuple(self.graph.outputs)
         return call(self.predicts[style], outputs, self.feeds if feeds is None else feeds)
 
-    def in_style(self, style: str) -> Callable[..., dict[str, Array]]:
-        """The function from feeds to outputs by name."""
-        return partial(self.run, style=style)
-
 
 class Made(dict[str, Any]):
     """A dict that makes what it is asked for."""
@@ -165,6 +161,13 @@ def declare(
     shaped   the declared shape for a shape, where sizes are to have names
     """
     model = Model(gc.Graph(case.op.name, dtype=dtype))
+    model.results = applied(case, model, convert or (lambda v: v.astype(dtype)), shaped)
+    model.outputs("y", model.results)
+    return model
+
+
+def applied(case: Case, model: Model, convert: Convert, shaped: Shaped | None = None) -> list[Node]:
+    """The results of the op on arguments that are entered into a model."""
 
     def argument(value: Any) -> Any:
         if isinstance(value, list):
@@ -172,7 +175,7 @@ def declare(
         if not isinstance(value, np.ndarray):
             return value
         if value.dtype.kind == "f":
-            value = value.astype(dtype) if convert is None else convert(value)
+            value = convert(value)
         node = model.input(value, None if shaped is None else shaped(value.shape))
         model.inputs.append(node)
         return node
@@ -180,9 +183,7 @@ def declare(
     arguments, options = case.draw()
     with model.graph:
         result = FUNCTIONS[case.op.name](*map(argument, arguments), **options)
-    model.results = list(result) if isinstance(result, (list, tuple)) else [result]
-    model.outputs("y", model.results)
-    return model
+    return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
 @cache
@@ -238,6 +239,12 @@ def is_differentiable(case: Case) -> bool:
 
 
 DIFFERENTIABLE = [case for case in CASES if is_differentiable(case)]
+WITH_DERIVATIVES = frozenset(DIFFERENTIABLE)
+
+
+def largest(case: Case, dtype: str = "float64") -> Model:
+    """The model with the most nodes that the case has: with derivatives, if it has any."""
+    return first_order(case, dtype) if case in WITH_DERIVATIVES else values(case, dtype)
 
 
 def listed(results: Mapping[str, Array], prefix: str) -> list[Array]:

@@ -7,11 +7,17 @@ from itertools import cycle
 
 import numpy as np
 
-from tests.ops.cases import Array, Case, Model, declare
+import graphc as gc
+from graphc.errors import DTypeError
+from tests.ops.cases import Array, Case, Convert, Model, applied
 
 # A mixture gives its dtypes to the operands in turn.
 MIXTURES = ("bool/float32", "float32/bool", "int64/float32", "float32/float64", "uint8/int32")
-KINDS = ("float16", "int64", "int32", "int8", "uint8", "bool", *MIXTURES)
+KINDS = {  # by the dtype of the graph
+    "float16": ("float16",),
+    "float32": ("int64", "int32", "uint8", "bool", *MIXTURES),
+    "float64": ("int8",),
+}
 
 
 def as_kind(value: Array, kind: str) -> Array:
@@ -24,9 +30,24 @@ def as_kind(value: Array, kind: str) -> Array:
     return (np.abs(whole) if kind.startswith("u") else whole).astype(kind)
 
 
-@cache
-def of_kind(case: Case, kind: str) -> Model:
-    """The values of an op on operands of a kind. Raises DTypeError where the op refuses them."""
-    dtype = {"float16": "float16", "int8": "float64"}.get(kind, "float32")
+def to_kind(kind: str) -> Convert:
+    """Floats as values of a dtype, or of those of a mixture in turn."""
     kinds = cycle(kind.split("/"))
-    return declare(case, dtype, convert=lambda value: as_kind(value, next(kinds)))
+    return lambda value: as_kind(value, next(kinds))
+
+
+@cache
+def of_kinds(case: Case, dtype: str) -> tuple[Model, dict[str, DTypeError]]:
+    """The values of an op on operands of each kind, and the errors of the kinds that it refuses.
+
+    One graph holds all kinds that belong to a dtype of graphs: one module is compiled for them.
+    """
+    model, refused = Model(gc.Graph(case.op.name, dtype=dtype)), {}
+    for kind in KINDS[dtype]:
+        try:
+            results = applied(case, model, to_kind(kind))
+        except DTypeError as error:
+            refused[kind] = error
+        else:
+            model.outputs(f"{kind.replace('/', '_')}_", results)
+    return model, refused

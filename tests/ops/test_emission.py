@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,13 @@ from graphc.ir.types import TensorType
 from graphc.lower.interpreter import interpret, operand_value
 from tests.ops.cases import (
     CASES,
-    DIFFERENTIABLE,
     FLOATS,
     SEED,
     Array,
     Case,
     Model,
     arrays,
-    first_order,
+    largest,
     over,
     same_bits,
     values,
@@ -48,16 +48,17 @@ def feeds_of(model: Model) -> list[dict[str, Array]]:
     return [model.feeds, whole]
 
 
-def model_of(case: Case, dtype: str) -> Model:
-    """The model with the most nodes that the case has: with derivatives, if it has any."""
-    return first_order(case, dtype) if case in set(DIFFERENTIABLE) else values(case, dtype)
+def runs(case: Case) -> Iterator[tuple[Model, dict[str, Array]]]:
+    """The models of a case in both float dtypes, each with the values that it is called with."""
+    for dtype in FLOATS:
+        model = largest(case, dtype)
+        for feeds in feeds_of(model):
+            yield model, feeds
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
 @over(CASES)
-def test_generated_code_computes_the_interpreters_bits(case: Case, dtype: str) -> None:
-    model = model_of(case, dtype)
-    for feeds in feeds_of(model):
+def test_generated_code_computes_the_interpreters_bits(case: Case) -> None:
+    for model, feeds in runs(case):
         with np.errstate(all="ignore"):
             results = model.run(feeds)
             known = interpreted(model, feeds)
@@ -78,13 +79,11 @@ def filled(template: str, node: Node, operands: dict[str, str], out: str) -> str
     return template
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
 @over(CASES)
-def test_workspaces_compute_nearly_the_same(case: Case, dtype: str) -> None:
+def test_workspaces_compute_nearly_the_same(case: Case) -> None:
     """Sums of elements that lie in another order differ in the last bits."""
-    model = model_of(case, dtype)
-    tolerance = {"float32": 2e-6, "float64": 1e-13}[dtype]
-    for feeds in feeds_of(model):
+    for model, feeds in runs(case):
+        tolerance = {"float32": 2e-6, "float64": 1e-13}[model.graph.dtype.name]
         with np.errstate(all="ignore"):
             expected, found = model.run(feeds), model.run(feeds, "workspace")
         for name, value in expected.items():
@@ -95,11 +94,9 @@ def test_workspaces_compute_nearly_the_same(case: Case, dtype: str) -> None:
             )
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
 @over(CASES)
-def test_the_out_form_writes_the_same_bits(case: Case, dtype: str) -> None:
-    model = model_of(case, dtype)
-    for feeds in feeds_of(model):
+def test_the_out_form_writes_the_same_bits(case: Case) -> None:
+    for model, feeds in runs(case):
         with np.errstate(all="ignore"):
             known = interpreted(model, feeds)
             for node, value in known.items():
@@ -174,11 +171,12 @@ def plain(node: Node, known: dict[Node, Any]) -> Any:
 # --- views ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
 @over(CASES)
-def test_only_declared_views_share_memory_with_an_operand(case: Case, dtype: str) -> None:
-    model = model_of(case, dtype)
-    known = interpreted(model, model.feeds)
+def test_only_declared_views_share_memory_with_an_operand(case: Case) -> None:
+    models = [largest(case, dtype) for dtype in FLOATS]
+    known: dict[Node, Any] = {}
+    for model in models:
+        known |= interpreted(model, model.feeds)
     for node, value in known.items():
         arrays = [a for a in (value if isinstance(value, list) else [value]) if np.ndim(a)]
         for arg in node.args:
@@ -193,7 +191,7 @@ def test_only_declared_views_share_memory_with_an_operand(case: Case, dtype: str
 
 @over(CASES)
 def test_results_share_no_memory_with_inputs_or_each_other(case: Case) -> None:
-    model = model_of(case, "float64")
+    model = largest(case, "float64")
     results = list(model.run().items())
     for i, (name, value) in enumerate(results):
         for other, array in [*model.feeds.items(), *results[:i]]:

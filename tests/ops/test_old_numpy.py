@@ -13,20 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.errors import DTypeError
 from tests.ops import run_modules
 from tests.ops.cases import (
     CASES,
-    DIFFERENTIABLE,
     FLOATS,
     Array,
     Case,
     Model,
-    first_order,
+    largest,
     over,
-    values,
 )
-from tests.ops.kinds import KINDS, of_kind
+from tests.ops.kinds import KINDS, of_kinds
 from tests.styles import STYLES
 
 # NumPy's own functions differ in the last bits from release to release.
@@ -36,25 +33,23 @@ TOLERANCE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-13}
 def models(case: Case) -> Iterator[tuple[str, Model, str]]:
     """The modules of a case: in both float dtypes, with derivatives, and in every other kind."""
     for dtype in FLOATS:
-        make = first_order if case in set(DIFFERENTIABLE) else values
         for style in STYLES:
-            yield f"{case.op.name}_{case.sample}_{dtype}_{style}", make(case, dtype), style
-    for kind in KINDS:
-        try:
-            model = of_kind(case, kind)
-        except DTypeError:
-            continue
-        yield f"{case.op.name}_{case.sample}_{kind.replace('/', '_')}", model, "functional"
+            yield f"{case.op.name}_{case.sample}_{dtype}_{style}", largest(case, dtype), style
+    for dtype in KINDS:
+        model, _ = of_kinds(case, dtype)
+        if model.graph.outputs:
+            yield f"{case.op.name}_{case.sample}_kinds_of_{dtype}", model, "functional"
 
 
 @pytest.fixture(scope="module")
 def old_results(
-    old_numpy_python: Path, tmp_path_factory: pytest.TempPathFactory
+    old_numpy_python: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> dict[str, Array]:
-    """The results of all modules under the old NumPy, as `module/number`."""
+    """The results of the modules of all selected tests, under the old NumPy: `module/number`."""
     folder = tmp_path_factory.mktemp("modules")
     feeds: dict[str, Array] = {}
-    for case in CASES:
+    tests = [test for test in request.session.items if isinstance(test, pytest.Function)]
+    for case in [test.callspec.params["case"] for test in tests if test.path == request.path]:
         for name, model, style in models(case):
             (folder / f"{name}.py").write_text(model.modules[style].source, encoding="utf-8")
             feeds.update({f"{name}/{key}": value for key, value in model.feeds.items()})
