@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from graphc.errors import DeclarationError, ShapeError
 from graphc.frontends.builder import Graph, path, scoped
@@ -17,8 +18,26 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def layer(implementation: _F) -> _F:
-    """Register a function of `gc.nn`."""
-    return registered(f"nn.{implementation.__name__}", implementation)
+    """Register a function of `gc.nn`. Where it raises, the graph keeps nothing that it declared."""
+    called = registered(f"nn.{implementation.__name__}", implementation)
+
+    @functools.wraps(implementation)
+    def whole(*arguments: Any, **options: Any) -> Any:
+        given = (*arguments, *options.values())
+        graph = next((value.graph for value in given if isinstance(value, Node)), None)
+        if not isinstance(graph, Graph):
+            return called(*arguments, **options)
+        tables: tuple[dict[str, Any], ...] = (graph.parameters, graph.states, graph.updates)
+        before = [len(table) for table in tables]
+        try:
+            return called(*arguments, **options)
+        except BaseException:
+            for table, count in zip(tables, before, strict=True):
+                for name in list(table)[count:]:
+                    del table[name]
+            raise
+
+    return cast("_F", whole)
 
 
 class Declared(NamedTuple):

@@ -203,4 +203,5 @@ def test_what_does_not_fit_is_told(call: Any, error: type[GraphcError], told: st
         ids = g.input("i", (4,), "int64")
         with pytest.raises(error, match=told) as caught:
             call(x, ids)
+    assert not (g.parameters or g.states or g.updates)  # and nothing is left of the layer
     assert str(caught.value).startswith(f"tests/nn/{Path(__file__).name}:")
