@@ -47,7 +47,7 @@ unhurried = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-FAST = settings(unhurried, derandomize=True, max_examples=150)
+FAST = settings(unhurried, derandomize=True, max_examples=100)
 LONG = settings(unhurried, max_examples=500)
 settings.register_profile("random-graphs", FAST)
 settings.register_profile("random-graphs-conformance", LONG)

@@ -128,6 +128,7 @@ def test_what_is_close(found: float, wanted: float, right: bool) -> None:
 # --- the file -------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance
 def test_the_script_writes_the_file_as_it_is() -> None:
     made = make_stability.with_peers(make_stability.all_cases(), {})
     assert make_stability.text(made) == PATH.read_text(encoding="utf-8")

@@ -39,11 +39,17 @@ def exp_at(x: Any, digits: int) -> Any:
     return mp.exp(x)
 
 
+@lru_cache(4096)
+def log_at(x: Any, digits: int) -> Any:
+    """log(x), kept likewise."""
+    return mp.log(x)
+
+
 class Exact:
     """The part of graphc that the formulas use."""
 
     exp = staticmethod(elementwise(lambda v: exp_at(v, mp.mp.dps)))
-    log = staticmethod(elementwise(mp.log))
+    log = staticmethod(elementwise(lambda v: log_at(v, mp.mp.dps)))
     sqrt = staticmethod(elementwise(mp.sqrt))
     square = staticmethod(elementwise(lambda v: v * v))
     sum = staticmethod(reduction(np.sum))

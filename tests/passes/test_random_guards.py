@@ -100,11 +100,12 @@ def test_random_choices(formula: Formula, arrays: list[Any], style: str) -> None
         y = formula(gc, *nodes)
         graph.output("y", y)
         graph.loss(gc.sum(y) + sum(0 * gc.sum(node) for node in nodes))
-    code = functions(gc.compile(graph, style=style))
+    compiled = gc.compile(graph, style=style)
+    code = functions(compiled)
     value, slopes = evaluated(formula, *arrays)
     with np.errstate(all="raise", under="ignore"):
         _, grads = code.value_and_grad(*arrays)
-    program = gc.compile(graph, style=style).lowered.predict
+    program = compiled.lowered.predict
     assert program is not None
     read = [int(node.params.name[1:]) for node in program.arguments]
     with np.errstate(all="raise", under="ignore"):
