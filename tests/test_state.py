@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,49 @@ def test_inference_alone_keeps_the_state_that_predict_reads() -> None:
     x, _ = data()
     expected = by_hand(params, state["norm.mean"], state["norm.variance"], x)
     np.testing.assert_allclose(module.predict(params, state, x), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("style", ["functional", "workspace"])
+def test_a_trained_state_goes_to_inference_through_a_file(style: str, tmp_path: Path) -> None:
+    net = gc.compile(batch_norm()).load()
+    params, (x, t) = net.init_params(np.random.default_rng(3)), data()
+    _, state, _ = net.value_and_grad(params, net.init_state(), x, t)
+    net.save_params(tmp_path / "params", params)
+    net.save_state(tmp_path / "state", state)
+    with np.load(tmp_path / "state") as archive:
+        assert archive.files == ["state/norm.mean", "state/norm.variance", "state/steps"]
+    served = gc.compile(batch_norm(), inference=True, style=style).load()
+    assert not hasattr(served, "save_state")
+    params, state = served.load_params(tmp_path / "params"), served.load_state(tmp_path / "state")
+    assert state["steps"].dtype == np.int64
+    expected = by_hand(params, state["norm.mean"], state["norm.variance"], x)
+    if style == "workspace":
+        workspace = served.Workspace(params, batch=len(x))
+        workspace.state = state
+        np.testing.assert_allclose(workspace.predict(x), expected, rtol=1e-12)
+    else:
+        np.testing.assert_allclose(served.predict(params, state, x), expected, rtol=1e-12)
+    np.savez(tmp_path / "wrong.npz", **{f"state/{name}": np.ones(3) for name in state})
+    with pytest.raises(ValueError, match=r"norm.mean: expected float64 of shape \(2,\), got"):
+        served.load_state(tmp_path / "wrong.npz")
+
+
+def test_a_state_of_python_numbers_is_kept_in_json(tmp_path: Path) -> None:
+    with gc.Graph("counter") as g:
+        x = g.input("x")
+        count, mean = g.state("count", dtype="int64"), g.state("mean")
+        g.update(count, count + 1)
+        g.update(mean, (mean * count + x) / (count + 1))
+        g.loss(x * mean)
+    net = gc.compile(g, style="scalar").load()
+    state = net.init_state()
+    for value in (1.0, 4.0):
+        _, state, _ = net.value_and_grad(state, value)
+    net.save_state(tmp_path / "state.json", state)
+    assert net.load_state(tmp_path / "state.json") == {"count": 2, "mean": 2.5}
+    (tmp_path / "state.json").write_text('{"state": {"count": 2}}')
+    with pytest.raises(ValueError, match="holds no 'mean' among its state"):
+        net.load_state(tmp_path / "state.json")
 
 
 # --- which functions take and return it ----------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from graphc.codegen.dialect import Dialect, Helper, Spell
+from graphc.codegen.dialect import LOADERS, Dialect, Helper, Spell
 from graphc.codegen.literals import LINE, bracketed, clipped, escaped, number, quoted, width
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -108,7 +108,8 @@ class Arrays(Dialect):
 
     def boundary(self, module: LoweredModule) -> Sequence[Helper]:
         checks: list[Helper] = [boundary.checked, boundary.plain_array, boundary.shape_text]
-        return [*checks, load_arrays] if module.parameters else checks
+        kept = module.parameters or module.graph.states
+        return [*checks, load_arrays] if kept else checks
 
     def clipping(self) -> Sequence[Helper]:
         return [training.clip_scale, training.global_norm]
@@ -138,7 +139,7 @@ class Arrays(Dialect):
             "import tempfile": "tempfile.mkstemp(" in code,
             "import zipfile": "zipfile.BadZipFile" in code,
             "from collections.abc import {}": [n for n in ABSTRACT if f"{n}[" in code],
-            "from pathlib import Path": companion or "load_params" in defined,
+            "from pathlib import Path": companion or bool(LOADERS & defined),
         }
         standard = [
             line.format(", ".join(condition)) if isinstance(condition, list) else line
@@ -154,16 +155,16 @@ class Arrays(Dialect):
 
     # --- parameters -----------------------------------------------------------------------------
 
-    def save_params(self) -> list[str]:
+    def saved(self, group: str) -> list[str]:
         return [
-            '    named = ((f"params/{name}", value) for name, value in params.items())',
+            f'    named = ((f"{group}/{{name}}", value) for name, value in {group}.items())',
             "    arrays: dict[str, Any] = dict(named)",
             '    with open(path, "wb") as file:',
             "        np.savez(file, **arrays)",
         ]
 
-    def stored(self, declared: Sequence[Node]) -> tuple[str, list[str]]:
-        sources = [f"arrays[{quoted(f'params/{node.params.name}')}]" for node in declared]
+    def stored(self, group: str, declared: Sequence[Node]) -> tuple[str, list[str]]:
+        sources = [f"arrays[{quoted(f'{group}/{node.params.name}')}]" for node in declared]
         return "    arrays = load_arrays(path)", sources
 
     def ravelled(self, trained: Sequence[Node]) -> list[str]:

@@ -46,7 +46,8 @@ RESERVED = (
     *("Params", "State", "Grads", "Outputs", "Residuals", "OptimizerState", "sys"),
     *("params", "state", "rng", "residuals", "grads", "outputs", "optimizer_state"),
     *("predict", "forward", "backward", "value_and_grad", "evaluate", "train_step", "self_test"),
-    *("init_params", "init_state", "init_optimizer", "save_params", "load_params"),
+    *("init_params", "init_state", "init_optimizer"),
+    *("save_params", "load_params", "save_state", "load_state"),
     *("ravel_params", "unravel_params", "new_params", "new_optimizer_state"),
     *("path", "file", "named", "parts", "agrees", "checks", "vector"),
     *("count", "index"),  # methods of named tuples
@@ -343,7 +344,8 @@ def constant_lines(context: Context) -> tuple[list[str], bytes]:
 def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list[Helper]:
     """The runtime functions that the programs call, and those at the boundary."""
     found: dict[Helper, None] = {}
-    if any(program.arguments for program in programs(module)) or module.parameters:
+    kept = module.parameters or module.graph.states
+    if kept or any(program.arguments for program in programs(module)):
         found.update(dict.fromkeys(dialect.boundary(module)))
     if module.options["style"] == "workspace":
         found[checked_size] = None

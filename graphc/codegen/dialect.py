@@ -18,6 +18,7 @@ from graphc.lower.module import LoweredModule, SelfTest
 from graphc.lower.naming import Names
 
 Helper = Callable[..., Any]
+LOADERS = {"load_params", "load_state"}  # functions that take a path
 Spell = Callable[[str], str]  # the identifier of a named size
 
 
@@ -34,8 +35,8 @@ class Dialect(ABC):
     raises     whether a statement raises an error where NumPy would go on with an infinity or NaN
     finite     the runtime function that checks a value, in a module for debugging
     residuals  the docstring of `Residuals`
-    file       what parameters are kept in
-    checks     what `load_params` says about its checks
+    file       what parameters and states are kept in
+    checks     what `load_params` and `load_state` say about their checks
     generator  the annotation of the argument of `init_params`
     draws      the annotation of `rng`, from which a model draws
     check_rng  the runtime function that checks it
@@ -156,12 +157,12 @@ class Dialect(ABC):
     # --- parameters -----------------------------------------------------------------------------
 
     @abstractmethod
-    def save_params(self) -> list[str]:
-        """The body of `save_params`."""
+    def saved(self, group: str) -> list[str]:
+        """The body of `save_params`, and of `save_state`."""
 
     @abstractmethod
-    def stored(self, declared: Sequence[Node]) -> tuple[str, list[str]]:
-        """The statement that reads a file of parameters, and the expression of each."""
+    def stored(self, group: str, declared: Sequence[Node]) -> tuple[str, list[str]]:
+        """The statement that reads a file of parameters or states, and the expression of each."""
 
     @abstractmethod
     def ravelled(self, trained: Sequence[Node]) -> list[str]:

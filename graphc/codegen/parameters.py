@@ -12,6 +12,9 @@ from graphc.ir import dims
 from graphc.ir.emission import parse
 from graphc.ir.node import Node
 
+# What is kept in files: its type, and what docstrings call it.
+KEPT = {"params": ("Params", "parameters"), "state": ("State", "the state")}
+
 
 def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     """init, save and load parameters; flatten them; make states."""
@@ -26,10 +29,11 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
     if states:
         doc = "Return the state before the first step."
         yield init(context, "init_state", [], states, "State", doc)
-    if declared and training:
-        yield save_params(dialect)
-    if declared:
-        yield load_params(declared, dialect)
+    for group, nodes in (("params", declared), ("state", states)):
+        if nodes and training:
+            yield save(group, dialect)
+        if nodes:
+            yield load(group, nodes, dialect)
     fixed = all(isinstance(size, int) for node in declared for size in node.shape)
     derived = set(module.gradients)
     trained = [node for node in declared if node.params.name in derived]
@@ -66,29 +70,31 @@ def init(
     )
 
 
-def save_params(dialect: Dialect) -> FunctionView:
-    """Writing parameters to a file."""
+def save(group: str, dialect: Dialect) -> FunctionView:
+    """Writing parameters, or a state, to a file."""
+    type, what = KEPT[group]
     return function(
-        "save_params",
-        "def save_params(path: str | Path, params: Params) -> None:",
-        [f"Write parameters to {dialect.file}."],
-        dialect.save_params(),
+        f"save_{group}",
+        f"def save_{group}(path: str | Path, {group}: {type}) -> None:",
+        [f"Write {what} to {dialect.file}."],
+        dialect.saved(group),
     )
 
 
-def load_params(declared: Sequence[Node], dialect: Dialect) -> FunctionView:
-    """Reading what save_params wrote, checked."""
+def load(group: str, declared: Sequence[Node], dialect: Dialect) -> FunctionView:
+    """Reading what `save` wrote, checked."""
     items = []
-    reading, sources = dialect.stored(declared)
+    type, what = KEPT[group]
+    reading, sources = dialect.stored(group, declared)
     for node, source in zip(declared, sources, strict=True):
         name = node.params.name
         sizes = [str(s) if isinstance(s, int) else quoted(str(s)) for s in node.shape]
         check, arguments = dialect.check(node, quoted(name), source, sizes)
         items.append(bracketed(f"{quoted(name)}: {check}(", arguments, ")", 8))
     return function(
-        "load_params",
-        "def load_params(path: str | Path) -> Params:",
-        [f"Read parameters from {dialect.file}; {dialect.checks}."],
+        f"load_{group}",
+        f"def load_{group}(path: str | Path) -> {type}:",
+        [f"Read {what} from {dialect.file}; {dialect.checks}."],
         [*reading.split("\n"), *indented(bracketed("return {", items, "}", 4))],
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from graphc.codegen.dialect import Dialect, Helper, Spell
+from graphc.codegen.dialect import LOADERS, Dialect, Helper, Spell
 from graphc.codegen.literals import bracketed, python_number, quoted
 from graphc.codegen.view import FunctionView
 from graphc.errors import UnsupportedError, UsageError
@@ -114,7 +114,8 @@ class Scalars(Dialect):
             found.insert(0, scalars.scalar_kind)
         if module.gradients and module.parameters:
             found.append(scalars.as_floats)
-        return [*found, scalars.load_numbers] if module.parameters else found
+        kept = module.parameters or module.graph.states
+        return [*found, scalars.load_numbers] if kept else found
 
     def clipping(self) -> Sequence[Helper]:
         return [scalars.clip_scale]
@@ -131,7 +132,7 @@ class Scalars(Dialect):
         standard += ["sys"] if "self_test" in defined else []
         uses = {"Any": ": Any", "NamedTuple": "(NamedTuple)", "TypedDict": " = TypedDict("}
         typing = ", ".join(name for name, text in uses.items() if text in code)
-        files = "load_params" in defined
+        files = bool(LOADERS & defined)
         return [
             *(f"import {name}" for name in standard),
             *(
@@ -144,16 +145,16 @@ class Scalars(Dialect):
 
     # --- parameters -----------------------------------------------------------------------------
 
-    def save_params(self) -> list[str]:
+    def saved(self, group: str) -> list[str]:
         return [
-            '    text = json.dumps({"params": params}, indent=1)',
+            f'    text = json.dumps({{"{group}": {group}}}, indent=1)',
             '    Path(path).write_text(text + "\\n", encoding="utf-8")',
         ]
 
-    def stored(self, declared: Sequence[Node]) -> tuple[str, list[str]]:
+    def stored(self, group: str, declared: Sequence[Node]) -> tuple[str, list[str]]:
         names = [quoted(node.params.name) for node in declared]
         listed = bracketed("[", names, "]", 8)
-        call = bracketed("numbers = load_numbers(", ["path", listed], ")", 4)
+        call = bracketed("numbers = load_numbers(", ["path", quoted(group), listed], ")", 4)
         return f"    {call}", [f"numbers[{name}]" for name in names]
 
     def ravelled(self, trained: Sequence[Node]) -> list[str]:

@@ -156,18 +156,18 @@ def as_floats(name: str, values: Iterable[Any], count: int) -> list[float]:
     return [as_float(f"{name}[{place}]", value) for place, value in enumerate(listed)]
 
 
-def load_numbers(path: str | Path, names: Iterable[str]) -> dict[str, Any]:
-    """The parameters in a JSON file. Raises ValueError unless it holds all that are named."""
+def load_numbers(path: str | Path, group: str, names: Iterable[str]) -> dict[str, Any]:
+    """A group of numbers in a JSON file. Raises ValueError unless it holds all that are named."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON file: {error}") from None
-    found = content.get("params") if isinstance(content, dict) else None
-    params: dict[str, Any] = found if isinstance(found, dict) else {}
-    missing = [name for name in names if name not in params]
+    found = content.get(group) if isinstance(content, dict) else None
+    numbers: dict[str, Any] = found if isinstance(found, dict) else {}
+    missing = [name for name in names if name not in numbers]
     if missing:
-        raise ValueError(f"{path} holds no parameter {missing[0]!r}")
-    return params
+        raise ValueError(f"{path} holds no {missing[0]!r} among its {group}")
+    return numbers
 
 
 def check_finite(stage: str, name: str, value: float, place: str, *read: float) -> None:

@@ -261,10 +261,10 @@ def test_files_keep_every_bit(tmp_path: Path) -> None:
 BAD_FILES = {
     "": "is no JSON file",
     "\x00PK": "is no JSON file",
-    "[1, 2]": "holds no parameter 'w1'",
-    "{}": "holds no parameter 'w1'",
-    '{"params": [1]}': "holds no parameter 'w1'",
-    '{"params": {"w1": 1, "w2": 2, "bias": 3}}': "holds no parameter 'offset'",
+    "[1, 2]": "holds no 'w1' among its params",
+    "{}": "holds no 'w1' among its params",
+    '{"params": [1]}': "holds no 'w1' among its params",
+    '{"params": {"w1": 1, "w2": 2, "bias": 3}}': "holds no 'offset' among its params",
 }
 
 
