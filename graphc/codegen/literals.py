@@ -140,8 +140,10 @@ def bracketed(
 
 def cut(item: str, indent: int) -> str:
     """An item between brackets, cut where the formatter cuts it if it is too long: as a sum."""
+    if indent + width(item) < LINE:
+        return item
     rows = terms(item)
-    if indent + width(item) < LINE or len(rows) == 1:
+    if len(rows) == 1:
         return laid(item, indent)
     fitting = (factors(row) if indent + width(row) >= LINE else [row] for row in rows)
     return f"\n{' ' * indent}".join(chain.from_iterable(fitting))
