@@ -47,6 +47,11 @@ def parser() -> Parser:
     top = Parser(prog="graphc", description="Compile a model definition to a NumPy module.")
     top.add_argument("--version", action="version", version=f"graphc {VERSION}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    def subcommand(name: str, told: str, *parents: Parser) -> Parser:
+        description = f"{told[0].upper()}{told[1:]}."
+        return commands.add_parser(name, parents=parents, help=told, description=description)
+
     model = Parser(add_help=False)
     model.add_argument(
         "model", metavar="MODEL", help="file.py, file.py:name or package.module:name"
@@ -85,7 +90,7 @@ def parser() -> Parser:
     debug = Parser(add_help=False)
     debug.add_argument("--debug", action="store_true", help="show tracebacks")
 
-    command = commands.add_parser("compile", parents=[model, debug], help="write a module")
+    command = subcommand("compile", "write a module", model, debug)
     command.add_argument(
         "-o",
         "--output",
@@ -97,7 +102,7 @@ def parser() -> Parser:
         "--style",
         choices=STYLES,
         default="functional",
-        help="the layout of the generated code",
+        help="the layout of the generated code (default: functional)",
     )
     add_training_options(command)
     command.add_argument(
@@ -118,32 +123,28 @@ def parser() -> Parser:
     )
     command.set_defaults(run=run_compile)
 
-    command = commands.add_parser(
-        "inspect", parents=[model, debug], help="show values, shapes and gradients as equations"
-    )
+    command = subcommand("inspect", "show values, shapes and gradients as equations", model, debug)
     command.add_argument(
         "--format", choices=["text"], default="text", help="the form of the report"
     )
     command.add_argument("--passes", action="store_true", help="list the rewrite rules that fired")
     command.add_argument(
         "--size", action="append", default=[], metavar="NAME=N", type=named_size,
-        help="the size for which memory is told; 128 otherwise",
+        help="the size for which memory is told; 128 otherwise (repeat for several)",
     )  # fmt: skip
     command.set_defaults(run=run_inspect)
 
-    command = commands.add_parser(
-        "check", parents=[model, debug], help="compare gradients with central differences"
+    command = subcommand("check", "compare gradients with central differences", model, debug)
+    command.add_argument(
+        "--seed", type=whole, default=0, help="of the random arguments (default: 0)"
     )
-    command.add_argument("--seed", type=whole, default=0, help="of the random arguments")
     command.set_defaults(run=run_check)
 
-    command = commands.add_parser(
-        "derive", parents=[debug], help="differentiate a formula, and show how"
-    )
+    command = subcommand("derive", "differentiate a formula, and show how", debug)
     add_arguments(command)
     command.set_defaults(run=run_derive, model=None, templates=None)
 
-    command = commands.add_parser("ops", parents=[debug], help="list ops and their derivatives")
+    command = subcommand("ops", "list ops and their derivatives", debug)
     command.add_argument(
         "--format", choices=["text", "markdown"], default="text",
         help="text: with each derivative; markdown: a table of all names",

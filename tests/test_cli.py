@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 
 import graphc as gc
 from graphc.api import VERSION
+from graphc.cli import main
 from graphc.ir.op import FUNCTIONS, OPS
 from tests.command_line import GOOD, ROOT, run, run_process
 
@@ -339,8 +342,11 @@ def test_without_a_command_help_is_shown() -> None:
     result = run()
     assert result.out.startswith("usage: graphc [-h] [--version] COMMAND ...\n")
     assert (result.status, result.err) == (2, "")
-    for command in ("compile", "inspect", "check", "ops"):
-        assert re.search(rf"^    {command} +\w", result.out, re.MULTILINE)
+    for command in ("compile", "inspect", "check", "derive", "ops"):
+        (told,) = re.findall(rf"^    {command} +(\w.*)", result.out, re.MULTILINE)
+        with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert f"\n{told[0].upper()}{told[1:]}.\n" in out.getvalue()
 
 
 USAGE = {
@@ -354,6 +360,7 @@ USAGE = {
     "compile model.py -o n.py --dtype int8": "argument --dtype: invalid choice: 'int8'",
     "compile model.py -o n.py --style x": "argument --style: invalid choice: 'x'",
     "compile model.py -o n.py --nonsense": "unrecognized arguments: --nonsense",
+    "compile model.py:c -o n.py": "model.py has no 'c'\n",  # nothing like `gc`, which is no graph
     "inspect model.py --format x": "argument --format: invalid choice: 'x'",
     "check model.py --seed x": "argument --seed: expected an int >= 0, got 'x'",
     "check model.py --seed -1": "argument --seed: expected an int >= 0, got '-1'",

@@ -245,7 +245,8 @@ class Parser:
         known = scalar_functions()
         if calls:
             if token not in known:
-                hint = suggest(token, known) or "`graphc ops` lists those that there are"
+                listed = "write log" if token == "ln" else f"there are {', '.join(sorted(known))}"
+                hint = suggest(token, known) or listed
                 if token in CONSTANTS or token in self.names:
                     hint = f"a product is written {token}*(…)"
                 self.fail(f"there is no function {token!r:.40}", hint)

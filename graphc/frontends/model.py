@@ -43,13 +43,19 @@ def load_model(spec: str) -> Graph:
         if name is None:
             return only_graph(module, place)
         if not hasattr(module, name):
-            raise ModelError(f"{place} has no {name!r}", hint=suggest(name, vars(module)))
+            known = [key for key, value in vars(module).items() if may_be_model(value)]
+            raise ModelError(f"{place} has no {name!r}", hint=suggest(name, known))
         found = getattr(module, name)
         if inspect.isfunction(found):
             found = made(name, found)
     if not isinstance(found, Graph):
         raise ModelError(f"{name!r} of {place} is no graph, but {type(found).__name__}")
     return found
+
+
+def may_be_model(value: object) -> bool:
+    """Whether a value of a module is a graph, or a function that may return one."""
+    return isinstance(value, Graph) or inspect.isfunction(value)
 
 
 def split(spec: str) -> tuple[str, str | None]:
