@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from pathlib import Path
@@ -26,6 +27,11 @@ def old_numpy_python() -> Path:
     version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert version == OLD_NUMPY, f"{path} has NumPy {version}"
     return path
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected is never garbage: it need not be looked at again and again."""
+    gc.freeze()
 
 
 # --- golden files (tests/test_golden.py) ----------------------------------------------------------

@@ -16,7 +16,7 @@ import tempfile
 import tokenize
 import unicodedata
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -302,7 +302,7 @@ def padded(texts: Texts) -> Texts:
     return Texts(**padded)
 
 
-@cache
+@lru_cache(8)  # trees are large, and few names are as long as those of another model
 def syntax(texts: Texts, style: str) -> ast.Module:
     """The syntax tree of the model with harmless texts."""
     return ast.parse(compiled(texts, style).source)

@@ -207,6 +207,27 @@ def first_order(case: Case, dtype: str = "float64") -> Model:
     return model
 
 
+@cache
+def second_order(case: Case) -> Model:
+    """The second derivative of <w, op> times v, made in three ways, and first derivatives.
+
+    With w and v held fixed: `rr` reverse over reverse, `fr` forward over reverse, `rf` reverse over
+    forward; `bar` is Jᵀ w, `dot` J v, and `back` is J v again, as the transpose of v ↦ Jᵀ w.
+    """
+    model = declare(case)
+    with model.graph:
+        w, v = directions_of(model, case)
+        bars = gc.vjp(model.targets, model.floats, w, allow_unused=True)
+        dots = gc.jvp(model.targets, model.floats, v)
+        model.outputs("bar", bars)
+        model.outputs("dot", dots)
+        model.outputs("rr", gc.vjp(bars, model.floats, v, allow_unused=True))
+        model.outputs("fr", gc.jvp(bars, model.floats, v))
+        model.outputs("rf", gc.vjp(dots, model.floats, w, allow_unused=True))
+        model.outputs("back", gc.vjp(bars, w, v, allow_unused=True))
+    return model
+
+
 def directions_of(model: Model, case: Case) -> tuple[list[Node], list[Node]]:
     """Random cotangents of the results and random tangents of the inputs."""
     rng = case.rng()

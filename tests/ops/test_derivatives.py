@@ -7,8 +7,6 @@ their kinks is in `test_kinks.py`.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 
@@ -28,6 +26,7 @@ from tests.ops.cases import (
     listed,
     over,
     same_bits,
+    second_order,
     takes_floats,
     values,
 )
@@ -135,27 +134,6 @@ def test_the_backward_function_of_a_module_is_the_vjp(case: Case, style: str) ->
 
 
 # --- second order ---------------------------------------------------------------------------------
-
-
-@cache
-def second_order(case: Case) -> Model:
-    """The second derivative of <w, op> times v, made in three ways, and first derivatives.
-
-    With w and v held fixed: `rr` reverse over reverse, `fr` forward over reverse, `rf` reverse over
-    forward; `bar` is Jᵀ w, `dot` J v, and `back` is J v again, as the transpose of v ↦ Jᵀ w.
-    """
-    model = declare(case)
-    with model.graph:
-        w, v = directions_of(model, case)
-        bars = gc.vjp(model.targets, model.floats, w, allow_unused=True)
-        dots = gc.jvp(model.targets, model.floats, v)
-        model.outputs("bar", bars)
-        model.outputs("dot", dots)
-        model.outputs("rr", gc.vjp(bars, model.floats, v, allow_unused=True))
-        model.outputs("fr", gc.jvp(bars, model.floats, v))
-        model.outputs("rf", gc.vjp(dots, model.floats, w, allow_unused=True))
-        model.outputs("back", gc.vjp(bars, w, v, allow_unused=True))
-    return model
 
 
 @over(DIFFERENTIABLE)
