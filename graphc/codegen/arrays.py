@@ -107,14 +107,15 @@ class Arrays(Dialect):
     def boundary(self, module: LoweredModule) -> Sequence[Helper]:
         checks: list[Helper] = [boundary.checked, boundary.plain_array, boundary.shape_text]
         kept = module.parameters or module.graph.states
-        return [*checks, load_arrays] if kept else checks
+        saves = [save_arrays] if module.forward is not None else []  # else there are no save_…
+        return [*checks, load_arrays, *saves] if kept else checks
 
     def clipping(self) -> Sequence[Helper]:
         return [training.clip_scale, training.global_norm]
 
     def fitting(self) -> Sequence[Helper]:
         loop: list[Helper] = [checkpoints.checked_count, checkpoints.show_progress]
-        files: list[Helper] = [checkpoints.read_checkpoint, checkpoints.restored_rng, save_arrays]
+        files: list[Helper] = [checkpoints.read_checkpoint, checkpoints.restored_rng]
         return [*loop, checkpoints.write_checkpoint, *files]
 
     def testing(self, test: SelfTest) -> Sequence[Helper]:
@@ -154,12 +155,8 @@ class Arrays(Dialect):
     # --- parameters -----------------------------------------------------------------------------
 
     def saved(self, group: str) -> list[str]:
-        return [
-            f'    named = ((f"{group}/{{name}}", value) for name, value in {group}.items())',
-            "    arrays: dict[str, Any] = dict(named)",
-            '    with open(path, "wb") as file:',
-            "        np.savez(file, **arrays)",
-        ]
+        items = f'{{f"{group}/{{name}}": value for name, value in {group}.items()}}'
+        return [f"    save_arrays(path, {items})"]
 
     def stored(self, group: str, declared: Sequence[Node]) -> tuple[str, list[str]]:
         sources = [f"arrays[{quoted(f'{group}/{node.params.name}')}]" for node in declared]
