@@ -176,6 +176,8 @@ def test_cotangents_and_options_are_checked_too() -> None:
         net().backward(residuals, np.ma.masked)
     with pytest.raises(TypeError, match=r"^lr: expected a float, got NoneType"):
         net().train_step(params, state, net().init_optimizer(params), 1.0, 1, True, lr=None)
+    with pytest.raises(ValueError, match=r"^lr: expected a number >= 0, got -0.1"):
+        net().train_step(params, state, net().init_optimizer(params), 1.0, 1, True, lr=-0.1)
     with pytest.raises(TypeError, match=rf"^vector\[0\]: .*{MASKED}"):
         net().unravel_params(np.ma.masked_array([1.0], True))
 

@@ -41,6 +41,7 @@ class Arrays(Dialect):
     checks = "their shapes and dtypes are checked"
     generator = draws = "np.random.Generator"
     check_rng = staticmethod(boundary.check_rng)
+    checked_number = staticmethod(training.checked_number)
     vector = ("Array", "Array")
 
     # --- values ---------------------------------------------------------------------------------
@@ -89,9 +90,6 @@ class Arrays(Dialect):
 
     def kept(self, group: str, node: Node) -> str:
         return f"np.array({group}[{quoted(node.params.name)}], {node.dtype.source})"
-
-    def number(self, name: str) -> str:
-        return f'{name} = float(checked("{name}", {name}, np.float64))'
 
     def readied(self, node: Node, name: str) -> str:
         return "" if name == "gradient" else f"{name} = np.asarray({name}, gradient.dtype)"

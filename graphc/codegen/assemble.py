@@ -359,8 +359,9 @@ def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list
         for node in program.order:
             for helper in dialect.helpers(node):
                 found[helper] = None
-    if module.optimizer is not None and module.optimizer.clips:
-        found.update(dict.fromkeys(dialect.clipping()))
+    if module.optimizer is not None:
+        found[dialect.checked_number] = None
+        found.update(dict.fromkeys(dialect.clipping() if module.optimizer.clips else ()))
     if module.fit is not None:
         found.update(dict.fromkeys([dialect.check_rng, *dialect.fitting()]))
     if tests and module.self_test is not None:

@@ -40,6 +40,7 @@ class Dialect(ABC):
     generator  the annotation of the argument of `init_params`
     draws      the annotation of `rng`, from which a model draws
     check_rng  the runtime function that checks it
+    checked_number  the one that checks a keyword argument of a training step
     vector     the annotations of what `ravel_params` returns and `unravel_params` takes
     """
 
@@ -57,6 +58,7 @@ class Dialect(ABC):
     generator: str
     draws: str
     check_rng: Helper
+    checked_number: Helper
     vector: tuple[str, str]
 
     # --- values ---------------------------------------------------------------------------------
@@ -111,9 +113,9 @@ class Dialect(ABC):
     def kept(self, group: str, node: Node) -> str:
         """A parameter or state as it was given, sharing no memory with that."""
 
-    @abstractmethod
     def number(self, name: str) -> str:
         """The statement that checks a keyword argument of a training step."""
+        return f'{name} = checked_number("{name}", {name})'
 
     @abstractmethod
     def readied(self, node: Node, name: str) -> str:

@@ -45,6 +45,7 @@ class Scalars(Dialect):
     generator = "random.Random"
     draws = "Any"
     check_rng = staticmethod(scalars.check_rng)
+    checked_number = staticmethod(scalars.checked_number)
     vector = ("list[float]", "Iterable[float]")
 
     # --- values ---------------------------------------------------------------------------------
@@ -90,11 +91,8 @@ class Scalars(Dialect):
     def copied(self, text: str) -> str:
         return text  # numbers cannot change
 
-    def number(self, name: str) -> str:
-        return f'{name} = as_float("{name}", {name})'
-
     def readied(self, node: Node, name: str) -> str:
-        return self.number(name)
+        return f'{name} = as_float("{name}", {name})'
 
     def converted(self, name: str, source: str, like: str) -> str:
         return "" if name == source else f"{name} = {source}"

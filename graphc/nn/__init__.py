@@ -3,6 +3,9 @@
 A layer belongs to the graph of its operand, and calls its parameters `name.W`, `name.b` and so on,
 under the paths that are open. Its default name may be used again: `dense`, `dense_2`, … What has no
 parameters, and what shares those of another, is an op: `gc.dropout`, `gc.layer_norm`, `gc.lstm`.
+
+Weights start with Glorot's uniform distribution and biases with zeros, unless a layer says
+otherwise; PyTorch draws both within ±1/√inputs. Where there are groups, fans are those of one.
 """
 
 from typing import Any

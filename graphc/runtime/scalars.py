@@ -156,6 +156,14 @@ def as_floats(name: str, values: Iterable[Any], count: int) -> list[float]:
     return [as_float(f"{name}[{place}]", value) for place, value in enumerate(listed)]
 
 
+def checked_number(name: str, value: Any) -> float:
+    """The value as a float. Raises ValueError, naming it, unless it is finite and >= 0."""
+    number = as_float(name, value)
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(f"{name}: expected a number >= 0, got {number}")
+    return number
+
+
 def load_numbers(path: str | Path, group: str, names: Iterable[str]) -> dict[str, Any]:
     """A group of numbers in a JSON file. Raises ValueError unless it holds all that are named."""
     try:

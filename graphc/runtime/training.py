@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphc.runtime.boundary import checked
+
 Array = NDArray[Any]
+
+
+def checked_number(name: str, value: Any) -> float:
+    """The value as a float. Raises ValueError, naming it, unless it is finite and >= 0."""
+    number = float(checked(name, value, np.float64))
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(f"{name}: expected a number >= 0, got {number}")
+    return number
 
 
 def clip_scale(gradients: Iterable[Any], clip_norm: float) -> float:

@@ -183,6 +183,8 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a dtype": ({"t": T + 0.5}, TypeError, "t: expected int64 of shape (23,), got float64"),
     "a bias": ({"bias": X}, ValueError, "bias: expected float32 of shape (3,), got shape (23, 4)"),
     "text": ({"lr": "fast"}, TypeError, "lr: expected float64 of shape ()"),
+    "uphill": ({"clip_norm": -1.0}, ValueError, "clip_norm: expected a number >= 0, got -1.0"),
+    "no number": ({"lr": np.nan}, ValueError, "lr: expected a number >= 0, got nan"),
 }
 
 

@@ -84,10 +84,12 @@ def test_groups_drop_out(parameter: bool, state: bool, labels: bool) -> None:
         assert signature(module, "unravel_params") == "vector"
         expected |= {"init_params", "save_params", "load_params", "load_arrays"}
         expected |= {"ravel_params", "unravel_params"}
-        expected |= {"init_optimizer", "train_step", "sgd"}
+        expected |= {"init_optimizer", "train_step", "sgd", "checked_number"}
     if state:
         assert signature(module, "init_state") == ""
-        expected |= {"init_state"}
+        assert signature(module, "save_state") == "path, state"
+        assert signature(module, "load_state") == "path"
+        expected |= {"init_state", "save_state", "load_state", "load_arrays"}
     assert functions(module) == expected
 
 
