@@ -30,8 +30,9 @@ def old_numpy_python() -> Path:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected is never garbage: it need not be looked at again and again."""
+    """Graphs are large, and so is what pytest knows: look for garbage among them less often."""
     gc.freeze()
+    gc.set_threshold(5_000, 10, 20)
 
 
 # --- golden files (tests/test_golden.py) ----------------------------------------------------------

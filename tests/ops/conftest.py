@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
 
 import pytest
 
 from tests.ops import cases, kinds
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _forget_models() -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """No other test needs the modules of this folder, of which there are thousands."""
-    yield
-    for made in (cases.values, cases.first_order, cases.second_order, kinds.of_kinds):
-        made.cache_clear()
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        for made in (cases.values, cases.first_order, cases.second_order, kinds.of_kinds):
+            made.cache_clear()
+        gc.collect()
