@@ -28,19 +28,8 @@ from graphc.lower.module import Fit, LoweredOptimizer
 # What fit calls its variables, beside those of a training step.
 RESERVED = (
     *("fit", "epochs", "batch_size", "callback", "progress", "losses", "epoch", "order", "total"),
-    *(
-        "start",
-        "chosen",
-        "done",
-        "step_loss",
-        "before",
-        "copy",
-        "Callable",
-        "Checkpoint",
-        "groups",
-        "step",
-    ),
-    *("save_checkpoint", "load_checkpoint"),
+    *("start", "chosen", "done", "step_loss", "before", "copy", "groups", "step"),
+    *("Callable", "Checkpoint", "save_checkpoint", "load_checkpoint"),
 )
 PATH = "path: str | Path"
 RNG = "rng: np.random.Generator"
