@@ -155,15 +155,22 @@ def _function(
 
 @lru_cache(maxsize=65536)
 def parse(text: str) -> Template:
-    """Cut a template at its placeholders and find the binding strength that each slot asks for."""
-    bindings: dict[str, int] = {}
+    """A template in the grammar of Python."""
     root = ast.parse(spelled(text), mode="eval").body
-    _collect_bindings(root, ANY, bindings)
-    return cut(text, bindings, _strength(root))
+    return cut(text, root, _needs, _strength(root))
 
 
-def cut(text: str, bindings: Mapping[str, int], strength: int) -> Template:
-    """A template from its text, what each slot asks for, and how strongly all of it binds."""
+def cut(
+    text: str, root: ast.expr, needs: Callable[[ast.AST], Mapping[str, int]], strength: int
+) -> Template:
+    """Cut a template at its placeholders and find the binding strength that each slot asks for.
+
+    root      the text as parsed, with `spelled` placeholders
+    needs     a part of it -> the least strength that needs no parentheses there, by field
+    strength  how strongly all of it binds
+    """
+    bindings: dict[str, int] = {}
+    _collect_bindings(root, ANY, needs, bindings)
     pieces: list[str | tuple[str, str, int]] = []
     end = 0
     for match in _PLACEHOLDER.finditer(text):
@@ -199,33 +206,39 @@ def _strength(node: ast.expr) -> int:
     return PRIMARY if isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) else ATOM
 
 
-def _collect_bindings(node: ast.AST, need: int, bindings: dict[str, int]) -> None:
+def _needs(node: ast.AST) -> Mapping[str, int]:
+    if isinstance(node, ast.BinOp):
+        own = _BINARY[type(node.op)]
+        power = own == POWER
+        return {"left": own + power, "right": UNARY if power else own + 1}
+    if isinstance(node, ast.UnaryOp):
+        return {"operand": POWER}
+    if isinstance(node, ast.Compare):
+        return {"left": BIT_OR, "comparators": BIT_OR}
+    if isinstance(node, ast.BoolOp):
+        return {"values": NOT}
+    if isinstance(node, ast.IfExp):
+        return {"body": OR, "test": OR, "orelse": TEST}
+    if isinstance(node, (ast.Attribute, ast.Subscript)):
+        return {"value": PRIMARY}
+    return {"func": PRIMARY} if isinstance(node, ast.Call) else {}
+
+
+def _collect_bindings(
+    node: ast.AST,
+    need: int,
+    needs: Callable[[ast.AST], Mapping[str, int]],
+    bindings: dict[str, int],
+) -> None:
     """Record for every placeholder the strongest binding that one of its places asks for."""
     if isinstance(node, ast.Name):
         bindings[node.id] = max(need, bindings.get(node.id, ANY))
         return
-    if isinstance(node, ast.BinOp):
-        own = _BINARY[type(node.op)]
-        power = own == POWER
-        needs = {"left": own + power, "right": UNARY if power else own + 1}
-    elif isinstance(node, ast.UnaryOp):
-        needs = {"operand": POWER}
-    elif isinstance(node, ast.Compare):
-        needs = {"left": BIT_OR, "comparators": BIT_OR}
-    elif isinstance(node, ast.BoolOp):
-        needs = {"values": NOT}
-    elif isinstance(node, ast.IfExp):
-        needs = {"body": OR, "test": OR, "orelse": TEST}
-    elif isinstance(node, (ast.Attribute, ast.Subscript)):
-        needs = {"value": PRIMARY}
-    elif isinstance(node, ast.Call):
-        needs = {"func": PRIMARY}
-    else:
-        needs = {}
+    asked = needs(node)
     for field, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                _collect_bindings(child, needs.get(field, ANY), bindings)
+                _collect_bindings(child, asked.get(field, ANY), needs, bindings)
 
 
 def evaluate(

@@ -8,9 +8,10 @@ elsewhere. An op that says nothing is written `name(x, y)`.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from functools import lru_cache
 
-from graphc.ir.emission import ANY, ATOM, PRIMARY, Template, cut, spelled
+from graphc.ir.emission import ATOM, PRIMARY, Template, cut, spelled
 from graphc.ir.node import Node
 
 # Each sign and the Python that is parsed in its place, so that the grammar finds its operands.
@@ -45,11 +46,9 @@ def notation(node: Node) -> Template:
 
 @lru_cache(maxsize=65536)
 def parse(text: str) -> Template:
-    """Cut a template at its placeholders and find the binding strength that each slot asks for."""
-    bindings: dict[str, int] = {}
+    """A template in the grammar of these signs."""
     root = ast.parse(_python(spelled(text)), mode="eval").body
-    _collect(root, ANY, bindings)
-    return cut(text, bindings, _strength(root))
+    return cut(text, root, _needs, _strength(root))
 
 
 @lru_cache(maxsize=65536)
@@ -75,24 +74,14 @@ def _strength(node: ast.expr) -> int:
     return PRIMARY if isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) else ATOM
 
 
-def _collect(node: ast.AST, need: int, bindings: dict[str, int]) -> None:
-    """Record for every placeholder the strongest binding that one of its places asks for."""
-    if isinstance(node, ast.Name):
-        bindings[node.id] = max(need, bindings.get(node.id, ANY))
-        return
-    needs: dict[str, int] = {}
+def _needs(node: ast.AST) -> Mapping[str, int]:
     if isinstance(node, ast.BinOp):
         _, left, right = _BINARY[type(node.op)]
-        needs = {"left": left, "right": right}
-    elif isinstance(node, ast.UnaryOp):
-        needs = {"operand": POWER}
-    elif isinstance(node, ast.Compare):
-        needs = {"left": SUM, "comparators": SUM}
-    elif isinstance(node, ast.BoolOp):
-        needs = {"values": NOT}
-    elif isinstance(node, (ast.Attribute, ast.Subscript)):
-        needs = {"value": PRIMARY}
-    for field, value in ast.iter_fields(node):
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                _collect(child, needs.get(field, ANY), bindings)
+        return {"left": left, "right": right}
+    if isinstance(node, ast.UnaryOp):
+        return {"operand": POWER}
+    if isinstance(node, ast.Compare):
+        return {"left": SUM, "comparators": SUM}
+    if isinstance(node, ast.BoolOp):
+        return {"values": NOT}
+    return {"value": PRIMARY} if isinstance(node, (ast.Attribute, ast.Subscript)) else {}
