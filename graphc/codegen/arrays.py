@@ -21,7 +21,7 @@ from graphc.lower.program import beside_array
 from graphc.runtime import boundary, checkpoints, finite, training
 from graphc.runtime.files import load_arrays, save_arrays
 
-ABSTRACT = ("Callable", "Iterable", "Mapping")  # collections that annotations mention
+ABSTRACT = ("Callable", "Iterable", "Iterator", "Mapping")  # collections that annotations mention
 
 
 class Arrays(Dialect):

@@ -49,6 +49,7 @@ def _pool_windows(
 
 
 _emission = partial(emission, side_by_side=True)
+_of_maxima = partial(_emission, helpers=(runtime.first_in_windows,))
 
 
 def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
@@ -65,16 +66,11 @@ def _max_call(
     return op.node((x,), _pool_windows("max_pool", x, kernel, stride, padding, dilation))
 
 
-def _like_x(require: Any, bar: TensorType, x: TensorType, y: TensorType, _: Any) -> TensorType:
-    for own, other in zip(bar.shape, y.shape, strict=True):
+def _moved(require: Any, g: TensorType, source: TensorType, target: TensorType) -> TensorType:
+    """The type of g, of the shape of one of x and y, in the shape of the other."""
+    for own, other in zip(g.shape, source.shape, strict=True):
         require(equal_sizes(own, other))
-    return TensorType(x.shape, bar.dtype)
-
-
-def _like_y(require: Any, g: TensorType, x: TensorType, y: TensorType, _: Any) -> TensorType:
-    for own, other in zip(g.shape, x.shape, strict=True):
-        require(equal_sizes(own, other))
-    return TensorType(y.shape, g.dtype)
+    return TensorType(target.shape, g.dtype)
 
 
 def _max_sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
@@ -118,7 +114,8 @@ max_pool = Op(
 max_unpool: Op = linear(
     "max_unpool", "each number at the first of the largest elements of its window of x",
     operands=("bar", "x", "y"), parameters=("windows",),
-    infer=_like_x, emission=_emission("max_unpool", "bar", "x", "y"),
+    infer=lambda require, bar, x, y, windows: _moved(require, bar, y, x),
+    emission=_of_maxima("max_unpool", "bar", "x", "y"),
     transpose=lambda g, out: at_maxima.node((g, *out.args[1:]), out.params.windows),
     call=lambda op, bar, x, y, windows: op.node((bar, x, y), windows),
     samples=(_place_sample((2, 1, 3, 3), (2, 1, 5, 4), *GEOMETRY),),
@@ -126,7 +123,8 @@ max_unpool: Op = linear(
 at_maxima: Op = linear(
     "at_maxima", "g at the first of the largest elements of each window of x",
     operands=("g", "x", "y"), parameters=("windows",),
-    infer=_like_y, emission=_emission("at_maxima", "g", "x", "y"),
+    infer=lambda require, g, x, y, windows: _moved(require, g, x, y),
+    emission=_of_maxima("at_maxima", "g", "x", "y"),
     transpose=lambda bar, out: max_unpool.node((bar, *out.args[1:]), out.params.windows),
     call=lambda op, g, x, y, windows: op.node((g, x, y), windows),
     samples=(_place_sample((2, 1, 5, 4), (2, 1, 5, 4), *GEOMETRY),),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,11 +146,16 @@ def check_windows(op: str, x: Node, windows: Windows) -> None:
 
 
 def emission(
-    name: str, *operands: str, sized: bool = False, side_by_side: bool = False
+    name: str,
+    *operands: str,
+    sized: bool = False,
+    side_by_side: bool = False,
+    helpers: tuple[Callable[..., Any], ...] = (),
 ) -> Emission:
     """A call of the runtime function of that name, on operands, the size if any, and windows.
 
     side_by_side  where the windows are if that function is given no stride
+    helpers       what that function calls beside those of all windows
     """
 
     def notation(node: Node) -> str:
@@ -171,7 +176,7 @@ def emission(
     return Emission(
         text,
         lambda node: text(node, "out={out}"),
-        helpers=(*HELPERS, getattr(runtime, name)),
+        helpers=(*HELPERS, *helpers, getattr(runtime, name)),
         notation=notation,
     )
 

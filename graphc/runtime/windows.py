@@ -8,6 +8,7 @@ What is not given is 1, no padding, and for pools windows side by side.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,20 @@ def max_pool(
     return result
 
 
+def first_in_windows(
+    x: Array, y: Array, slices: list[tuple[Any, Any, Any]]
+) -> Iterator[tuple[Any, Any, Array]]:
+    """For each element of a window: the windows, its places in x, and a mask of where it is the
+    first of the largest, which are y.
+    """
+    free = np.ones(y.shape, np.bool_)  # windows whose maximum has not been met
+    for _, windows, places in slices:
+        first = x[places] == y[windows]
+        first &= free[windows]
+        free[windows] ^= first
+        yield windows, places, first
+
+
 def max_unpool(
     bar: Array,
     x: Array,
@@ -160,12 +175,8 @@ def max_unpool(
     if out is None:
         out = np.empty(x.shape, bar.dtype)
     out.fill(0)
-    free = np.ones(y.shape, np.bool_)  # windows whose maximum has not been met
     apart = not (stride or dilation)
-    for _, windows, places in slices:
-        first = x[places] == y[windows]
-        first &= free[windows]
-        free[windows] ^= first
+    for windows, places, first in first_in_windows(x, y, slices):
         if apart:
             np.multiply(bar[windows], first, out=out[places])
         else:
@@ -189,11 +200,7 @@ def at_maxima(
     if out is None:
         out = np.empty(y.shape, g.dtype)
     out.fill(0)
-    free = np.ones(y.shape, np.bool_)
-    for _, windows, places in slices:
-        first = x[places] == y[windows]
-        first &= free[windows]
-        free[windows] ^= first
+    for windows, places, first in first_in_windows(x, y, slices):
         out[windows] += g[places] * first
     result: Array = out
     return result
