@@ -132,9 +132,9 @@ NEURONS = (
         "001",
         "linear, sigmoid, tanh, ReLU, leaky ReLU, softmax, with their slopes",
         (
-            "test_neurons::test_activations_and_their_slopes",
-            "test_neurons::test_sigmoid_and_tanh_are_each_others",
-            "test_neurons::test_softmax_is_a_distribution_with_its_jacobian",
+            "test_activations::test_activations_and_their_slopes",
+            "test_activations::test_sigmoid_and_tanh_are_each_others",
+            "test_activations::test_softmax_is_a_distribution_with_its_jacobian",
         ),
     ),
     Row(

@@ -1,4 +1,4 @@
-"""Activations with numbers of their own (note 001): shifted and parametric ReLU, ELU, maxout."""
+"""Activations (note 001), also those with numbers of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,28 @@ Z = np.array([-3.0, -1.0, -0.25, 0.0, 0.5, 1.0, 4.0])
 # name: (activation, value, slope); at a kink the slope is the note's: that of the right side.
 Formula = Callable[[Any], Any]
 ACTIVATIONS: dict[str, tuple[Callable[[gc.Node], gc.Node], Formula, Formula]] = {
+    "linear": (lambda z: z * 1, lambda z: z, np.ones_like),
+    "sigmoid": (
+        gc.sigmoid,
+        lambda z: 1 / (1 + np.exp(-z)),
+        lambda z: 1 / (1 + np.exp(-z)) * (1 - 1 / (1 + np.exp(-z))),
+    ),
+    "tanh": (
+        gc.tanh,
+        lambda z: 2 / (1 + np.exp(-2 * z)) - 1,  # 2 σ(2z) - 1
+        lambda z: 1 - ((np.exp(2 * z) - 1) / (np.exp(2 * z) + 1)) ** 2,  # 1 - f²
+    ),
+    "relu": (gc.relu, lambda z: np.maximum(z, 0), lambda z: np.where(z >= 0, 1.0, 0.0)),
+    "leaky relu 0.1": (
+        lambda z: gc.leaky_relu(z, 0.1),
+        lambda z: np.maximum(0.1 * z, z),
+        lambda z: np.where(z >= 0, 1.0, 0.1),
+    ),
+    "leaky relu 0.01": (
+        lambda z: gc.leaky_relu(z, 0.01),
+        lambda z: np.maximum(0.01 * z, z),
+        lambda z: np.where(z >= 0, 1.0, 0.01),
+    ),
     "shifted relu": (
         gc.shifted_relu,
         lambda z: np.maximum(-1, z),
@@ -30,7 +52,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[gc.Node], gc.Node], Formula, Formula]] = 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_and_their_slopes(name: str) -> None:
-    """001: shifted ReLU max(-1, z), and ELU with its slope μ eᶻ below 0."""
+    """001: linear, sigmoid, tanh, ReLU, leaky (0.1, 0.01) and shifted ReLU, ELU: their slopes."""
     build, value, slope = ACTIVATIONS[name]
     with gc.Graph("activation", dtype="float64") as graph:
         z = graph.input("z", (len(Z),))
@@ -40,6 +62,32 @@ def test_activations_and_their_slopes(name: str) -> None:
     found = gc.compile(graph, inference=True, kinks="textbook").load().predict(Z)
     np.testing.assert_allclose(found.a, value(Z), rtol=1e-14, atol=1e-16)
     np.testing.assert_allclose(found.slope, slope(Z), rtol=1e-13)
+
+
+def test_sigmoid_and_tanh_are_each_others() -> None:
+    """001: tanh(z) = 2 σ(2z) - 1, both by graphc."""
+    with gc.Graph("identity", dtype="float64") as graph:
+        z = graph.input("z", (len(Z),))
+        graph.output("tanh", gc.tanh(z))
+        graph.output("sigmoid", 2 * gc.sigmoid(2 * z) - 1)
+    found = gc.compile(graph, inference=True).load().predict(Z)
+    np.testing.assert_allclose(found.tanh, found.sigmoid, rtol=1e-14, atol=1e-16)
+
+
+def test_softmax_is_a_distribution_with_its_jacobian() -> None:
+    """001: positive, sums to 1, exp z_i / Σ exp z_c; ∂h/∂z = diag(h) - h hᵀ."""
+    z = np.array([1.0, -2.0, 0.5, 3.0])
+    with gc.Graph("softmax", dtype="float64") as graph:
+        node = graph.input("z", (4,))
+        h = gc.softmax(node)
+        graph.output("h", h)
+        graph.output("jacobian", gc.jacobian(h, node))
+    found = gc.compile(graph, inference=True).load().predict(z)
+    expected = np.exp(z) / np.exp(z).sum()
+    np.testing.assert_allclose(found.h, expected, rtol=1e-14)
+    assert (found.h > 0).all() and abs(found.h.sum() - 1) < 1e-15
+    jacobian = np.diag(expected) - np.outer(expected, expected)
+    np.testing.assert_allclose(found.jacobian, jacobian, rtol=1e-13, atol=1e-16)
 
 
 def test_slope_of_a_parametric_relu_is_learned() -> None:

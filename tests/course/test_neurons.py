@@ -1,8 +1,7 @@
-"""Neurons and activations (notes 001, 002), with what they can and cannot compute."""
+"""Neurons (notes 001, 002), with what they can and cannot compute."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,77 +45,6 @@ def test_a_layer_of_neurons() -> None:
     found = gc.compile(graph, inference=True).load().predict(W, b, x)
     one_by_one = [np.tanh(sum(W[i, j] * x[j] for j in range(3)) + b[i]) for i in range(4)]
     np.testing.assert_allclose(found, one_by_one, rtol=1e-14)
-
-
-# --- activations ----------------------------------------------------------------------------------
-
-# name: (activation, value, slope); at 0 the slope is the note's: that of z >= 0.
-Formula = Callable[[Any], Any]
-ACTIVATIONS: dict[str, tuple[Callable[[gc.Node], gc.Node], Formula, Formula]] = {
-    "linear": (lambda z: z * 1, lambda z: z, np.ones_like),
-    "sigmoid": (
-        gc.sigmoid,
-        lambda z: 1 / (1 + np.exp(-z)),
-        lambda z: 1 / (1 + np.exp(-z)) * (1 - 1 / (1 + np.exp(-z))),
-    ),
-    "tanh": (
-        gc.tanh,
-        lambda z: 2 / (1 + np.exp(-2 * z)) - 1,  # 2 σ(2z) - 1
-        lambda z: 1 - ((np.exp(2 * z) - 1) / (np.exp(2 * z) + 1)) ** 2,  # 1 - f²
-    ),
-    "relu": (gc.relu, lambda z: np.maximum(z, 0), lambda z: np.where(z >= 0, 1.0, 0.0)),
-    "leaky relu 0.1": (
-        lambda z: gc.leaky_relu(z, 0.1),
-        lambda z: np.maximum(0.1 * z, z),
-        lambda z: np.where(z >= 0, 1.0, 0.1),
-    ),
-    "leaky relu 0.01": (
-        lambda z: gc.leaky_relu(z, 0.01),
-        lambda z: np.maximum(0.01 * z, z),
-        lambda z: np.where(z >= 0, 1.0, 0.01),
-    ),
-}
-Z = np.array([-3.0, -1.0, -0.25, 0.0, 0.5, 1.0, 4.0])
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_and_their_slopes(name: str) -> None:
-    """001: linear, sigmoid, tanh, ReLU and leaky ReLU (0.1, 0.01), with the note's slopes."""
-    build, value, slope = ACTIVATIONS[name]
-    with gc.Graph("activation", dtype="float64") as graph:
-        z = graph.input("z", (len(Z),))
-        a = build(z)
-        graph.output("a", a)
-        graph.output("slope", gc.vjp(a, z, np.ones(len(Z))))
-    found = gc.compile(graph, inference=True, kinks="textbook").load().predict(Z)
-    np.testing.assert_allclose(found.a, value(Z), rtol=1e-14, atol=1e-16)
-    np.testing.assert_allclose(found.slope, slope(Z), rtol=1e-13)
-
-
-def test_sigmoid_and_tanh_are_each_others() -> None:
-    """001: tanh(z) = 2 σ(2z) - 1, both by graphc."""
-    with gc.Graph("identity", dtype="float64") as graph:
-        z = graph.input("z", (len(Z),))
-        graph.output("tanh", gc.tanh(z))
-        graph.output("sigmoid", 2 * gc.sigmoid(2 * z) - 1)
-    found = gc.compile(graph, inference=True).load().predict(Z)
-    np.testing.assert_allclose(found.tanh, found.sigmoid, rtol=1e-14, atol=1e-16)
-
-
-def test_softmax_is_a_distribution_with_its_jacobian() -> None:
-    """001: positive, sums to 1, exp z_i / Σ exp z_c; ∂h/∂z = diag(h) - h hᵀ."""
-    z = np.array([1.0, -2.0, 0.5, 3.0])
-    with gc.Graph("softmax", dtype="float64") as graph:
-        node = graph.input("z", (4,))
-        h = gc.softmax(node)
-        graph.output("h", h)
-        graph.output("jacobian", gc.jacobian(h, node))
-    found = gc.compile(graph, inference=True).load().predict(z)
-    expected = np.exp(z) / np.exp(z).sum()
-    np.testing.assert_allclose(found.h, expected, rtol=1e-14)
-    assert (found.h > 0).all() and abs(found.h.sum() - 1) < 1e-15
-    jacobian = np.diag(expected) - np.outer(expected, expected)
-    np.testing.assert_allclose(found.jacobian, jacobian, rtol=1e-13, atol=1e-16)
 
 
 # --- XOR ------------------------------------------------------------------------------------------
