@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from functools import reduce
 from types import ModuleType
+from typing import Any
 
 import sympy
 
@@ -38,8 +39,8 @@ def scalar_module(graph: gc.Graph) -> tuple[ModuleType, str]:
 
 def statements(source: str, *functions: str) -> list[ast.stmt]:
     """The statements of functions of a module."""
-    found = [f for f in ast.parse(source).body if getattr(f, "name", "") in functions]
-    return [statement for f in found for statement in f.body]  # type: ignore[attr-defined]
+    found = [f for f in ast.parse(source).body if isinstance(f, ast.FunctionDef)]
+    return [statement for f in found if f.name in functions for statement in f.body]
 
 
 def operations(*statements: ast.stmt) -> int:
@@ -153,10 +154,10 @@ def many_inputs(counts: tuple[int, ...]) -> bool:
 # --- depth ------------------------------------------------------------------------------------
 
 
-def nested(depth: int, sine: Callable[[object], object], x: object) -> object:
+def nested(depth: int, sine: Callable[[Any], Any], x: Any) -> Any:
     """x sin x, of itself, and so on."""
     for _ in range(depth):
-        x = x * sine(x)  # type: ignore[operator]
+        x = x * sine(x)
     return x
 
 
@@ -168,7 +169,7 @@ def depth_by_depth(depths: tuple[int, ...]) -> bool:
     x = sympy.Symbol("x")
     lines = []
     for depth in depths:
-        derivative = nested(depth, sympy.sin, x).diff(x)  # type: ignore[attr-defined]
+        derivative = nested(depth, sympy.sin, x).diff(x)
         replacements, reduced = sympy.cse(derivative)
         shared = sum(e.count_ops() for _, e in replacements) + sum(e.count_ops() for e in reduced)
         with gc.Graph("nested", dtype="float64") as g:

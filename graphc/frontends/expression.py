@@ -124,7 +124,8 @@ def from_expression(text: str, **inputs: Any) -> Node:
                 f"the variable {name!r} of {shown(text)} is not given; {given}",
                 hint=suggest(name, inputs),
             )
-    return outermost(expression.build, inputs)  # type: ignore[no-any-return]
+    node: Node = outermost(expression.build, inputs)
+    return node
 
 
 def parse(text: object) -> Expression:

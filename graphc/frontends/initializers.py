@@ -207,13 +207,13 @@ def is_drawn(init: object) -> bool:
     return isinstance(init, Initializer) and init.kind not in ("zeros", "ones")
 
 
-def as_fans(fans: object) -> tuple[Extent, Extent]:
+def as_fans(fans: Any) -> tuple[Extent, Extent]:
     """The numbers of inputs and outputs. Raises DeclarationError unless they are two sizes.
 
     1 for 0, so that nothing is divided by zero: such a parameter has no elements.
     """
     try:
-        inputs, outputs = [as_count("fans", size) for size in fans]  # type: ignore[attr-defined]
+        inputs, outputs = [as_count("fans", size) for size in fans]
     except (TypeError, ValueError) as error:
         problem = f": {error.message}" if isinstance(error, ShapeError) else ""
         raise DeclarationError(

@@ -35,7 +35,8 @@ def from_sympy(expression: Any, **inputs: Any) -> Node:
                 f"{name!r} {problem}; {listed if known else 'there are none'}",
                 hint=suggest(name, known),
             )
-    return outermost(build, formula, inputs)  # type: ignore[no-any-return]
+    node: Node = outermost(build, formula, inputs)
+    return node
 
 
 def read(expression: Any) -> Any:
