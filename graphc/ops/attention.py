@@ -17,7 +17,7 @@ from graphc.ops import elementwise
 from graphc.ops.elementwise import where
 from graphc.ops.families import composite, given
 from graphc.ops.mode import dropout as dropped
-from graphc.ops.nn import finitely_shifted_exp, softmax, softmax_rule
+from graphc.ops.nn import finite_shares, softmax, softmax_rule
 from graphc.ops.operands import (
     axis_of,
     cast,
@@ -39,12 +39,7 @@ __all__ = ["scaled_dot_product_attention"]
 
 def _masked_body(x: Node, condition: Node, axis: int, empty: bool) -> Node:
     masked = x.graph.hint(where(condition, x, -inf), "masked")
-    return _safe_body(masked, axis) if empty else softmax(masked, axis)
-
-
-def _safe_body(x: Node, axis: int) -> Node:
-    _, exps, sums = finitely_shifted_exp(x, (axis,))
-    return exps / where(sums == 0, 1.0, sums)
+    return finite_shares(masked, (axis,)) if empty else softmax(masked, axis)
 
 
 def _masked_call(op: Op, x: Any, condition: Any, axis: int = -1, empty: bool = True) -> Node:
@@ -77,7 +72,7 @@ masked_softmax = composite(
 )  # fmt: skip
 safe_softmax = composite(
     "safe_softmax", "softmax(x) along an axis, and zeros where all elements are -inf",
-    parameters=("axis",), body=_safe_body,
+    parameters=("axis",), body=lambda x, axis: finite_shares(x, (axis,)),
     call=lambda op, x, axis=-1: op.node(
         (operand(x, floating=True),), axis_of(op.name, axis, operand(x))
     ),

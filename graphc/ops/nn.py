@@ -88,11 +88,16 @@ def _log_softmax_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
     return tangent - sum(softmax(node.args[0], axis) * tangent, axis, True)
 
 
-def weights(node: Node) -> Node:
-    """The softmax of the operand of a logsumexp, over its axes: its gradient, 0 where all is."""
-    _, exps, sums = finitely_shifted_exp(node.args[0], node.params.axes)
+def finite_shares(x: Node, axes: tuple[int, ...]) -> Node:
+    """exp(x) / sum(exp(x)) over axes, and 0 where the sum is."""
+    _, exps, sums = finitely_shifted_exp(x, axes)
     result: Node = exps / where(sums == 0, 1.0, sums)
     return result
+
+
+def weights(node: Node) -> Node:
+    """The gradient of a logsumexp: the softmax of its operand, over its axes."""
+    return finite_shares(node.args[0], node.params.axes)
 
 
 def _logsumexp_jvp(node: Node, tangents: tuple[Any, ...], kinks: str) -> Node:
