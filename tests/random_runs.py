@@ -6,11 +6,13 @@ Also how many recipes are drawn: always the same few in the fast set, new ones e
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeAlias
+from unittest import mock
 
 import numpy as np
 from hypothesis import HealthCheck, assume, settings
@@ -19,12 +21,14 @@ from hypothesis import strategies as st
 import graphc as gc
 from graphc.autodiff.derivative import expand_derivatives
 from graphc.ir import dims
+from graphc.ir.emission import evaluate
 from graphc.ir.function import Function, topological
 from graphc.ir.graph import ARGUMENT, Graph
 from graphc.ir.node import Node
 from graphc.ir.op import OPS
 from graphc.ir.pattern import Rule
 from graphc.ir.verify import verify
+from graphc.lower import interpreter
 from graphc.lower.interpreter import interpret
 from graphc.lower.program import lower
 from graphc.ops.derivatives import vjp
@@ -120,6 +124,18 @@ def by_reference(
     floats = [np.asarray(v) for v in known.values() if not isinstance(v, list)]
     assume(max(np.max(np.abs(v), initial=0.0) for v in floats if v.dtype.kind == "f") < WIDEST)
     return Results(values, derived)
+
+
+@contextmanager
+def rows_in_order() -> Iterator[None]:
+    """The interpreter keeps no views: all values are arrays in C order."""
+
+    def evaluate_in_order(*args: Any, **options: Any) -> Any:
+        value = evaluate(*args, **options)
+        return value if isinstance(value, list) else np.array(value, order="C")
+
+    with mock.patch.object(interpreter, "evaluate", evaluate_in_order):
+        yield
 
 
 def by_program(module: gc.Module, recipe: Recipe, arrays: Arrays) -> Results:

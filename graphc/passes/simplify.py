@@ -1,6 +1,7 @@
 """Algebra on the joint graph, as lists of identities.
 
 EXACT keeps every bit, for infinities, NaN and signed zeros too; `x * 0` and `x - x` are in no list.
+(A view may take the place of an array; products and sums over it may add in another order.)
 REASSOCIATE may change the last bits, and the sign of a zero: it moves scalar factors to where they
 cost least, and orders chains of products.
 """
