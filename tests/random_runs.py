@@ -52,7 +52,7 @@ unhurried = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 FAST = settings(unhurried, derandomize=True, max_examples=100)
-LONG = settings(unhurried, max_examples=500)
+LONG = settings(unhurried, derandomize=True, max_examples=500)
 settings.register_profile("random-graphs", FAST)
 settings.register_profile("random-graphs-conformance", LONG)
 
