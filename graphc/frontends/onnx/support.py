@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from graphc.errors import UnsupportedError
 from graphc.frontends.onnx.contents import nodes_of
 from graphc.frontends.onnx.functions import called_by, functions_of, is_defined, schema_of
-from graphc.frontends.onnx.names import describe, nearest, qualified, quoted, standard
+from graphc.frontends.onnx.names import nearest, qualified, quoted, standard
 from graphc.frontends.onnx.registry import MAPPINGS, mapping_of
 from onnx import defs
 
@@ -122,11 +122,17 @@ def described() -> frozenset[str]:
 
 def told_of(domain: str, op_type: str, opset: int, nodes: list[Any]) -> str:
     """An operator with what it is, how often it occurs, and where."""
-    shown = ", ".join(describe(proto) for proto in nodes[:SHOWN])
+    shown = ", ".join(map(name_of, nodes[:SHOWN]))
     more = f" and {len(nodes) - SHOWN} more" if len(nodes) > SHOWN else ""
     count = f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}"
     reason = reason_of(domain, op_type, opset)
     return f"{qualified(domain, op_type)} ({reason}; {count}: {shown}{more})"
+
+
+def name_of(proto: Any) -> str:
+    """A node among those of its operator: its name, else what it computes."""
+    output = next((name for name in proto.output if name), "")
+    return quoted(proto.name) if proto.name else f"that of {quoted(output)}"
 
 
 def reason_of(domain: str, op_type: str, opset: int) -> str:
