@@ -257,6 +257,7 @@ class Node:
 _METHODS = (
     *("sum", "mean", "max", "min", "prod", "var", "std", "clip"),
     *("squeeze", "swapaxes", "dot", "astype"),
+    *("argmax", "argmin", "argsort", "diagonal", "trace"),
 )
 _REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
 
@@ -264,6 +265,7 @@ _REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "m
 NUMPY_NAMES = {
     "absolute": "abs", "fabs": "abs", "power": "pow", "true_divide": "divide",
     "concatenate": "concat", "transpose": "permute_dims", "amax": "max", "amin": "min",
+    "cumsum": "cumulative_sum", "cumprod": "cumulative_prod",
 }  # fmt: skip
 
 

@@ -3,7 +3,9 @@
 from graphc.ops.activations import *
 from graphc.ops.attention import *
 from graphc.ops.comparison import *
+from graphc.ops.contraction import *
 from graphc.ops.convolution import *
+from graphc.ops.cumulative import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -13,10 +15,12 @@ from graphc.ops.labels import *
 from graphc.ops.linalg import *
 from graphc.ops.lookup import *
 from graphc.ops.losses import *
+from graphc.ops.matrices import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
 from graphc.ops.normalization import *
 from graphc.ops.operands import astype as astype
+from graphc.ops.ordering import *
 from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
@@ -31,7 +35,9 @@ from . import (
     activations,
     attention,
     comparison,
+    contraction,
     convolution,
+    cumulative,
     derivatives,
     elementwise,
     functions,
@@ -41,9 +47,11 @@ from . import (
     linalg,
     lookup,
     losses,
+    matrices,
     mode,
     nn,
     normalization,
+    ordering,
     padding,
     penalties,
     pooling,
@@ -62,7 +70,9 @@ __all__ = [
     *activations.__all__,
     *attention.__all__,
     *comparison.__all__,
+    *contraction.__all__,
     *convolution.__all__,
+    *cumulative.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -72,9 +82,11 @@ __all__ = [
     *linalg.__all__,
     *lookup.__all__,
     *losses.__all__,
+    *matrices.__all__,
     *mode.__all__,
     *nn.__all__,
     *normalization.__all__,
+    *ordering.__all__,
     *padding.__all__,
     *penalties.__all__,
     *pooling.__all__,
