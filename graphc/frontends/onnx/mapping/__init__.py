@@ -3,3 +3,7 @@
 from . import attention as attention
 from . import basic as basic
 from . import sequences as sequences
+from . import losses as losses
+from . import normalization as normalization
+from . import products as products
+from . import reduction as reduction
