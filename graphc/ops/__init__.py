@@ -4,6 +4,7 @@ from graphc.ops.activations import *
 from graphc.ops.attention import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
+from graphc.ops.coordinates import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -20,8 +21,10 @@ from graphc.ops.operands import astype as astype
 from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
+from graphc.ops.rearranging import *
 from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
+from graphc.ops.scattering import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
 from graphc.ops.upsampling import *
@@ -32,6 +35,7 @@ from . import (
     attention,
     comparison,
     convolution,
+    coordinates,
     derivatives,
     elementwise,
     functions,
@@ -48,8 +52,10 @@ from . import (
     penalties,
     pooling,
     random,
+    rearranging,
     recurrence,
     reduction,
+    scattering,
     shape,
     stable,
     upsampling,
@@ -63,6 +69,7 @@ __all__ = [
     *attention.__all__,
     *comparison.__all__,
     *convolution.__all__,
+    *coordinates.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -78,8 +85,10 @@ __all__ = [
     *padding.__all__,
     *penalties.__all__,
     *pooling.__all__,
+    *rearranging.__all__,
     *recurrence.__all__,
     *reduction.__all__,
+    *scattering.__all__,
     *shape.__all__,
     *stable.__all__,
     *upsampling.__all__,
