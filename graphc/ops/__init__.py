@@ -2,6 +2,7 @@
 
 from graphc.ops.activations import *
 from graphc.ops.attention import *
+from graphc.ops.averaging import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
 from graphc.ops.derivatives import *
@@ -30,6 +31,7 @@ from graphc.ops.windows import *
 from . import (
     activations,
     attention,
+    averaging,
     comparison,
     convolution,
     derivatives,
@@ -61,6 +63,7 @@ __all__ = [
     "random",
     *activations.__all__,
     *attention.__all__,
+    *averaging.__all__,
     *comparison.__all__,
     *convolution.__all__,
     *derivatives.__all__,
