@@ -9,6 +9,7 @@ from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
 from graphc.ops.indexing import *
+from graphc.ops.interpolation import *
 from graphc.ops.joining import *
 from graphc.ops.labels import *
 from graphc.ops.linalg import *
@@ -25,7 +26,6 @@ from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
-from graphc.ops.upsampling import *
 from graphc.ops.windows import *
 
 from . import (
@@ -38,6 +38,7 @@ from . import (
     elementwise,
     functions,
     indexing,
+    interpolation,
     joining,
     labels,
     linalg,
@@ -54,7 +55,6 @@ from . import (
     reduction,
     shape,
     stable,
-    upsampling,
     windows,
 )
 
@@ -85,6 +85,6 @@ __all__ = [
     *reduction.__all__,
     *shape.__all__,
     *stable.__all__,
-    *upsampling.__all__,
+    *interpolation.__all__,
     *windows.__all__,
 ]
