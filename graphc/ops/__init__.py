@@ -3,6 +3,7 @@
 from graphc.ops.activations import *
 from graphc.ops.angles import *
 from graphc.ops.attention import *
+from graphc.ops.averaging import *
 from graphc.ops.bitwise import *
 from graphc.ops.comparison import *
 from graphc.ops.contraction import *
@@ -13,6 +14,7 @@ from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
 from graphc.ops.indexing import *
+from graphc.ops.interpolation import *
 from graphc.ops.joining import *
 from graphc.ops.labels import *
 from graphc.ops.linalg import *
@@ -35,13 +37,13 @@ from graphc.ops.rounding import *
 from graphc.ops.scattering import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
-from graphc.ops.upsampling import *
 from graphc.ops.windows import *
 
 from . import (
     activations,
     angles,
     attention,
+    averaging,
     bitwise,
     comparison,
     contraction,
@@ -52,6 +54,7 @@ from . import (
     elementwise,
     functions,
     indexing,
+    interpolation,
     joining,
     labels,
     linalg,
@@ -74,7 +77,6 @@ from . import (
     scattering,
     shape,
     stable,
-    upsampling,
     windows,
 )
 
@@ -85,6 +87,7 @@ __all__ = [
     *angles.__all__,
     *attention.__all__,
     *bitwise.__all__,
+    *averaging.__all__,
     *comparison.__all__,
     *contraction.__all__,
     *convolution.__all__,
@@ -117,6 +120,6 @@ __all__ = [
     *scattering.__all__,
     *shape.__all__,
     *stable.__all__,
-    *upsampling.__all__,
+    *interpolation.__all__,
     *windows.__all__,
 ]
