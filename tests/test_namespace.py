@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -90,7 +91,12 @@ def test_graphcs_own_names_are_sorted() -> None:
 @pytest.mark.parametrize("name", OP_MODULES)
 def test_names_of_ops_are_sorted(name: str) -> None:
     names = getattr(importlib.import_module(f"graphc.ops.{name}"), "__all__", [])
-    assert names == sorted(names)
+    assert names == sorted(names, key=by_number)
+
+
+def by_number(name: str) -> list[str | int]:
+    """What names are sorted by: log2 comes before log10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 @pytest.mark.parametrize("name", OP_MODULES)

@@ -1,7 +1,9 @@
 """The ops, by family. Importing this package registers them all."""
 
 from graphc.ops.activations import *
+from graphc.ops.angles import *
 from graphc.ops.attention import *
+from graphc.ops.bitwise import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
 from graphc.ops.derivatives import *
@@ -20,8 +22,10 @@ from graphc.ops.operands import astype as astype
 from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
+from graphc.ops.probabilities import *
 from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
+from graphc.ops.rounding import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
 from graphc.ops.upsampling import *
@@ -29,7 +33,9 @@ from graphc.ops.windows import *
 
 from . import (
     activations,
+    angles,
     attention,
+    bitwise,
     comparison,
     convolution,
     derivatives,
@@ -47,9 +53,11 @@ from . import (
     padding,
     penalties,
     pooling,
+    probabilities,
     random,
     recurrence,
     reduction,
+    rounding,
     shape,
     stable,
     upsampling,
@@ -60,7 +68,9 @@ __all__ = [
     "astype",
     "random",
     *activations.__all__,
+    *angles.__all__,
     *attention.__all__,
+    *bitwise.__all__,
     *comparison.__all__,
     *convolution.__all__,
     *derivatives.__all__,
@@ -78,8 +88,10 @@ __all__ = [
     *padding.__all__,
     *penalties.__all__,
     *pooling.__all__,
+    *probabilities.__all__,
     *recurrence.__all__,
     *reduction.__all__,
+    *rounding.__all__,
     *shape.__all__,
     *stable.__all__,
     *upsampling.__all__,

@@ -133,6 +133,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "deviation": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps)[1],
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
+    "entr": lambda x: x * np.log(1 / x),
     "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
@@ -154,6 +155,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
     "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
     "logistic": lambda z, t, **options: reduced(np.log(1 + np.exp(-t * z)), **options),
+    "logit": lambda x: np.log(x) - np.log(1 - x),
     "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
     "mae": lambda x, y, **options: reduced(np.sqrt(np.square(x - y)), **options),
     "mask": lambda x, condition: np.where(condition, x, 0),
@@ -186,6 +188,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
     "relu": lambda x: np.where(x > 0, x, 0),
+    "remainder": lambda x, y: x - y * np.floor(x / y),
     "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
     "root_mean_square": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps, centred=False)[1],
     "safe_softmax": lambda x, axis=-1: shifted_exp(x, axis),
@@ -215,6 +218,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),
+    "xlogy": lambda x, y: np.log(y**x),
 }
 
 
