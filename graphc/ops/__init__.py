@@ -6,6 +6,7 @@ from graphc.ops.attention import *
 from graphc.ops.bitwise import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
+from graphc.ops.coordinates import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -23,9 +24,11 @@ from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
 from graphc.ops.probabilities import *
+from graphc.ops.rearranging import *
 from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
 from graphc.ops.rounding import *
+from graphc.ops.scattering import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
 from graphc.ops.upsampling import *
@@ -38,6 +41,7 @@ from . import (
     bitwise,
     comparison,
     convolution,
+    coordinates,
     derivatives,
     elementwise,
     functions,
@@ -55,9 +59,11 @@ from . import (
     pooling,
     probabilities,
     random,
+    rearranging,
     recurrence,
     reduction,
     rounding,
+    scattering,
     shape,
     stable,
     upsampling,
@@ -73,6 +79,7 @@ __all__ = [
     *bitwise.__all__,
     *comparison.__all__,
     *convolution.__all__,
+    *coordinates.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -92,6 +99,10 @@ __all__ = [
     *recurrence.__all__,
     *reduction.__all__,
     *rounding.__all__,
+    *rearranging.__all__,
+    *recurrence.__all__,
+    *reduction.__all__,
+    *scattering.__all__,
     *shape.__all__,
     *stable.__all__,
     *upsampling.__all__,
