@@ -5,8 +5,10 @@ from graphc.ops.angles import *
 from graphc.ops.attention import *
 from graphc.ops.bitwise import *
 from graphc.ops.comparison import *
+from graphc.ops.contraction import *
 from graphc.ops.convolution import *
 from graphc.ops.coordinates import *
+from graphc.ops.cumulative import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -16,10 +18,12 @@ from graphc.ops.labels import *
 from graphc.ops.linalg import *
 from graphc.ops.lookup import *
 from graphc.ops.losses import *
+from graphc.ops.matrices import *
 from graphc.ops.mode import *
 from graphc.ops.nn import *
 from graphc.ops.normalization import *
 from graphc.ops.operands import astype as astype
+from graphc.ops.ordering import *
 from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
@@ -40,8 +44,10 @@ from . import (
     attention,
     bitwise,
     comparison,
+    contraction,
     convolution,
     coordinates,
+    cumulative,
     derivatives,
     elementwise,
     functions,
@@ -51,9 +57,11 @@ from . import (
     linalg,
     lookup,
     losses,
+    matrices,
     mode,
     nn,
     normalization,
+    ordering,
     padding,
     penalties,
     pooling,
@@ -78,8 +86,10 @@ __all__ = [
     *attention.__all__,
     *bitwise.__all__,
     *comparison.__all__,
+    *contraction.__all__,
     *convolution.__all__,
     *coordinates.__all__,
+    *cumulative.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -89,19 +99,19 @@ __all__ = [
     *linalg.__all__,
     *lookup.__all__,
     *losses.__all__,
+    *matrices.__all__,
     *mode.__all__,
     *nn.__all__,
     *normalization.__all__,
+    *ordering.__all__,
     *padding.__all__,
     *penalties.__all__,
     *pooling.__all__,
     *probabilities.__all__,
-    *recurrence.__all__,
-    *reduction.__all__,
-    *rounding.__all__,
     *rearranging.__all__,
     *recurrence.__all__,
     *reduction.__all__,
+    *rounding.__all__,
     *scattering.__all__,
     *shape.__all__,
     *stable.__all__,

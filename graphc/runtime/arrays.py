@@ -97,3 +97,44 @@ def product_of_others(x: Array) -> Array:
     after = np.concatenate([ones, x[..., :0:-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
     result: Array = before * after[..., ::-1]
     return result
+
+
+def linear_recurrence(factor: Array, term: Array, axis: int) -> Array:
+    """y[i] = factor[i] y[i-1] + term[i] along an axis.
+
+    Each round joins runs of a length to runs of twice that, all of them at once (Hillis, Steele
+    1986), so that there are only log2(n) rounds.
+    """
+    total = np.moveaxis(term, axis, 0).copy()
+    product = np.moveaxis(factor, axis, 0).copy()
+    step = 1
+    while step < len(total):
+        total[step:] += product[step:] * total[:-step]
+        product[step:] = product[step:] * product[:-step]
+        step *= 2
+    result: Array = np.moveaxis(total, 0, axis)
+    return result
+
+
+def embed_diagonal(
+    x: Array, shape: tuple[int, ...], offset: int, first: int, second: int
+) -> Array:
+    """Zeros of a shape whose diagonal over two axes is the last axis of x."""
+    result = np.zeros(shape, x.dtype)
+    matrices = np.moveaxis(result, (first, second), (-2, -1))
+    places = np.arange(x.shape[-1])
+    matrices[..., places - min(offset, 0), places + max(offset, 0)] = x
+    return result
+
+
+def cofactors(x: Array) -> Array:
+    """The derivative of det(x), which is det(x) inv(x)ᵀ where x has an inverse.
+
+    By the singular values, of which none is divided by: that of U S Vᵀ is det(U) det(V) times
+    U, the products of the other singular values, and Vᵀ.
+    """
+    left, values, right = np.linalg.svd(x)
+    sign = np.linalg.det(left) * np.linalg.det(right)
+    others = product_of_others(values) * sign[..., np.newaxis]
+    result: Array = (left * others[..., np.newaxis, :]) @ right
+    return result

@@ -132,16 +132,56 @@ def scatter(x: Array, ids: Array, updates: Array, reduction: str = "none") -> Ar
     return result
 
 
+def leibniz(matrix: Array) -> float:
+    """The determinant as the signed sum over permutations."""
+    places = range(len(matrix))
+    total = 0.0
+    for order in itertools.permutations(places):
+        inversions = sum(order[i] > order[j] for i, j in itertools.combinations(places, 2))
+        total += (-1) ** inversions * math.prod(matrix[place, order[place]] for place in places)
+    return total
+
+
+def cofactors(x: Array) -> Array:
+    """The signed determinants of what is left without a row and a column."""
+    result = np.empty_like(x)
+    for i, j in itertools.product(range(x.shape[-1]), repeat=2):
+        minor = np.delete(np.delete(x, i, -2), j, -1)
+        result[..., i, j] = (-1) ** (i + j) * np.vectorize(leibniz, signature="(n,n)->()")(minor)
+    return result
+
+
+def linear_recurrence(factor: Array, term: Array, axis: int) -> Array:
+    """y[i] = factor[i] y[i-1] + term[i], one after the other."""
+    factors, result = np.moveaxis(factor, axis, 0), np.moveaxis(term.copy(), axis, 0)
+    for i in range(1, len(result)):
+        result[i] += factors[i] * result[i - 1]
+    return np.moveaxis(result, 0, axis)
+
+
+def embed_diagonal(x: Array, shape: tuple[int, ...], offset: int, first: int, second: int) -> Array:
+    """Each element of x where the places along the two axes differ by the offset."""
+    result = np.zeros(shape)
+    for place in np.ndindex(shape):
+        rest = tuple(p for axis, p in enumerate(place) if axis not in (first, second))
+        if place[second] - place[first] == offset:
+            result[place] = x[(*rest, min(place[first], place[second]))]
+    return result
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "bce": lambda p, t, **options: reduced(-np.log(p**t * (1 - p) ** (1 - t)), **options),
     "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)),
+    "cofactors": cofactors,
     "cross_entropy": cross_entropy,
+    "det": np.vectorize(leibniz, signature="(n,n)->()"),
     "deviation": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps)[1],
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
     "entr": lambda x: x * np.log(1 / x),
+    "embed_diagonal": embed_diagonal,
     "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
@@ -157,10 +197,12 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "hardtanh": np.clip,
     "hinge": lambda z, t, **options: reduced(np.clip(1 - t * z, 0, None), **options),
     "huber": lambda x, y, delta=1.0, **options: reduced(huber(x - y, delta), **options),
+    "inv": lambda x: np.linalg.solve(x, np.broadcast_to(np.eye(x.shape[-1]), x.shape)),
     "kl_div": lambda x, t, log_target=False, **options: reduced(
         t * np.log(t / np.exp(x)) if not log_target else np.exp(t) * (t - x), **options
     ),
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "linear_recurrence": linear_recurrence,
     "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
     "logistic": lambda z, t, **options: reduced(np.log(1 + np.exp(-t * z)), **options),
     "logit": lambda x: np.log(x) - np.log(1 - x),
@@ -198,6 +240,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     ),
     "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
+    "reordered": lambda x, order, axis: np.take_along_axis(x, order, axis),
     "relu": lambda x: np.where(x > 0, x, 0),
     "remainder": lambda x, y: x - y * np.floor(x / y),
     "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
