@@ -41,6 +41,7 @@ INTERNAL = {
     "log_share",
     "logit_cross_entropy",
     "loser",
+    "lp_pool",
     "masked_softmax",
     "max_pool",
     "max_unpool",

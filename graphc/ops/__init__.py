@@ -3,6 +3,7 @@
 from graphc.ops.activations import *
 from graphc.ops.angles import *
 from graphc.ops.attention import *
+from graphc.ops.averaging import *
 from graphc.ops.bitwise import *
 from graphc.ops.comparison import *
 from graphc.ops.contraction import *
@@ -42,6 +43,7 @@ from . import (
     activations,
     angles,
     attention,
+    averaging,
     bitwise,
     comparison,
     contraction,
@@ -84,6 +86,7 @@ __all__ = [
     *activations.__all__,
     *angles.__all__,
     *attention.__all__,
+    *averaging.__all__,
     *bitwise.__all__,
     *comparison.__all__,
     *contraction.__all__,

@@ -7,9 +7,9 @@ from typing import Any
 from graphc.errors import GraphcError, suggest
 from graphc.ir.node import Node
 from graphc.ir.op import function
+from graphc.ops.averaging import spread_pool
 from graphc.ops.joining import stack
 from graphc.ops.padding import pad
-from graphc.ops.pooling import spread_pool
 from graphc.ops.shape import reshape
 from graphc.ops.windows import image, numbers, windows_of
 
