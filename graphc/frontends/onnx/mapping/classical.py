@@ -6,7 +6,7 @@ constants here, not parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy as np
 from graphc import ops
 from graphc.frontends.onnx.registry import Call, maps
 from graphc.ir.node import Node
-from graphc.ir.types import FLOAT, float32
+from graphc.ir.types import FLOAT, DType, float32, int64
+from graphc.ops.lookup import gather
+from graphc.ops.operands import cast
 
 LEARNING = "ai.onnx.ml"
 NUMBERS_ONLY = "encode the labels as ints before training: graphc has no strings"
@@ -22,7 +24,7 @@ NUMBERS_ONLY = "encode the labels as ints before training: graphc has no strings
 
 def floating(x: Node) -> Node:
     """The input in which a model of floats computes: ints become 32 bits wide."""
-    return x if x.dtype.kind == FLOAT else x.astype(float32)
+    return x if x.dtype.kind == FLOAT else cast(x, float32)
 
 
 def rows(call: Call, x: Node) -> Node:
@@ -34,7 +36,11 @@ def rows(call: Call, x: Node) -> Node:
 
 # --- linear models -------------------------------------------------------------------------------
 
-TRANSFORMS = {"NONE": lambda z: z, "LOGISTIC": ops.sigmoid, "SOFTMAX": lambda z: ops.softmax(z)}
+TRANSFORMS: dict[str, Callable[[Node], Node]] = {
+    "NONE": lambda z: z,
+    "LOGISTIC": lambda z: ops.sigmoid(z),
+    "SOFTMAX": lambda z: ops.softmax(z, axis=-1),
+}
 
 
 def transformed(call: Call, scores: Node, post_transform: str) -> Node:
@@ -53,8 +59,15 @@ def linear(
     if count < 1 or len(coefficients) % count or features != len(coefficients) // count:
         call.refuse(f"{len(coefficients)} coefficients do not fit {count} rows of {features!s}")
     weights = np.asarray(coefficients).reshape(count, -1).T
-    scores: Node = x @ call.constant(weights, x.dtype)
-    return scores + call.constant(np.asarray(intercepts), x.dtype) if intercepts else scores
+    scores: Node = x @ named(call, weights, "coefficients", x.dtype)
+    return scores + named(call, intercepts, "intercepts", x.dtype) if intercepts else scores
+
+
+def named(call: Call, numbers: Any, name: str, dtype: DType) -> Node:
+    """A constant that generated code calls by what it is."""
+    node = call.constant(np.asarray(numbers), dtype)
+    call.graph.label(node, name)
+    return node
 
 
 @maps("LinearRegressor", domain=LEARNING)
@@ -64,7 +77,7 @@ def linear_regressor(
 ) -> Node:  # fmt: skip
     x = rows(call, x)
     scores = linear(call, x, coefficients, intercepts, targets)
-    return transformed(call, scores, post_transform).astype(float32)
+    return cast(transformed(call, scores, post_transform), float32)
 
 
 @maps("LinearClassifier", domain=LEARNING)
@@ -84,14 +97,14 @@ def linear_classifier(
     if single:
         scores = ops.concat([-scores, scores], axis=1)
     label = chosen_label(call, ops.argmax(scores, axis=1), classlabels_ints)
-    return label, transformed(call, scores, post_transform).astype(float32)
+    return label, cast(transformed(call, scores, post_transform), float32)
 
 
 def chosen_label(call: Call, place: Node, labels: Sequence[int]) -> Node:
     """The label of the class that has a place; places are labels where they count from 0."""
     if tuple(labels) == tuple(range(len(labels))):
         return place
-    return ops.take(call.constant(np.asarray(labels, np.int64)), place)
+    return gather.node((named(call, labels, "labels", int64), place), 0)
 
 
 # --- scaling -------------------------------------------------------------------------------------
@@ -105,17 +118,17 @@ def scaler(
     x = floating(x)
     moved = x - feature_row(call, x, offset, "offset") if any(offset) else x
     scaled = moved * feature_row(call, x, scale, "scale") if scale else moved
-    return scaled.astype(float32)
+    return cast(scaled, float32)
 
 
 def feature_row(call: Call, x: Node, numbers: Sequence[float], what: str) -> Node:
     """One number, or one for each feature, as a constant beside x."""
     if len(numbers) not in (1, x.shape[-1] if x.ndim else 1):
         call.refuse(f"{len(numbers)} numbers in {what!r} do not fit the shape {x.shape}")
-    return call.constant(np.asarray(numbers if len(numbers) > 1 else numbers[0]), x.dtype)
+    return named(call, numbers if len(numbers) > 1 else numbers[0], what, x.dtype)
 
 
-NORMS = {
+NORMS: dict[str, Callable[[Node], Node]] = {
     "MAX": lambda x: ops.max(x, axis=-1, keepdims=True),
     "L1": lambda x: ops.sum(ops.abs(x), axis=-1, keepdims=True),
     "L2": lambda x: ops.norm(x, axis=-1, keepdims=True),
@@ -129,12 +142,12 @@ def normalizer(call: Call, x: Node, *, norm: str = "MAX") -> Node:
         call.refuse(f"the norm {norm!r} is not supported", hint=f"it is {', '.join(NORMS)}")
     x = floating(x)
     size = NORMS[norm](x)
-    return (x / ops.where(size == 0, 1, size)).astype(float32)
+    return cast(x / ops.where(size == 0, 1, size), float32)
 
 
 @maps("Binarizer", domain=LEARNING)
 def binarizer(call: Call, x: Node, *, threshold: float = 0.0) -> Node:
-    return ops.greater(floating(x), threshold).astype(x.dtype)
+    return cast(floating(x) > threshold, x.dtype)
 
 
 @maps("Imputer", domain=LEARNING)
@@ -150,7 +163,8 @@ def imputer(
     if not numbers:
         call.refuse(f"there are no values to put into an input of {x.dtype}")
     absent = x != x if np.isnan(missing) else x == missing
-    return ops.where(absent, feature_row(call, x, numbers, "imputed_value"), x)
+    present: Node = ops.where(absent, feature_row(call, x, numbers, "imputed_value"), x)
+    return present
 
 
 # --- features and categories ---------------------------------------------------------------------
@@ -167,7 +181,8 @@ def array_feature_extractor(call: Call, x: Node, indices: Node) -> Node:
 def feature_vectorizer(call: Call, *inputs: Node, inputdimensions: tuple[int, ...] = ()) -> Node:
     """The features side by side. The dimensions are those that the inputs have."""
     batches = [x if x.ndim > 1 else ops.expand_dims(x, 0) for x in inputs]
-    return ops.concat([x.astype(float32) for x in batches], axis=1)
+    side_by_side: Node = ops.concat([cast(x, float32) for x in batches], axis=1)
+    return side_by_side
 
 
 @maps("OneHotEncoder", domain=LEARNING)
@@ -178,7 +193,7 @@ def one_hot_encoder(
     """1 in the place of the category; an unknown one is all zeros, whatever `zeros` is."""
     if cats_strings:
         call.refuse("categories that are strings are not supported", hint=NUMBERS_ONLY)
-    return equals_each(call, x.astype("int64"), cats_int64s).astype(float32)
+    return cast(equals_each(call, cast(x, int64), cats_int64s), float32)
 
 
 def equals_each(call: Call, x: Node, values: Sequence[Any]) -> Node:
