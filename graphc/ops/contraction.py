@@ -236,9 +236,7 @@ def _reduced(
     node: Node, labels: Labels, among: Sequence[tuple[Node, Labels]], place: int, wanted: Labels
 ) -> tuple[Node, Labels]:
     """An operand summed over the labels that nothing else has."""
-    others = {
-        label for other, (_, own) in enumerate(among) if other != place for label in own
-    }
+    others = {label for other, (_, own) in enumerate(among) if other != place for label in own}
     return _summed(node, labels, (*wanted, *others))
 
 

@@ -66,7 +66,7 @@ def delayed(x: Node, axis: int, first: float) -> Node:
 
 
 def _product_jvp(node: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node:
-    # y[i] = x[i] y[i-1], so ẏ[i] = x[i] ẏ[i-1] + ẋ[i] y[i-1]: no division, so no x need differ from 0.
+    # y[i] = x[i] y[i-1], so ẏ[i] = x[i] ẏ[i-1] + ẋ[i] y[i-1]: nothing is divided by an x.
     axis = node.params.axis
     return linear_recurrence.node((node.args[0], delayed(node, axis, 1.0) * given(tangents)), axis)
 

@@ -72,14 +72,18 @@ diagonal: Op = linear(
     ),
 )  # fmt: skip
 
+
+def _embed_text(node: Node) -> str:
+    shape, *places = node.params
+    return f"embed_diagonal({{x}}, {tuple_text(shape)}, {', '.join(map(str, places))})"
+
+
 embed_diagonal: Op = linear(
     "embed_diagonal", "zeros of a shape with the last axis of x on a diagonal over two axes",
     noun="embedded", parameters=("shape", "offset", "axis1", "axis2"),
     infer=lambda require, x, shape, offset, first, second: TensorType(shape, x.dtype),
     emission=Emission(
-        lambda node: "embed_diagonal({x}, %s, %d, %d, %d)"
-        % (tuple_text(node.params.shape), *node.params[1:]),
-        helpers=(arrays.embed_diagonal,),
+        _embed_text, helpers=(arrays.embed_diagonal,),
     ),
     transpose=lambda bar, y: diagonal.node((bar,), *y.params[1:]),
     call=lambda op, x, shape, offset, first, second: op.node(
@@ -116,7 +120,7 @@ def _square_call(op: Op, x: Any) -> Node:
 
 def _samples(*shapes: tuple[int, ...]) -> tuple[Draw, ...]:
     def sample(shape: tuple[int, ...]) -> Draw:
-        return lambda rng: ((rng.normal(size=shape) + 2 * np.eye(shape[-1]),), {})
+        return lambda rng: ((rng.uniform(-0.2, 0.2, shape) + 3 * np.eye(shape[-1]),), {})
 
     return tuple(map(sample, shapes))
 
@@ -166,7 +170,8 @@ cofactors: Op = Op(
     name="cofactors", doc="the derivative of det(x), which is det(x) inv(x)ᵀ where there is that",
     operands=("x",), noun="cofactors",
     infer=lambda require, x: TensorType(_square(require, x), x.dtype),
-    emission=Emission("cofactors({x})", helpers=(arrays.cofactors,)), call=_square_call,
+    emission=Emission("cofactors({x})", helpers=(arrays.product_of_others, arrays.cofactors)),
+    call=_square_call,
     vjp=lambda index, bar, y, kinks: _cofactors_slope(y, bar),
     jvp=lambda y, tangents, kinks: _cofactors_slope(y, given(tangents)),
     samples=_samples((3, 3), (2, 1, 2, 2)),

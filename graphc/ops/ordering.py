@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError
+from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
@@ -170,7 +171,7 @@ reordered: Op = linear(
 
 
 @function
-def top_k(x: Any, k: int, axis: int = -1, *, largest: bool = True) -> tuple[Node, Node]:
+def top_k(x: Any, k: Extent, axis: int = -1, *, largest: bool = True) -> tuple[Node, Node]:
     """The k largest elements along an axis, or smallest ones, sorted, and their places (int64).
 
     Of equal elements the first comes first. The values are differentiable. Raises ShapeError where

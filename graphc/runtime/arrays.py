@@ -116,9 +116,7 @@ def linear_recurrence(factor: Array, term: Array, axis: int) -> Array:
     return result
 
 
-def embed_diagonal(
-    x: Array, shape: tuple[int, ...], offset: int, first: int, second: int
-) -> Array:
+def embed_diagonal(x: Array, shape: tuple[int, ...], offset: int, first: int, second: int) -> Array:
     """Zeros of a shape whose diagonal over two axes is the last axis of x."""
     result = np.zeros(shape, x.dtype)
     matrices = np.moveaxis(result, (first, second), (-2, -1))

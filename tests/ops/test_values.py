@@ -177,6 +177,8 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "cofactors": cofactors,
     "cross_entropy": cross_entropy,
     "det": np.vectorize(leibniz, signature="(n,n)->()"),
+    "cumulative_prod": lambda x, axis=0: np.cumprod(x, axis),
+    "cumulative_sum": lambda x, axis=0: np.cumsum(x, axis),
     "deviation": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps)[1],
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
