@@ -113,10 +113,9 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Node:
         x, axis = reshape(x, (x.size,)), 0
     axis = axis_of("take", axis, require_rank("take", x, 1))
     index = int_node("take", "indices", indices, x)
-    place = places_of("take", [index], (x.shape[axis],))
-    if place.op is CONSTANT and place.ndim == 0:
-        return getitem(x, (slice(None),) * axis + (int(place.params.data.array),))
-    return gather.node((x, place), axis)
+    if index.op is CONSTANT and index.ndim == 0:
+        return getitem(x, (slice(None),) * axis + (int(index.params.data.array),))
+    return gather.node((x, places_of("take", [index], (x.shape[axis],))), axis)
 
 
 def _along_infer(require: Any, x: TensorType, indices: TensorType, axis: int) -> TensorType:

@@ -173,7 +173,7 @@ def _put(x: Node, place: Node, updates: Node, reduction: str) -> Node:
     return scatter.node((x, place, updates), reduction)
 
 
-def _written(
+def written(
     op: str, x: Node, place: Node, updates: Node, indexed: int, reduction: object
 ) -> Node:  # fmt: skip
     """x, whose first so many axes the places number, with updates (*places, *rest)."""
@@ -182,8 +182,8 @@ def _written(
         told = updates.graph.describe(updates, site=True)
         raise ShapeError(f"{op} expects updates of shape {shape_text(shape)}, got {told}")
     rows = reshape(x, (dims.product(x.shape[:indexed]), *x.shape[indexed:]))
-    written = _put(rows, place, updates, _reduction(op, reduction, x))
-    return reshape(written, x.shape)
+    result = _put(rows, place, updates, _reduction(op, reduction, x))
+    return reshape(result, x.shape)
 
 
 @function
@@ -210,7 +210,7 @@ def scatter_along_axis(
             told = f"{index.graph.describe(index, site=True)} for {x.graph.describe(x, site=True)}"
             raise ShapeError(f"scatter_along_axis: indices are longer in axis {i}: {told}")
     place = places_of("scatter_along_axis", grid(x, index.shape, axis, index), x.shape)
-    return _written("scatter_along_axis", x, place, updates, x.ndim, reduction)
+    return written("scatter_along_axis", x, place, updates, x.ndim, reduction)
 
 
 @function
@@ -227,4 +227,4 @@ def scatter_nd(x: Any, indices: Any, updates: Any, reduction: str = "none") -> N
     """
     x, updates = operands(x, updates)
     place, rows = leading("scatter_nd", x, indices)
-    return _written("scatter_nd", x, place, updates, len(rows), reduction)
+    return written("scatter_nd", x, place, updates, len(rows), reduction)

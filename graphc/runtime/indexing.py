@@ -29,8 +29,8 @@ def scatter_add(x: Array, ids: Array, rows: int) -> Array:
         raise IndexError(f"ids must be in 0..{rows - 1}, got {ids.min()}..{ids.max()}")
     rest = x.shape[ids.ndim :]
     columns = int(np.prod(rest))
-    places = ids.reshape(-1, 1).astype(np.intp) * columns + np.arange(columns)
-    sums = np.bincount(places.ravel(), x.ravel(), rows * columns)
+    elements = ids.reshape(-1, 1).astype(np.intp) * columns + np.arange(columns)
+    sums = np.bincount(elements.ravel(), x.ravel(), rows * columns)
     return sums.reshape(rows, *rest).astype(x.dtype)
 
 

@@ -187,7 +187,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
-    "gather": np.take,
+    "gather": lambda table, ids, axis=0: np.take(table, ids, axis),
     "gaussian_nll": lambda m, t, v, full=False, **options: reduced(
         np.square(m - t) / (2 * v) + np.log(2 * np.pi * v if full else v) / 2, **options
     ),
