@@ -2,6 +2,7 @@
 
 from . import attention as attention
 from . import basic as basic
+from . import classical as classical
 from . import indexing as indexing
 from . import losses as losses
 from . import normalization as normalization
