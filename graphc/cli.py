@@ -119,7 +119,14 @@ def parser() -> Parser:
         "--templates", metavar="DIR", help="a folder searched before the stock one"
     )
     command.add_argument(
-        "--force", action="store_true", help="replace a file that graphc did not write"
+        "--embed",
+        action="store_true",
+        help="keep weights in the module itself, not in an .npz file beside it",
+    )
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a file that graphc did not write; embed weights of any size",
     )
     command.set_defaults(run=run_compile)
 
@@ -227,6 +234,7 @@ def run_compile(options: argparse.Namespace) -> int:
         templates=options.templates,
         command=reproducing(options),
         debug_nan=options.debug_nan,
+        embed=options.embed and (sys.maxsize if options.force else True),
         **training,
         **shared(options),
     )
@@ -258,10 +266,11 @@ def check_companion(target: Path) -> None:
     companion = target.with_suffix(".npz")
     if not companion.exists():
         return
-    checksum = hashlib.sha256(companion.read_bytes()).hexdigest()
+    with open(companion, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
     if not target.exists() or checksum.encode() not in target.read_bytes():
         raise UsageError(
-            f"{companion.name!r} is needed for large constants, and there is such a file",
+            f"{companion.name!r} is needed for weights or constants, and there is such a file",
             hint="pass --force to replace it, or choose another name",
         )
 
