@@ -137,9 +137,9 @@ class LoweredModule:
         return {group: nodes for group, nodes in found.items() if nodes}
 
     def is_given(self, group: str) -> bool:
-        """Whether all parameters, or states, start from arrays: there is nothing to draw."""
-        nodes = self.groups.get(group, ())
-        return bool(nodes) and all(self.given(node) is not None for node in nodes)
+        """Whether all parameters start from arrays, and all states: what was trained before."""
+        nodes = [node for name in ("params", group) for node in self.groups.get(name, ())]
+        return bool(self.parameters) and all(self.given(node) is not None for node in nodes)
 
     def given(self, node: Node) -> np.ndarray[Any, Any] | None:
         """The array that a parameter or state starts from; None where it starts otherwise."""
