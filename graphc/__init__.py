@@ -14,6 +14,7 @@ from graphc.errors import GraphcError, suggest
 from graphc.frontends import initializers as init
 from graphc.frontends.builder import Graph, path
 from graphc.frontends.expression import from_expression
+from graphc.frontends.onnx import from_onnx
 from graphc.frontends.symbolic import from_sympy
 from graphc.frontends.tracing import param, trace
 from graphc.inspect.symbolic import to_sympy
@@ -31,6 +32,7 @@ __all__ = [
     "elementwise_op",
     "errors",
     "from_expression",
+    "from_onnx",
     "from_sympy",
     "init",
     "nn",

@@ -1,0 +1,206 @@
+"""What a model declares: inputs, initialisers, and the sizes of its axes."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import onnx
+from graphc.errors import ModelError, UnsupportedError, UsageError, suggest
+from graphc.frontends.builder import Graph
+from graphc.frontends.onnx.names import standard
+from graphc.ir.dims import Dim, Extent, Shape
+from graphc.ir.node import Node
+from graphc.ir.types import DTYPES, DType, as_dtype
+from graphc.ops.shape import as_size
+from onnx import numpy_helper
+
+
+class Declarations:
+    """The inputs, parameters, states and constants of a model, as nodes of a graph.
+
+    weights  the initialisers that are arguments of the generated functions, with their values
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        model: Any,
+        bind: Mapping[str, Any],
+        trainable: str | Sequence[str] | bool,
+    ) -> None:
+        self.graph, self.proto, self.bind = graph, model.graph, bind
+        self.trainable = patterns(trainable)
+        self.sizes: dict[str, Extent] = {}
+        self.weights: dict[Node, np.ndarray[Any, Any]] = {}
+        self._check_names()
+
+    def values(self) -> dict[str, Node | None]:
+        """Declare everything: the node of each name."""
+        given = {tensor.name for tensor in self.proto.initializer}
+        inputs = [info for info in self.proto.input if info.name not in given]
+        found: dict[str, Node | None] = {info.name: self.input(info) for info in inputs}
+        running = running_statistics(self.proto)
+        for tensor in self.proto.initializer:
+            found[tensor.name] = self.initializer(tensor, tensor.name in running)
+        return found
+
+    def input(self, info: Any) -> Node:
+        """An argument of the generated functions, or the value that it is bound to."""
+        dtype = dtype_of(info)
+        if info.name in self.bind:
+            return self.graph.constant(self._bound(info, dtype), dtype)
+        return self.graph.input(info.name, self.shape(info), dtype)
+
+    def initializer(self, tensor: Any, running: bool) -> Node:
+        """A parameter or a state with its value; a constant if it cannot be trained."""
+        name, array = tensor.name, tensor_array(tensor)
+        listed = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.trainable)
+        if array.dtype.kind != "f" or not (array.ndim or (listed and self.trainable != ("*",))):
+            return self.graph.constant(array, array.dtype)
+        if running and not (listed and self.trainable != ("*",)):
+            node = self.graph.state(name, array.shape, init=array, dtype=array.dtype)
+        else:
+            node = self.graph.parameter(
+                name, array.shape, init=array, dtype=array.dtype, trainable=listed
+            )
+        self.weights[node] = array
+        return node
+
+    def keep(self, used: Collection[Node]) -> None:
+        """Forget the parameters and states that no output depends on."""
+        for name, parameter in [*self.graph.parameters.items()]:
+            if parameter.node not in used:
+                del self.graph.parameters[name]
+        for name, (node, _) in [*self.graph.states.items()]:
+            if node not in used:
+                del self.graph.states[name]
+
+    # --- sizes ------------------------------------------------------------------------------
+
+    def shape(self, info: Any) -> Shape:
+        """The sizes of an input's axes; those that are not given are named after the input."""
+        if not info.type.tensor_type.HasField("shape"):
+            raise UnsupportedError(f"the input {info.name!r} does not say how many axes it has")
+        axes = info.type.tensor_type.shape.dim
+        return tuple(self._axis(axis, f"{info.name}_{i}") for i, axis in enumerate(axes))
+
+    def _axis(self, axis: Any, default: str) -> Extent:
+        if axis.HasField("dim_value") and axis.dim_value >= 0:
+            return int(axis.dim_value)
+        name = axis.dim_param or default
+        if name not in self.sizes:
+            self.sizes[name] = self._size(name)
+        return self.sizes[name]
+
+    def _size(self, name: str) -> Extent:
+        """The size that a name is bound to, else a named dimension."""
+        if name in self.bind:
+            size = self.bind[name]
+            if isinstance(size, str):
+                return as_size(identifier(size))
+            count = np.asarray(size)
+            if count.ndim or count.dtype.kind not in "iu" or count < 0:
+                raise UsageError(f"bind: the dimension {name!r} is an int, got {size!r}")
+            return int(count)
+        spelled = identifier(name)
+        taken = {str(size) for size in self.sizes.values()}
+        while spelled in taken:
+            spelled += "_"
+        return as_size(spelled)
+
+    def _bound(self, info: Any, dtype: DType) -> np.ndarray[Any, Any]:
+        value = np.asarray(self.bind[info.name])
+        kept = value.dtype.kind in "biuf" and np.can_cast(value.dtype, dtype.numpy, "same_kind")
+        whole = value.dtype.kind in "iu" and np.array_equal(value.astype(dtype.numpy), value)
+        if not (kept or whole):
+            raise UsageError(f"bind: {info.name!r} holds {dtype}, got {self.bind[info.name]!r}")
+        shape = self.shape(info)
+        fits = len(shape) == value.ndim and all(
+            isinstance(size, Dim) or size == given
+            for size, given in zip(shape, value.shape, strict=True)
+        )
+        if not fits:
+            raise UsageError(f"bind: {info.name!r} has shape {shape}, got {value.shape}")
+        return value
+
+    def _check_names(self) -> None:
+        """Raise UsageError for names in `bind`, or patterns, that the model does not have."""
+        axes = [info.type.tensor_type.shape.dim for info in self.proto.input]
+        inputs = [info.name for info in self.proto.input]
+        known = [axis.dim_param for dims in axes for axis in dims if axis.dim_param]
+        known += [f"{info.name}_{i}" for info, dims in zip(self.proto.input, axes, strict=True)
+                  for i, axis in enumerate(dims) if not axis.dim_param]  # fmt: skip
+        for name in self.bind:
+            if name not in inputs and name not in known:
+                raise UsageError(
+                    f"bind: the model has no input and no dimension {name!r}",
+                    hint=suggest(name, [*inputs, *known]),
+                )
+        weights = [tensor.name for tensor in self.proto.initializer]
+        for pattern in self.trainable:
+            if pattern != "*" and not fnmatch.filter(weights, pattern):
+                raise UsageError(
+                    f"trainable: no initialiser is called {pattern!r}",
+                    hint=suggest(pattern, weights),
+                )
+
+
+def patterns(trainable: str | Sequence[str] | bool) -> tuple[str, ...]:
+    """Patterns of the names of what can be trained."""
+    if isinstance(trainable, bool):
+        return ("*",) if trainable else ()
+    return (trainable,) if isinstance(trainable, str) else tuple(trainable)
+
+
+def running_statistics(graph: Any) -> set[str]:
+    """The initialisers that batch normalisations, and nothing else, read as mean and variance."""
+    statistics: set[str] = set()
+    others: set[str] = set()
+    for proto in graph.node:
+        normalizes = proto.op_type == "BatchNormalization" and not standard(proto.domain)
+        for place, name in enumerate(proto.input):
+            (statistics if normalizes and place >= 3 else others).add(name)
+    return statistics - others
+
+
+def identifier(name: str) -> str:
+    """The name of a dimension as Python can spell it."""
+    spelled = re.sub(r"\W+", "_", name).strip("_") or "size"
+    return spelled if spelled.isidentifier() else f"size_{spelled}"
+
+
+def dtype_of(info: Any) -> DType:
+    """The dtype of an input. Raises UnsupportedError for what is no tensor of numbers."""
+    kind = info.type.WhichOneof("value")
+    if kind != "tensor_type":
+        what = (kind or "untyped value").removesuffix("_type")
+        raise UnsupportedError(f"the input {info.name!r} is a {what}, not a tensor")
+    return element_type(info.type.tensor_type.elem_type, f"the input {info.name!r}")
+
+
+def element_type(number: int, what: str) -> DType:
+    """The dtype of ONNX's number for it."""
+    try:
+        name = onnx.TensorProto.DataType.Name(number).lower()
+    except ValueError:
+        raise ModelError(f"{what} has the unknown element type {number}") from None
+    name = {"float": "float32", "double": "float64"}.get(name, name)
+    if name not in DTYPES:
+        raise UnsupportedError(f"{what} holds {name}", hint=f"graphc has {', '.join(DTYPES)}")
+    return as_dtype(name)
+
+
+def tensor_array(tensor: Any) -> np.ndarray[Any, Any]:
+    """The array that a tensor of the model is."""
+    what = f"the tensor {tensor.name!r}" if tensor.name else "a tensor"
+    dtype = element_type(tensor.data_type, what)
+    try:
+        array: np.ndarray[Any, Any] = numpy_helper.to_array(tensor)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{what} cannot be read: {error}") from None
+    return array.astype(dtype.numpy, copy=False)

@@ -1,0 +1,278 @@
+"""From a model to a graph: each ONNX node becomes what its mapping makes of it.
+
+The walk is that of an interpreter. A frame holds values by name, as graphc's nodes; a node of the
+model reads its inputs there and enters its outputs. An operator without a mapping that the model,
+or the standard, defines by others is walked in a frame of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ModelError, Site, UnsupportedError
+from graphc.frontends.builder import Graph
+from graphc.frontends.onnx import mapping as mapping  # importing it registers all mappings
+from graphc.frontends.onnx.declarations import Declarations, tensor_array
+from graphc.frontends.onnx.functions import body_of, operator_sets
+from graphc.frontends.onnx.names import describe, label_of, noun_of, standard
+from graphc.frontends.onnx.registry import Call, mapping_of
+from graphc.frontends.onnx.registry import Mapping as OpMapping
+from graphc.frontends.onnx.static import Known
+from graphc.frontends.onnx.support import require_supported
+from graphc.ir.function import topological
+from graphc.ir.graph import ARGUMENT, CONSTANT, entered
+from graphc.ir.node import Node
+
+DEEPEST = 64  # functions within functions, and branches within branches
+FOLDED = 1 << 12  # elements: a constant that follows from constants may have as many
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSite(Site):
+    """A place in a model: the file, and which of its nodes."""
+
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.told}"
+
+
+class ImportedGraph(Graph):
+    """A graph whose nodes come from nodes of a model, until the model is imported.
+
+    What is added to it afterwards, a loss say, comes from lines of Python as it always does.
+    """
+
+    site: NodeSite | None = None
+    importing = True
+
+    def record(self, node: Node) -> None:
+        """Note the node of the model that a node comes from."""
+        if not self.importing:
+            super().record(node)
+        elif self.site is not None and node.op is not ARGUMENT:
+            site = self.site
+            self.sites.setdefault(node, []).append(lambda: site)
+
+    def assigned(self, node: Node) -> None:
+        """The variables of the import are no names of the model's."""
+        if not self.importing:
+            super().assigned(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a node is walked: the values and attributes in scope, and the operator sets."""
+
+    values: ChainMap[str, Node | None]
+    opsets: Mapping[str, int]
+    attributes: Mapping[str, Any]
+    depth: int = 0
+
+
+def import_model(
+    model: Any, place: str, bind: dict[str, Any], trainable: str | Sequence[str] | bool
+) -> Graph:
+    """The graph of a model that was read."""
+    require_supported(model, place)
+    graph = ImportedGraph(model.graph.name or "model", dtype=graph_dtype(model))
+    importer = Importer(model, graph, place)
+    with entered(graph):
+        declarations = Declarations(graph, model, bind, trainable)
+        frame = Frame(ChainMap(declarations.values()), operator_sets(model), {})
+        for node, array in declarations.weights.items():
+            importer.static.declare(node, array)
+        importer.walk(model.graph.node, frame)
+        for info in model.graph.output:
+            graph.output(info.name, importer.read(info.name, frame))
+    declarations.keep({*topological([*graph.outputs.values(), *graph.updates.values()])})
+    graph.importing = False
+    return graph
+
+
+def graph_dtype(model: Any) -> str:
+    """The float dtype that the model computes with, as far as its declarations tell."""
+    types = [info.type.tensor_type.elem_type for info in model.graph.input]
+    types += [tensor.data_type for tensor in model.graph.initializer]
+    names = {1: "float32", 10: "float16", 11: "float64"}
+    return next((names[type] for type in types if type in names), "float32")
+
+
+class Importer:
+    """The walk over one model."""
+
+    def __init__(self, model: Any, graph: ImportedGraph, place: str) -> None:
+        self.graph: ImportedGraph = graph
+        self.place = place
+        self.functions = {(standard(f.domain), f.name): f for f in model.functions}
+        self.static = Known(graph)
+        self.frame: Frame | None = None
+
+    # --- the walk ---------------------------------------------------------------------------
+
+    def walk(self, nodes: Any, frame: Frame) -> None:
+        """Enter what all nodes compute, in their order."""
+        for proto in nodes:
+            with self.at(proto, frame):
+                results = self.applied(proto, [self.read(n, frame) for n in proto.input], frame)
+                for name, node in zip(proto.output, results, strict=False):
+                    if name and node is not None:
+                        frame.values[name] = self.settled(node, name, proto, frame)
+
+    def applied(self, proto: Any, inputs: list[Node | None], frame: Frame) -> Sequence[Node | None]:
+        """What one node computes, by a function of the model, a mapping, or its definition."""
+        domain, op_type = standard(proto.domain), proto.op_type
+        found = mapping_of(domain, op_type, frame.opsets.get(domain, 1))
+        attributes = self.attributes(proto, frame)
+        if found is not None and (domain, op_type) not in self.functions:
+            outputs = max((i + 1 for i, name in enumerate(proto.output) if name), default=0)
+            call = Call(self, op_type, proto.name, frame.opsets.get(domain, 1), outputs)
+            results = mapped(found, call, inputs, attributes)
+            if len(results) < outputs:
+                call.refuse(f"{op_type} with {outputs} outputs is not supported")
+            return results
+        body = self.functions.get((domain, op_type)) or body_of(proto, inputs, frame.opsets)
+        if body is None:
+            raise UnsupportedError(f"the operator {op_type} is not supported")
+        return self.called(body, proto, inputs, frame)
+
+    def called(
+        self, body: Any, proto: Any, inputs: list[Node | None], frame: Frame
+    ) -> list[Node | None]:
+        """What a function computes: its nodes, in a frame that holds its inputs and attributes."""
+        if frame.depth >= DEEPEST:
+            raise ModelError(f"functions are nested more than {DEEPEST} deep")
+        given = {a.name: a for a in body.attribute_proto}
+        given |= {a.name: self.resolved(a, frame) for a in proto.attribute}
+        padded = [*inputs, *[None] * (len(body.input) - len(inputs))]
+        values: dict[str, Node | None] = dict(zip(body.input, padded, strict=False))
+        opsets = {**frame.opsets, **operator_sets(body)}
+        attributes = {name: a for name, a in given.items() if a is not None}
+        inner = Frame(ChainMap(values), opsets, attributes, frame.depth + 1)
+        self.walk(body.node, inner)
+        return [self.read(name, inner) for name in body.output]
+
+    def branch(self, graph: Any) -> tuple[Node, ...]:
+        """The outputs of a graph that is an attribute of the node that is walked."""
+        frame = self.frame
+        assert frame is not None
+        if frame.depth >= DEEPEST:
+            raise ModelError(f"branches are nested more than {DEEPEST} deep")
+        values = frame.values.new_child()
+        for tensor in graph.initializer:
+            values[tensor.name] = self.graph.constant(*constant_of(tensor))
+        inner = Frame(values, frame.opsets, frame.attributes, frame.depth + 1)
+        self.walk(graph.node, inner)
+        results = [self.read(info.name, inner) for info in graph.output]
+        return tuple(node for node in results if node is not None)
+
+    # --- what a node reads and enters ---------------------------------------------------------
+
+    def read(self, name: str, frame: Frame) -> Node | None:
+        """The value of a name; the empty name is an input that is left out."""
+        if not name:
+            return None
+        if name not in frame.values:
+            raise ModelError(f"{name!r} is read and nothing computes it before")
+        return frame.values[name]
+
+    def known(self, node: Node) -> np.ndarray[Any, Any] | None:
+        """The value of a node where it is known by now."""
+        return self.static.of(node)
+
+    def settled(self, node: Node, name: str, proto: Any, frame: Frame) -> Node:
+        """A result under its name; what follows from constants alone is a constant."""
+        value = self.static.constant(node)
+        if value is not None and node.op is not CONSTANT and value.size <= FOLDED:
+            return self.graph.constant(value, node.dtype)
+        if self.known(node) is None:
+            label = label_of(name) if frame.depth == 0 else None
+            if label is not None:
+                self.graph.label(node, label)
+            else:
+                self.graph.hint(node, noun_of(proto.op_type))
+        return node
+
+    def resolved(self, attribute: Any, frame: Frame) -> Any:
+        """An attribute; one that stands for an attribute of the function is that, or None."""
+        if attribute.ref_attr_name:
+            return frame.attributes.get(attribute.ref_attr_name)
+        return attribute
+
+    def attributes(self, proto: Any, frame: Frame) -> dict[str, Any]:
+        """The attributes of a node by name, as Python's values."""
+        found = {a.name: self.resolved(a, frame) for a in proto.attribute}
+        return {name: attribute_value(a) for name, a in found.items() if a is not None}
+
+    @contextlib.contextmanager
+    def at(self, proto: Any, frame: Frame) -> Iterator[None]:
+        """In here, nodes and errors come from a node of the model."""
+        before = self.frame, self.graph.site
+        if frame.depth == 0 or self.graph.site is None:
+            self.graph.site = NodeSite(self.place, 0, describe(proto))
+        self.frame = frame
+        try:
+            yield
+        except GraphcError as error:
+            if isinstance(error.site, NodeSite):
+                raise
+            raise type(error)(error.message, site=self.graph.site, hint=error.hint) from None
+        finally:
+            self.frame, self.graph.site = before
+
+
+def mapped(
+    found: OpMapping, call: Call, inputs: list[Node | None], attributes: dict[str, Any]
+) -> Sequence[Node | None]:
+    """What a mapping makes of a call. Raises UnsupportedError for what it does not take."""
+    unknown = [name for name in attributes if name not in found.attributes]
+    if unknown:
+        call.refuse(f"the attribute {unknown[0]!r} is not supported")
+    try:
+        bound = found.signature.bind(call, *inputs, **attributes)
+    except TypeError as error:
+        raise ModelError(f"{error}, of {len(inputs)} inputs and {sorted(attributes)}") from None
+    results = found.function(*bound.args, **bound.kwargs)
+    return (results,) if isinstance(results, Node) else results
+
+
+def constant_of(tensor: Any) -> tuple[np.ndarray[Any, Any], Any]:
+    """An array and its dtype, as `Graph.constant` takes them."""
+    array = tensor_array(tensor)
+    return array, array.dtype
+
+
+def attribute_value(attribute: Any) -> Any:
+    """An attribute as a Python value; tensors are arrays, graphs stay as they are."""
+    kind = attribute.AttributeType.Name(attribute.type)
+    if kind == "FLOAT":
+        return shortest(attribute.f)
+    if kind == "INT":
+        return attribute.i
+    if kind == "STRING":
+        return attribute.s.decode(errors="replace")
+    if kind == "TENSOR":
+        return tensor_array(attribute.t)
+    if kind == "GRAPH":
+        return attribute.g
+    if kind == "FLOATS":
+        return tuple(map(shortest, attribute.floats))
+    if kind == "INTS":
+        return tuple(attribute.ints)
+    if kind == "STRINGS":
+        return tuple(s.decode(errors="replace") for s in attribute.strings)
+    raise UnsupportedError(f"the attribute {attribute.name!r} of type {kind} is not supported")
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal of a number that is stored with 32 bits.
+
+    A slope of 0.01 is stored as 0.009999999776; a model of 64 bits was made with 0.01.
+    """
+    return float(str(np.float32(value)))
