@@ -269,6 +269,7 @@ class Node:
 _METHODS = (
     *("sum", "mean", "max", "min", "prod", "var", "std", "clip"),
     *("squeeze", "swapaxes", "dot", "astype"),
+    *("argmax", "argmin", "argsort", "diagonal", "trace"),
 )
 _REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
 
@@ -280,6 +281,7 @@ NUMPY_NAMES = {
     "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "rint": "round", "fix": "trunc",
     "invert": "bitwise_invert", "left_shift": "bitwise_left_shift",
     "right_shift": "bitwise_right_shift",
+    "cumsum": "cumulative_sum", "cumprod": "cumulative_prod",
 }  # fmt: skip
 
 
