@@ -141,7 +141,8 @@ def reason_of(domain: str, op_type: str, opset: int) -> str:
         return f"of the domain {quoted(domain)}, and the model does not define it"
     last, now = (schema_of(domain, op_type, version) for version in (NEWEST, opset))
     if last is None:
-        return "the standard has no such operator"
+        known = nearest(op_type, sorted(s.name for s in defs.get_all_schemas()))
+        return ", ".join(filter(None, ["the standard has no such operator", known]))
     if now is None:
         return f"the standard has it from opset {first_of(domain, op_type)}, the model is {opset}"
     if now.deprecated:
@@ -170,8 +171,5 @@ def hint_of(domain: str, op_type: str) -> str | None:
     """What to do about an operator that has no form."""
     if domain == "com.microsoft":
         return "export without the optimisations of onnxruntime"
-    if domain not in described():
-        return None
-    if op_type in KIND_OF:
-        return KIND_OF[op_type].hint
-    return nearest(op_type, [known for place, known in sorted(MAPPINGS) if place == domain])
+    kind = KIND_OF.get(op_type) if domain in described() else None
+    return None if kind is None else kind.hint
