@@ -73,6 +73,8 @@ class Known:
             return np.array(node.params.size, dtype=object)
         if node.op is ARGUMENT or node.op.random or len(node.types) != 1:
             return None
+        if not node.op.emission.numpy:  # a composite that is written out by its body only
+            return None
         operands = tuple([self.values.get(arg) for arg in node.args])
         if any(value is None for value in operands) or _elements(node) > MOST:
             return None
