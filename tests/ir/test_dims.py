@@ -244,8 +244,3 @@ def test_sizes_that_grow_without_end_are_refused(
 ) -> None:
     with pytest.raises(ShapeError, match=told):
         functools.reduce(lambda size, _: grow(size), range(100), dims.named("n"))
-
-
-def test_a_size_is_not_divided_by_zero() -> None:
-    with pytest.raises(ShapeError, match="the size n is divided by 0"):
-        dims.floor_divide(dims.named("n"), 0)
