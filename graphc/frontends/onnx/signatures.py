@@ -12,6 +12,7 @@ from typing import Any
 from graphc.errors import ModelError
 from graphc.frontends.onnx.names import nearest, quoted
 from graphc.ir.node import Node
+from graphc.ir.types import DTYPES, DType
 from onnx import AttributeProto, defs
 
 SINGLE = defs.OpSchema.FormalParameterOption.Single
@@ -114,11 +115,10 @@ def require_types(schema: Any, inputs: Sequence[Node | None]) -> None:
         if node is None:
             continue
         formal = schema.inputs[min(place, len(schema.inputs) - 1)]
-        told = f"tensor({node.dtype})".replace("float32", "float").replace("float64", "double")
-        if told not in formal.types and f"optional({told})" not in formal.types:
-            allowed = sorted(t.removeprefix("tensor(").removesuffix(")") for t in formal.types)
+        if not takes(formal, node.dtype):
+            allowed = [name for name, dtype in DTYPES.items() if takes(formal, dtype)]
             raise ModelError(
-                f"the input {formal.name} holds {node.dtype}, not {' or '.join(allowed)}"
+                f"the input {formal.name} holds {node.dtype}, not {' or '.join(allowed) or 'that'}"
             )
         if formal.option == VARIADIC and not formal.is_homogeneous:
             continue
@@ -128,3 +128,9 @@ def require_types(schema: Any, inputs: Sequence[Node | None]) -> None:
                 f"the inputs {name} and {formal.name} hold {first.dtype} and {node.dtype}, and "
                 "have to hold the same"
             )
+
+
+def takes(formal: Any, dtype: DType) -> bool:
+    """Whether an input may hold a dtype."""
+    element = {"float32": "float", "float64": "double"}.get(dtype.name, dtype.name)
+    return bool({f"tensor({element})", f"optional(tensor({element}))"} & formal.types)
