@@ -89,7 +89,8 @@ def _sinc_slope(g: Node, y: Node, x: Node) -> Node:
 sinc: Op = elementwise(
     "sinc", "sin(πx) / (πx), and 1 where x is 0",
     body=_sinc_body, rules=(_sinc_slope,),
-    symbolic=lambda sp, x: sp.sinc(sp.pi * x), bounds=lambda x: Interval(-1.0, 1.0),
+    symbolic=lambda sp, x: sp.Piecewise((sp.sin(sp.pi * x) / (sp.pi * x), sp.Ne(x, 0)), (1, True)),
+    bounds=lambda x: Interval(-1.0, 1.0),
     samples=(
         lambda rng: ((rng.uniform(-2, 2, 5),), {}),
         lambda rng: ((rng.uniform(-0.1, 0.1, ()),), {}),
