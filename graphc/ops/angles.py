@@ -12,7 +12,6 @@ from typing import Any
 
 from graphc.ir.intervals import NOT_NEGATIVE, Domain, Interval
 from graphc.ir.node import Node
-from graphc.ir.op import Op
 from graphc.ops.elementwise import abs, clip, sqrt, square, where
 from graphc.ops.families import Rule, elementwise
 from graphc.ops.functions import cos, hypot, sin
@@ -83,10 +82,10 @@ def _sinc_slope(g: Node, y: Node, x: Node) -> Node:
     near, far = clip(x, -_NEAR, _NEAR), where(close, 1.0, x)
     angle = math.pi * near
     total: Any = functools.reduce(lambda sum, c: sum * square(angle) + c, _SERIES)
-    return g * where(close, -math.pi * angle * total, (cos(math.pi * far) - sinc(far)) / far)
+    return g * where(close, -math.pi * angle * total, (cos(math.pi * far) - y) / far)
 
 
-sinc: Op = elementwise(
+sinc = elementwise(
     "sinc", "sin(πx) / (πx), and 1 where x is 0",
     body=_sinc_body, rules=(_sinc_slope,),
     symbolic=lambda sp, x: sp.Piecewise((sp.sin(sp.pi * x) / (sp.pi * x), sp.Ne(x, 0)), (1, True)),

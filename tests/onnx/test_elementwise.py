@@ -225,8 +225,11 @@ def test_up_to_opset_6_an_attribute_says_where_the_second_operand_starts(op_type
     model = model_of(op_type, 6, inputs, broadcast=1)
     np.testing.assert_array_equal(computed(model, inputs), function(x, x[1]))
     inputs = {"x": x, "y": y}
-    with pytest.raises(UnsupportedError, match="1 axes does not fit one of 3 from axis 3"):
-        computed(model_of(op_type, 6, inputs, axis=3, broadcast=1), inputs)
+    for axis in (3, -4):
+        with pytest.raises(
+            UnsupportedError, match=f"1 axes does not fit one of 3 from axis {axis}"
+        ):
+            computed(model_of(op_type, 6, inputs, axis=axis, broadcast=1), inputs)
 
 
 @pytest.mark.parametrize("opset", [6, 10])
