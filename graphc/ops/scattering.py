@@ -149,7 +149,7 @@ scatter: Op = Op(
     operands=("x", "ids", "updates"), parameters=("reduction",), infer=_scatter_infer,
     emission=Emission(
         lambda node: f'scatter({{x}}, {{ids}}, {{updates}}, "{node.params.reduction}")',
-        helpers=(indexing.scatter,),
+        helpers=(indexing.elements, indexing.scatter),
     ),
     call=_scatter_call, vjp=_scatter_vjp, jvp=_scatter_jvp,
     samples=(
