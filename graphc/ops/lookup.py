@@ -95,7 +95,7 @@ gather: Op = linear(
     emission=Emission(
         _gather_text,
         lambda node: f"gather({{table}}, {{ids}}, {node.params.axis}, {{out}})",
-        helpers=(indexing.gather,),
+        helpers=(indexing.gather,), notation=_gather_text,
     ),
     transpose=_gather_transpose, call=_gather_call,
     samples=(
