@@ -15,7 +15,7 @@ from graphc.ir import dims
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.node import Node
 from graphc.ir.types import INT, int64, normalize_axis
-from graphc.ops.coordinates import grid, places_of
+from graphc.ops.coordinates import along, places_of
 from graphc.ops.indexing import Span, getitem
 from graphc.ops.operands import cast
 from graphc.ops.rearranging import eye_on
@@ -85,26 +85,21 @@ def span(call: Call, size: Extent, start: Extent, end: Extent, step: int) -> Spa
         first, stop, step = slice(start, end, step).indices(size)
         return Span(first, max(first, stop) if step > 0 else min(first, stop), step)
     low, high = (0, size) if step > 0 else (-1, size - 1)
-    begin, behind = (from_front(call, bound, size, low, high) for bound in (start, end))
+    begin, behind = (from_front(bound, size, low, high) for bound in (start, end))
     empty = dims.at_least(begin, behind) if step > 0 else dims.at_least(behind, begin)
     return Span(begin, begin if empty else behind, step)
 
 
-def from_front(call: Call, bound: Extent, size: Extent, low: Extent, high: Extent) -> Extent:
+def from_front(bound: Extent, size: Extent, low: Extent, high: Extent) -> Extent:
     """A bound counted from the front, not below `low` and not above `high`.
 
-    What names leave open (whether n is more than 5) is checked when the module runs; what the bound
-    counts from has to be clear.
+    What names leave open is a condition that the module checks when it runs: that n is not below
+    5 for a bound of 5, and that n - m is not negative, which would count from the end.
     """
     if isinstance(bound, int) and abs(bound) >= FAR:
         return high if bound > 0 else low
     if dims.at_least(-1, bound):
         bound = bound + size
-    elif not dims.at_least(bound, 0):
-        call.refuse(
-            f"whether the bound {bound} counts from the front or from the end depends on sizes",
-            hint="bind the dimension: --bind NAME=SIZE",
-        )
     if dims.at_least(bound, high):
         return high
     return low if dims.at_least(low, bound) else bound
@@ -148,7 +143,7 @@ def reverse_sequence(
     time, length = arange_on(call.graph, moved.shape[1]), ops.expand_dims(cast(lengths, int64), 1)
     index = ops.where(time < length, length - 1 - time, time)
     rows = moved.shape[:2]
-    order = places_of(call.op_type, grid(x, rows, 1, index), rows)
+    order = places_of(call.op_type, along(index, rows, 1), rows)
     flat = ops.reshape(moved, (dims.product(rows), *moved.shape[2:]))
     return ops.moveaxis(ops.take(flat, order, 0), (0, 1), (batch_axis, time_axis))
 
@@ -193,8 +188,8 @@ def tensor_scatter(
         index = ops.expand_dims(cast(starts, int64), tuple(range(1, axis + 1))) + index
     if mode == "circular":
         index = ops.where(index >= size, index - size, index)
-    place = places_of(call.op_type, grid(cache, rows, axis, index), cache.shape[: axis + 1])
-    return written(call.op_type, cache, place, update, axis + 1, "none")
+    place = places_of(call.op_type, along(index, rows, axis), cache.shape[: axis + 1])
+    return written(call.op_type, cache, place, update, axis + 1)
 
 
 # --- made of indices -----------------------------------------------------------------------------
