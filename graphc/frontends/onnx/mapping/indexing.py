@@ -139,6 +139,8 @@ def reverse_sequence(
     call: Call, x: Node, lengths: Node, *, batch_axis: int = 1, time_axis: int = 0
 ) -> Node:
     """Each sequence of a batch backwards, as far as its length goes."""
+    if lengths.ndim != 1:
+        call.refuse(f"the lengths are one for each sequence, got {lengths.ndim} axes")
     moved = ops.moveaxis(x, (batch_axis, time_axis), (0, 1))
     time, length = arange_on(call.graph, moved.shape[1]), ops.expand_dims(cast(lengths, int64), 1)
     index = ops.where(time < length, length - 1 - time, time)
@@ -182,6 +184,8 @@ def tensor_scatter(
     axis = normalize_axis(axis, cache.ndim)
     if mode not in ("linear", "circular") or axis == 0:
         call.refuse(f"the mode {mode!r} along axis {axis} is not supported")
+    if update.ndim != cache.ndim:
+        call.refuse(f"the update has {update.ndim} axes, and the cache {cache.ndim}")
     rows, size = update.shape[: axis + 1], cache.shape[axis]
     index = arange_on(call.graph, rows[-1])
     if starts is not None:
@@ -198,14 +202,18 @@ def tensor_scatter(
 @maps("OneHot", since=9)
 def one_hot(call: Call, indices: Node, depth: Node, values: Node, *, axis: int = -1) -> Node:
     """The second value at each index, else the first; indices outside of the depth have none."""
-    counted = depth.dtype.kind == INT
-    count = call.size(depth, "the depth") if counted else int(call.number(depth, "the depth"))
+    count: Extent
+    if depth.dtype.kind == INT:
+        count = call.size(depth, "the depth")
+    else:
+        number = call.number(depth, "the depth")
+        count = int(number) if float(number).is_integer() else call.refuse(f"a depth of {number}")
     axis = normalize_axis(axis, indices.ndim + 1)
     index = cast(indices, int64)
     own = ops.expand_dims(ops.where(index < 0, index + count, index), axis)
     behind = tuple(range(1, own.ndim - axis))
-    number = arange_on(call.graph, count)
-    return ops.where(own == (ops.expand_dims(number, behind) if behind else number),
+    numbers = arange_on(call.graph, count)
+    return ops.where(own == (ops.expand_dims(numbers, behind) if behind else numbers),
                      values[1], values[0])  # fmt: skip
 
 
@@ -230,6 +238,8 @@ def range_(call: Call, start: Node, limit: Node, delta: Node, *, stash_type: int
         count = Span(first, last, step).length()
     else:
         first, last, step = (call.number(node, what) for node, what in inputs)
+        if not np.isfinite([first, last, step]).all() or step == 0:
+            call.refuse(f"a range from {first} to {last} in steps of {step}")
         count = int(np.ceil((last - first) / step))
     count = max(count, 0) if isinstance(count, int) else count
     numbers = arange_on(call.graph, count, start.dtype)
