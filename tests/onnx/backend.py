@@ -139,14 +139,17 @@ def asked_for(error: UnsupportedError, names: Sequence[str]) -> str | None:
     return found[1] if found and found[1] in names else None
 
 
-def arguments(module: gc.Module, program: Any, arrays: Mapping[str, Any]) -> list[Any]:
-    """What a function of the module takes: parameters, states, inputs."""
+def arguments(module: gc.Module, program: Any, values: Mapping[str, Any]) -> list[Any]:
+    """What a function of the module takes: parameters, states, inputs.
+
+    values  inputs by name, and parameters that are to differ from those that the model came with
+    """
     kinds = {node.params.kind for node in program.arguments}
     graph = module.lowered.graph
     given: list[Any] = []
     if "parameter" in kinds:
-        given.append({name: p.init for name, p in graph.parameters.items()})
+        given.append({name: values.get(name, p.init) for name, p in graph.parameters.items()})
     if "state" in kinds:
         given.append({name: init for name, (_, init) in graph.states.items()})
     inputs = [node.params.name for node in program.arguments if node.params.kind == "input"]
-    return given + [arrays[name] for name in inputs]
+    return given + [values[name] for name in inputs]
