@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import pytest
 import graphc as gc
 from graphc.ir.op import FUNCTIONS
 from tests.command_line import run, run_process
+from tests.peers import peer
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -96,6 +98,37 @@ def test_the_equations_of_readme_are_printed() -> None:
     printed = run(*shlex.split(formula)).out
     assert "∂y/∂z = x*exp(x*z) + x/log(x)" in printed
     assert f"y     = {math.exp(6) + 6 / math.log(2)!r}" in printed
+
+
+@pytest.mark.conformance
+def test_the_network_of_pytorch_is_fine_tuned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways of README: a step by hand is PyTorch's, and `fit` makes the loss smaller."""
+    torch = peer("torch")
+    export, step, with_loss = code("ONNX in, NumPy with gradients out")
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(20, 64)).astype(np.float32), rng.integers(0, 10, 20)
+    scope: dict[str, Any] = {"gc": gc, "torch": torch, "x": x, "t": t}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        exec(export, scope)
+    exec(step, scope)
+    network = scope["network"]
+    images, labels = torch.from_numpy(x), torch.from_numpy(t)
+    torch.nn.functional.cross_entropy(network(images), labels).backward()
+    for name, parameter in network.named_parameters():
+        stepped = (parameter - 0.1 * parameter.grad).detach().numpy()
+        np.testing.assert_allclose(scope["params"][name], stepped, rtol=1e-4, atol=1e-6)
+
+    exec(with_loss, {**scope, "t": None}, found := {"gc": gc})
+    net = found["net"]
+    _, _, losses = net.fit(
+        net.load_params(), x, t, epochs=5, batch_size=20, rng=np.random.default_rng(0)
+    )
+    assert losses[-1] < losses[0]
 
 
 def test_the_ops_of_readme_are_right(tmp_path: Path) -> None:

@@ -44,18 +44,26 @@ class NodeSite(Site):
 
 
 class ImportedGraph(Graph):
-    """A graph whose nodes come from nodes of a model, not from lines of Python."""
+    """A graph whose nodes come from nodes of a model, until the model is imported.
+
+    What is added to it afterwards, a loss say, comes from lines of Python as it always does.
+    """
 
     site: NodeSite | None = None
+    importing = True
 
     def record(self, node: Node) -> None:
         """Note the node of the model that a node comes from."""
-        if self.site is not None and node.op is not ARGUMENT:
+        if not self.importing:
+            super().record(node)
+        elif self.site is not None and node.op is not ARGUMENT:
             site = self.site
             self.sites.setdefault(node, []).append(lambda: site)
 
     def assigned(self, node: Node) -> None:
         """The variables of the import are no names of the model's."""
+        if not self.importing:
+            super().assigned(node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ def import_model(
         for info in model.graph.output:
             graph.output(info.name, importer.read(info.name, frame))
     declarations.keep({*topological([*graph.outputs.values(), *graph.updates.values()])})
+    graph.importing = False
     return graph
 
 
