@@ -14,6 +14,7 @@ from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
 from graphc.ops.indexing import *
+from graphc.ops.interpolation import *
 from graphc.ops.joining import *
 from graphc.ops.labels import *
 from graphc.ops.linalg import *
@@ -36,7 +37,6 @@ from graphc.ops.rounding import *
 from graphc.ops.scattering import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
-from graphc.ops.upsampling import *
 from graphc.ops.windows import *
 
 from . import (
@@ -54,6 +54,7 @@ from . import (
     elementwise,
     functions,
     indexing,
+    interpolation,
     joining,
     labels,
     linalg,
@@ -76,7 +77,6 @@ from . import (
     scattering,
     shape,
     stable,
-    upsampling,
     windows,
 )
 
@@ -118,6 +118,6 @@ __all__ = [
     *scattering.__all__,
     *shape.__all__,
     *stable.__all__,
-    *upsampling.__all__,
+    *interpolation.__all__,
     *windows.__all__,
 ]

@@ -102,7 +102,8 @@ def averages(
         ones = broadcast_to(x.graph.constant(1.0, x.dtype), (1, 1, *size))
         inside = windows._replace(padding=beyond)
         counts = hint(sum_pool.node((hint(ones, "ones"),), inside), "counts")
-    return hint(sum_pool.node((x,), windows) / counts, "average")
+    result: Node = hint(sum_pool.node((x,), windows) / counts, "average")
+    return result
 
 
 @function

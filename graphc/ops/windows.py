@@ -146,7 +146,8 @@ def paddings(
 
 
 def _is_width(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and int(value) >= 0
 
 
 AXES = {

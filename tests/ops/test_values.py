@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
-from tests.ops import sliding
+from tests.ops import resized, sliding
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
 from tests.styles import in_every_style, load
 
@@ -170,6 +170,7 @@ def embed_diagonal(x: Array, shape: tuple[int, ...], offset: int, first: int, se
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    **resized.FORMULAS,
     **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "bce": lambda p, t, **options: reduced(-np.log(p**t * (1 - p) ** (1 - t)), **options),

@@ -12,5 +12,7 @@ from . import normalization as normalization
 from . import products as products
 from . import randomness as randomness
 from . import reduction as reduction
+from . import resizing as resizing
 from . import sequences as sequences
 from . import shape as shape
+from . import windows as windows
