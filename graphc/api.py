@@ -6,14 +6,20 @@ import builtins
 import contextlib
 import gc
 import os
+import shutil
 import stat
 import tempfile
 import types
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
 
 from graphc.codegen.assemble import DIALECTS, assemble
+from graphc.codegen.companion import Companion
 from graphc.codegen.render import render
 from graphc.compiler import Compilation, Options
 from graphc.errors import UsageError
@@ -28,6 +34,8 @@ from graphc.training import Training, checked_penalty
 
 VERSION = "0.1.0"
 STYLES = tuple(DIALECTS)
+EMBEDDED = 1_000_000  # bytes of arrays that a module may carry in itself
+Writer: TypeAlias = "Callable[[BinaryIO], object]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +43,86 @@ class Module:
     """A compiled module: its source, and how it came about.
 
     source    the text of the .py file
-    companion the content of the .npz file beside it, where there are large constants
+    companion the .npz file beside it: weights that are given, and large constants, if any
     lowered   the programs that it was printed from
     report    the rewrite rules that fired, the memory, what backward reads
     """
 
     source: str
-    companion: bytes
+    companion: Companion
     lowered: LoweredModule
     report: Report
+
+    @property
+    def params(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The parameters that the model came with, by their exact names; new arrays each time.
+
+        Raises UsageError where `init_params` draws one.
+        """
+        return self._given("params")
+
+    @property
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The state that the model came with, by exact names; new arrays each time.
+
+        Raises UsageError where `init_state` makes one.
+        """
+        return self._given("state")
+
+    def _given(self, group: str) -> dict[str, np.ndarray[Any, Any]]:
+        found = {}
+        for node in self.lowered.groups.get(group, ()):
+            given = self.lowered.given(node)
+            if given is None:
+                raise UsageError(
+                    f"the initial value of {node.params.name!r} is not an array",
+                    hint=f"the generated module has init_{group}, which makes it",
+                )
+            found[node.params.name] = given.copy()
+        return found
 
     def __repr__(self) -> str:
         lowered, lines = self.lowered, self.source.count("\n")
         return f"<module of {lowered.graph.name!r}, {lowered.options['style']}, {lines} lines>"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file, whole or not at all: an older one stays until the new one is complete.
+        """Write the file and its companion, whole or not at all.
+
+        Older ones stay until both of the new ones are complete. If nothing but the companion comes
+        to stand there, the older module refuses to load it.
 
         Raises UsageError where the folder is missing or cannot be written to.
         """
         target = Path(path)
         check_writable(target)
-        if self.companion:
-            write_atomically(target.with_suffix(".npz"), self.companion)
-        write_atomically(target, self.source.encode())
+        files: dict[Path, Writer] = {}
+        if self.companion:  # first, since a module without it may not even be imported
+            files[target.with_suffix(".npz")] = self.companion.write
+        files[target] = lambda file: file.write(self.source.encode())
+        write_atomically(files)
         return target
 
     def load(self) -> types.ModuleType:
-        """The module, executed; no file stays behind."""
+        """The module, executed. Its companion lies in a temporary folder as long as it exists."""
         name = self.lowered.graph.name
         module = types.ModuleType("generated")
         code = builtins.compile(self.source, f"<graphc {name!r}>", "exec")
-        if not self.companion:
-            exec(code, module.__dict__)
-            return module
-        with tempfile.TemporaryDirectory() as folder:
-            module.__file__ = f"{folder}/generated.py"
-            Path(folder, "generated.npz").write_bytes(self.companion)
-            exec(code, module.__dict__)
+        if self.companion:
+            folder = Folder()
+            with open(folder.path / "generated.npz", "wb") as file:
+                self.companion.write(file)
+            module.__file__ = str(folder.path / "generated.py")
+            module.__dict__["__folder__"] = folder  # what its functions refer to keeps the folder
+        exec(code, module.__dict__)
         return module
+
+
+class Folder:
+    """A temporary folder that is removed when nothing refers to it any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="graphc."))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def compile(
@@ -93,6 +142,7 @@ def compile(
     stabilize: bool = True,
     allow_unused: bool = False,
     debug_nan: bool = False,
+    embed: bool | int = False,
     style: str = "functional",
     templates: str | os.PathLike[str] | None = None,
     command: str | None = None,
@@ -117,6 +167,8 @@ def compile(
     debug_nan     check after each statement that the value is finite; the module then raises
                   FloatingPointError, which names the variable, the line of the model and the first
                   bad element
+    embed         keep weights that are given, and large constants, in the file itself rather than
+                  in an .npz file beside it: up to EMBEDDED bytes, or as many as a number says
     style         "functional": pure functions of NumPy arrays; "workspace": a class that owns its
                   memory, for training loops; "scalar": functions of Python's numbers, with `math`
                   and without NumPy, for graphs in which every value is a scalar. Floats have 64
@@ -141,6 +193,7 @@ def compile(
         stabilize=stabilize,
         allow_unused=allow_unused,
         debug_nan=debug_nan,
+        embed=None if embed is False else EMBEDDED if embed is True else embed,
         command=command or f"graphc.compile(…) of {told(graph.name)}",
         version=VERSION,
     )
@@ -237,20 +290,32 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under another name beside it and rename it when it is complete."""
+def write_atomically(files: Mapping[Path, Writer]) -> None:
+    """Write files under other names beside them and rename them when all are complete."""
+    written: dict[str, Path] = {}
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".graphc.", dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            os.replace(temporary, path)
-        except BaseException:
+        for path, write in files.items():
+            try:
+                handle, temporary = tempfile.mkstemp(prefix=".graphc.", dir=path.parent)
+                written[temporary] = path
+                with open(handle, "wb") as file:
+                    write(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            except OSError as error:
+                raise unwritten(path, error) from error
+        for temporary, path in written.items():
+            try:
+                os.replace(temporary, path)
+            except OSError as error:
+                raise unwritten(path, error) from error
+    finally:
+        for temporary in written:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise UsageError(f"cannot write {str(path)!r}: {reason_of(error)}") from error
+
+
+def unwritten(path: Path, error: OSError) -> UsageError:
+    """The error that tells which file could not be written, and why."""
+    return UsageError(f"cannot write {str(path)!r}: {reason_of(error)}")

@@ -23,6 +23,7 @@ from graphc.api import STYLES, VERSION, check_writable, compile
 from graphc.check import check
 from graphc.derive import add_arguments, derive, point_of
 from graphc.errors import GraphcError, UsageError
+from graphc.frontends.bindings import as_bindings
 from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
 from graphc.inspect.formulas import ops_text
@@ -54,7 +55,7 @@ def parser() -> Parser:
 
     model = Parser(add_help=False)
     model.add_argument(
-        "model", metavar="MODEL", help="file.py, file.py:name or package.module:name"
+        "model", metavar="MODEL", help="file.py, file.py:name, package.module:name or file.onnx"
     )
     model.add_argument(
         "--wrt",
@@ -69,6 +70,20 @@ def parser() -> Parser:
         default=[],
         metavar="PATTERN",
         help="do not train the parameters that fit, as in 'layer1.*'",
+    )
+    model.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what an input or dimension of an ONNX model is: 3, 0.5, 2,3 or FILE.npy (repeat)",
+    )
+    model.add_argument(
+        "--trainable",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="train the weights of an ONNX model that fit, and no others (repeat)",
     )
     model.add_argument(
         "--dtype",
@@ -119,7 +134,14 @@ def parser() -> Parser:
         "--templates", metavar="DIR", help="a folder searched before the stock one"
     )
     command.add_argument(
-        "--force", action="store_true", help="replace a file that graphc did not write"
+        "--embed",
+        action="store_true",
+        help="keep weights in the module itself, not in an .npz file beside it",
+    )
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a file that graphc did not write; embed weights of any size",
     )
     command.set_defaults(run=run_compile)
 
@@ -142,7 +164,7 @@ def parser() -> Parser:
 
     command = subcommand("derive", "differentiate a formula, and show how", debug)
     add_arguments(command)
-    command.set_defaults(run=run_derive, model=None, templates=None)
+    command.set_defaults(run=run_derive, model=None, templates=None, bind=[])
 
     command = subcommand("ops", "list ops and their derivatives", debug)
     command.add_argument(
@@ -199,7 +221,8 @@ def loaded(options: argparse.Namespace) -> Graph:
         contextlib.redirect_stdout(sys.stderr),
         contextlib.nullcontext() if dtype is None else default_dtype(dtype),
     ):
-        return load_model(options.model)
+        bind = as_bindings(options.bind)
+        return load_model(options.model, bind=bind, trainable=options.trainable)
 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
@@ -227,6 +250,7 @@ def run_compile(options: argparse.Namespace) -> int:
         templates=options.templates,
         command=reproducing(options),
         debug_nan=options.debug_nan,
+        embed=options.embed and (sys.maxsize if options.force else True),
         **training,
         **shared(options),
     )
@@ -258,18 +282,20 @@ def check_companion(target: Path) -> None:
     companion = target.with_suffix(".npz")
     if not companion.exists():
         return
-    checksum = hashlib.sha256(companion.read_bytes()).hexdigest()
+    with open(companion, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
     if not target.exists() or checksum.encode() not in target.read_bytes():
         raise UsageError(
-            f"{companion.name!r} is needed for large constants, and there is such a file",
+            f"{companion.name!r} is needed for weights or constants, and there is such a file",
             hint="pass --force to replace it, or choose another name",
         )
 
 
 def reproducing(options: argparse.Namespace) -> str:
     """The command that makes the module again; of an absolute path only the file is told."""
-    given = [path for path in (options.model, options.output, options.templates) if path]
-    paths = [path for path in given if Path(path).is_absolute()]
+    bound = [text.partition("=")[2] for text in options.bind]
+    given = [options.model, options.output, options.templates, *bound]
+    paths = [path for path in given if path and Path(path).is_absolute()]
     words = ["graphc"]
     for word in options.given:
         if word not in ("--debug", "--force"):

@@ -38,7 +38,10 @@ from graphc.training import SCALAR, Penalty, Training, with_step
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a compilation can be told; the command line has an option for each."""
+    """What a compilation can be told; the command line has an option for each.
+
+    embed  how many bytes of arrays may stand in the module; None for a file beside it
+    """
 
     style: str = "functional"
     training: Training | None = None
@@ -50,6 +53,7 @@ class Options:
     stabilize: bool = True
     allow_unused: bool = False
     debug_nan: bool = False
+    embed: int | None = None
     command: str = ""
     version: str = ""
 
@@ -63,6 +67,7 @@ class Options:
                 chosen[name] = ", ".join(getattr(self, name))
         chosen.update({"inference": "true"} if self.inference else {})
         chosen.update({} if self.stabilize else {"stabilize": "false"})
+        chosen.update({"embed": "true"} if self.embed is not None else {})
         return chosen | ({"debug_nan": "true"} if self.debug_nan else {})
 
 
@@ -289,6 +294,7 @@ class Compilation:
             digest=digest(graph, options),
             command=options.command,
             version=options.version,
+            embed=options.embed,
         )
 
     def training_part(

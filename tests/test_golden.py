@@ -35,7 +35,7 @@ from tests.golden.models import GOLDEN
 models = ALL | GOLDEN
 names = list(models) if sys.argv[1:] == [] else list(models)[::-1]
 sources = {name: gc.compile(models[name][0](), **models[name][1]) for name in names}
-print(json.dumps({name: hashlib.sha256(module.source.encode() + module.companion).hexdigest()
+print(json.dumps({name: hashlib.sha256(module.source.encode() + bytes(module.companion)).hexdigest()
                   for name, module in sources.items()}))
 """
 
@@ -64,7 +64,7 @@ def expected() -> dict[str, str]:
     models = ALL | GOLDEN
     modules = {name: gc.compile(make(), **options) for name, (make, options) in models.items()}
     return {
-        name: hashlib.sha256(module.source.encode() + module.companion).hexdigest()
+        name: hashlib.sha256(module.source.encode() + bytes(module.companion)).hexdigest()
         for name, module in modules.items()
     }
 

@@ -28,8 +28,8 @@ class Arrays(Dialect):
     """NumPy arrays of the declared dtypes."""
 
     what = "NumPy"
-    reserved = ("np", "NDArray", "Array", "base64", "hashlib", "io", "arrays", "load_arrays",
-                "load_constants", "CONSTANTS", "checked", "shape_text", "sample_values",
+    reserved = ("np", "NDArray", "Array", "base64", "hashlib", "arrays", "load_arrays",
+                "load_companion", "CHECKSUM", "CONSTANTS", "checked", "shape_text", "sample_values",
                 "sample_slope")  # fmt: skip
     typed = False
     names = ("Array",)
@@ -38,6 +38,7 @@ class Arrays(Dialect):
     finite = staticmethod(finite.check_finite)
     residuals = "What the backward pass reads of the forward pass: its arrays, not copies of them."
     file = "an .npz file"
+    companion = True
     checks = "their shapes and dtypes are checked"
     generator = draws = "np.random.Generator"
     check_rng = staticmethod(boundary.check_rng)
@@ -124,13 +125,11 @@ class Arrays(Dialect):
 
     def imports(self, functions: Sequence[FunctionView], code: str) -> list[str]:
         defined = {function.name for function in functions}
-        companion = "CONSTANTS = load_constants(" in code
         needed = {
             "import base64": "base64.b64decode" in code,
             "import contextlib": "contextlib.suppress(" in code,
             "import copy": "copy.deepcopy(" in code,
-            "import hashlib": companion,
-            "import io": companion,
+            "import hashlib": "hashlib.sha256(" in code,
             "import json": "json.dumps(" in code,
             "import math": any(f"math.{name}" in code for name in ("pow(", "sqrt(", "cos(")),
             "import os": "os.replace(" in code,
@@ -138,7 +137,7 @@ class Arrays(Dialect):
             "import tempfile": "tempfile.mkstemp(" in code,
             "import zipfile": "zipfile.BadZipFile" in code,
             "from collections.abc import {}": [n for n in ABSTRACT if f"{n}[" in code],
-            "from pathlib import Path": companion or bool(LOADERS & defined),
+            "from pathlib import Path": "Path(" in code or bool(LOADERS & defined),
         }
         standard = [
             line.format(", ".join(condition)) if isinstance(condition, list) else line

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import io
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
-
-import numpy as np
 
 from graphc.codegen import blocks, fitting, literals, training_step
 from graphc.codegen import parameters as parameter_blocks
 from graphc.codegen.arrays import ARRAYS
 from graphc.codegen.bindings import Scope
+from graphc.codegen.companion import Companion, companion
 from graphc.codegen.dialect import Dialect, Helper
 from graphc.codegen.finite import OVERWRITTEN
 from graphc.codegen.functions import Context, field_names
@@ -26,6 +22,7 @@ from graphc.codegen.scalars import SCALARS, fit
 from graphc.codegen.self_test import self_test
 from graphc.codegen.view import VIEW_VERSION, FunctionView, ModuleView, TypeView
 from graphc.codegen.workspace import workspace
+from graphc.errors import UsageError
 from graphc.ir.dims import pure_name
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
@@ -34,7 +31,7 @@ from graphc.lower.module import LoweredModule
 from graphc.lower.naming import Names
 from graphc.lower.program import Program, is_literal
 from graphc.runtime.boundary import checked_size
-from graphc.runtime.files import load_arrays, load_constants
+from graphc.runtime.files import load_companion
 
 DIALECTS: dict[str, Dialect] = {  # by style
     "functional": ARRAYS,
@@ -58,8 +55,8 @@ ATTRIBUTES = ("steps", "step", "resize", "set_params", "param_vector", "grad_vec
 WORKSPACE_RESERVED = ("self", "Workspace", "workspace", "slots", "sizes", "checked_size", "kept")
 
 
-def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
-    """All texts of a module, and the content of its companion .npz file if it needs one.
+def assemble(module: LoweredModule) -> tuple[ModuleView, Companion]:
+    """All texts of a module, and the .npz file beside it, which is empty if it needs none.
 
     Identifiers are given in the order in which they are read.
     """
@@ -78,9 +75,14 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
     views["schedule"] = tuple(training_step.schedule(module.optimizer))
     parameters = tuple(parameter_blocks.parameters(context, training=bool(views["training"])))
     tests = tuple(self_test(context))
-    constants, companion = constant_lines(context)
-    loaders: list[Helper] = [load_arrays, load_constants] if companion else []
-    helpers = [h for h in needed_helpers(module, dialect, bool(tests)) if h not in loaders]
+    constants = constant_lines(context)
+    beside = Companion(context.stored)
+    loaders: list[Helper] = []
+    helpers = needed_helpers(module, dialect, bool(tests))
+    if beside:
+        at_import = any(line.startswith("CONSTANTS = ") for line in constants)
+        (loaders if at_import else helpers).append(load_companion)
+        constants.insert(0, f"CHECKSUM = {quoted(beside.checksum)}  # of the .npz file")
     functions = (*parameters, *itertools.chain(*views.values()), *tests)
     definitions = tuple(types(context))
     sources = tuple(map(source, loaders)), tuple(map(source, helpers))
@@ -101,7 +103,7 @@ def assemble(module: LoweredModule) -> tuple[ModuleView, bytes]:
         memory_doc=tuple(about(scope)) if scope else (),
         **views,
     )
-    return view, companion
+    return view, beside
 
 
 def of_one_mode(module: LoweredModule) -> list[list[Node]]:
@@ -313,8 +315,8 @@ def named_tuple(
     return TypeView(name, "\n".join(lines), is_class=True)
 
 
-def constant_lines(context: Context) -> tuple[list[str], bytes]:
-    """Assignments of the constant arrays in order of use, and the file with the large ones."""
+def constant_lines(context: Context) -> list[str]:
+    """Assignments of the constant arrays in order of use; large ones go into `stored`."""
     found = dict.fromkeys(
         arg
         for program in programs(context.module)
@@ -323,22 +325,24 @@ def constant_lines(context: Context) -> tuple[list[str], bytes]:
         if arg.op is CONSTANT and not is_literal(arg)
     )
     listed = [(context.names.of(node), node.params.data.array) for node in found]
+    listed += context.constants
+    embed = context.module.embed
+    if embed is not None and (total := sum(value.nbytes for _, value in listed)) > embed:
+        raise UsageError(
+            f"{total} bytes of weights and constants are too many to embed, the limit is {embed}",
+            hint="leave them in a file beside the module, or pass embed=BYTES, or --force",
+        )
     lines = []
-    large: dict[str, Any] = {}
-    for name, value in [*listed, *context.constants]:
-        text = literals.array(value)
-        if text is None:
-            large[name] = value
-            text = f'CONSTANTS["{name}"]'
+    large = {}
+    for name, value in listed:
+        if literals.is_large(value) and embed is None:
+            large[f"constants/{name}"] = value
+            text = f'CONSTANTS["constants/{name}"]'
+        else:
+            text = literals.array(value)
         lines.append(f"{name}: Array = {text}")
-    if not large:
-        return lines, b""
-    file = io.BytesIO()
-    np.savez(file, **large)
-    content = file.getvalue()
-    checksum = hashlib.sha256(content).hexdigest()
-    call = ['Path(__file__).with_suffix(".npz")', quoted(checksum)]
-    return [bracketed("CONSTANTS = load_constants(", call, ")"), *lines], content
+    context.stored.update(large)
+    return [f"CONSTANTS = {companion('constants')}"] * bool(large) + lines
 
 
 def needed_helpers(module: LoweredModule, dialect: Dialect, tests: bool) -> list[Helper]:

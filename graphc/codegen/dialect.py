@@ -36,6 +36,7 @@ class Dialect(ABC):
     finite     the runtime function that checks a value, in a module for debugging
     residuals  the docstring of `Residuals`
     file       what parameters and states are kept in
+    companion  whether a module may have a file beside it
     checks     what `load_params` and `load_state` say about their checks
     generator  the annotation of the argument of `init_params`
     draws      the annotation of `rng`, from which a model draws
@@ -54,6 +55,7 @@ class Dialect(ABC):
     finite: Helper
     residuals: str
     file: str
+    companion: bool
     checks: str
     generator: str
     draws: str

@@ -28,7 +28,11 @@ GROUPS = {"parameter": ("params", "Params"), "state": ("state", "State")}
 
 @dataclass(slots=True)
 class Context:
-    """What the functions of one module share: identifiers, and constants found on the way."""
+    """What the functions of one module share: identifiers, and arrays found on the way.
+
+    constants  arrays that stand in the module, by identifier
+    stored     arrays of the file beside it, by their names there
+    """
 
     module: LoweredModule
     dialect: Dialect
@@ -36,6 +40,7 @@ class Context:
     reserved: tuple[str, ...]
     optimizer_names: Names
     constants: list[tuple[str, Any]] = field(default_factory=list)
+    stored: dict[str, Any] = field(default_factory=dict)
 
     def finite(self, program: Program, stage: str = "") -> FiniteChecks | None:
         """What checks the values of a program, in a module for debugging."""

@@ -214,8 +214,8 @@ def parted(text: str, operators: str) -> list[str]:
     return [text[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-def array(value: np.ndarray[Any, Any]) -> str | None:
-    """An expression for an array: a literal, base64, or None where it has to go into a file."""
+def array(value: np.ndarray[Any, Any]) -> str:
+    """An expression for an array: a literal, or base64."""
     dtype = as_dtype(value.dtype).source
     unusual_nan = np.isnan(value) if value.dtype.kind == "f" else np.zeros((), bool)
     plain = not unusual_nan.any() or value[unusual_nan].tobytes() == np.full(
@@ -225,8 +225,6 @@ def array(value: np.ndarray[Any, Any]) -> str | None:
         return bracketed("np.array(", [nested(value, 4), f"dtype={dtype}"], ")")
     if value.size == 0:
         return f"np.zeros({value.shape}, dtype={dtype})"
-    if value.nbytes > MAX_EMBEDDED_BYTES:
-        return None
     encoded = base64.b64encode(value.astype(value.dtype.newbyteorder("<")).tobytes()).decode()
     pieces = [encoded[i : i + 84] for i in range(0, len(encoded), 84)]
     text = "\n".join(f'        "{piece}"' for piece in pieces)
@@ -236,6 +234,11 @@ def array(value: np.ndarray[Any, Any]) -> str | None:
     if len(encoded) <= LINE - 25:
         decoded = f'base64.b64decode("{encoded}")'
     return f'np.frombuffer(\n    {decoded},\n    dtype="{code}",\n).reshape({shape})'
+
+
+def is_large(value: np.ndarray[Any, Any]) -> bool:
+    """Whether an array goes into a file beside the module, unless it is to be embedded."""
+    return value.nbytes > MAX_EMBEDDED_BYTES
 
 
 def nested(value: np.ndarray[Any, Any], indent: int) -> str:

@@ -68,10 +68,12 @@ def memory(scope: Scope) -> Iterator[FunctionView]:
     module, plans = scope.context.module, scope.layout
     sizes = [f"{scope.names.of_size(name)}: int" for name in plans.sizes()]
     keywords = ["*", *sizes] if sizes else []
-    drawn = bool(module.parameters) and module.forward is not None
-    given = "params: Params | None = None" if drawn else "params: Params"
+    own = module.is_given("params")
+    drawn = bool(module.parameters) and module.forward is not None and not own
+    given = "params: Params | None = None" if drawn or own else "params: Params"
     doc = ["Make room for arguments of the given sizes."]
     doc += ["", "Parameters are copied in; without them, they are drawn with seed 0."] * drawn
+    doc += ["", "Parameters are copied in; without them, those that the model came with."] * own
     yield method(
         "__init__",
         [*[given] * bool(module.parameters), *keywords],
@@ -104,14 +106,17 @@ def start(scope: Scope, drawn: bool) -> Iterator[str]:
         yield from body("self._residuals: tuple[Any, ...] | None = None")
     if module.graph.states:
         states = [node for node, _ in module.graph.states.values()]
-        yield from body(spread("self.state = init_state(", sized(scope, states), ")"))
+        made = "load_state(" if module.is_given("state") else "init_state("
+        yield from body(spread(f"self.state = {made}", sized(scope, states), ")"))
     if module.optimizer is not None:
         for slot, number in module.optimizer.slots.items():
             yield from body(f"self.{slot}_vector = {filled('self.param_vector', number)}")
         yield from body("self.steps = 0")
         yield from update_buffers(scope, module.optimizer.program)
     if module.parameters:
-        if drawn:
+        if module.is_given("params"):
+            yield from body("if params is None:", "    params = load_params()")
+        elif drawn:
             given = ["np.random.default_rng(0)", *sized(scope, nodes)]
             yield from body("if params is None:")
             yield from body("    " + spread("params = init_params(", given, ")", BODY + 4))

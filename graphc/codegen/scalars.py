@@ -41,6 +41,7 @@ class Scalars(Dialect):
     finite = staticmethod(scalars.check_finite)
     residuals = "What the backward pass reads of the forward pass."
     file = "a JSON file"
+    companion = False
     checks = "their types are checked"
     generator = "random.Random"
     draws = "Any"

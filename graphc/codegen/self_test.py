@@ -19,9 +19,10 @@ def self_test(context: Context) -> Iterator[FunctionView]:
         return
     body: list[str] = []
     given: list[str] = []
+    in_place = module.options["style"] == "workspace"  # whose parameters are there in any case
     for kind, group, annotation in (("parameter", "params", "Params"), ("state", "state", "State")):
         nodes = [node for node in test.phases if node.params.kind == kind]
-        reads = kind == "state" and bool(module.updates)
+        reads = bool(module.updates) if kind == "state" else in_place and bool(nodes)
         if reads or any(node.params.kind == kind for node in program.arguments):
             items = [f"{quoted(node.params.name)}: {dialect.sample(node, test)}" for node in nodes]
             body += indented(bracketed(f"{group}: {annotation} = {{", items, "}", 4))
@@ -37,7 +38,7 @@ def self_test(context: Context) -> Iterator[FunctionView]:
     first = "loss" if any(name is None for name, _, _ in test.values) else "_"
     cotangents = [node for node in test.phases if node.params.kind == "cotangent"]
     arguments = [] if module.loss else [dialect.sample(node, test) for node in cotangents]
-    if module.options["style"] == "workspace":
+    if in_place:
         body += [*made_workspace(context, given)]
         inputs = [name for name in given if name not in ("params", "state")]
         body += indented(bracketed(f"{first} = workspace.forward(", inputs, ")", 4))

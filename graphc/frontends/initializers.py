@@ -17,6 +17,7 @@ import numpy as np
 
 from graphc.errors import DeclarationError, DTypeError, ShapeError, UnsupportedError, suggest
 from graphc.ir import dims
+from graphc.ir.constant import unchangeable
 from graphc.ir.dims import Extent
 from graphc.ir.emission import size_text, tuple_text
 from graphc.ir.graph import plain_array
@@ -159,8 +160,9 @@ SHORTHANDS = {
 
 
 def as_initializer(init: object, node: Node, fans: object = None) -> object:
-    """How a node starts: an Initializer, a number or an array that nobody else can change.
+    """How a node starts: an Initializer, a number, or an array of its shape and dtype.
 
+    Nobody can change the array; a node that starts from one is *given*, like a trained weight.
     Raises DeclarationError for what cannot initialise the node.
     """
     counts = None if fans is None else as_fans(fans)
@@ -182,7 +184,10 @@ def as_initializer(init: object, node: Node, fans: object = None) -> object:
     if isinstance(init, Initializer):
         init = init.numbers[0][1]
     check_value(init, node)
-    return init if isinstance(init, (bool, int, float, np.generic)) else np.array(init)
+    if isinstance(init, (bool, int, float, np.generic)):
+        return init
+    array = plain_array(init)
+    return unchangeable(array, node.dtype.numpy) if array.ndim == node.ndim else array[()]
 
 
 def check_value(init: object, node: Node) -> None:
@@ -261,7 +266,7 @@ def initial_expression(init: object, node: Node) -> str | np.ndarray[Any, Any]:
             return f"np.{init.kind}({shape}, {dtype})"
         return f"{_array_text(init, node, shape)}.astype({dtype})"
     array = np.asarray(init, dtype=node.dtype.numpy)
-    if array.ndim:
+    if isinstance(init, np.ndarray):
         return array
     number = repr(array.item()).replace("inf", "np.inf").replace("nan", "np.nan")
     if np.isnan(array) and array.tobytes() != np.array(np.nan, array.dtype).tobytes():

@@ -1,4 +1,4 @@
-"""Model definitions: `file.py`, `file.py:name`, `package.module:name`."""
+"""Model definitions: `file.py`, `file.py:name`, `package.module:name`, `file.onnx`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from graphc import errors
-from graphc.errors import GraphcError, ModelError, Site, suggest
+from graphc.errors import GraphcError, ModelError, Site, UsageError, suggest
 from graphc.frontends.builder import Graph
+from graphc.frontends.onnx import from_onnx
 
 MODULE_NAME = "__graphc_model__"
-FORMS = "use file.py, file.py:name or package.module:name"
+FORMS = "use file.py, file.py:name, package.module:name or file.onnx"
 
 # Files with these beginnings are not the user's: a line of theirs says nothing about the model.
 _OTHERS = (
@@ -31,12 +32,20 @@ _OTHERS = (
 )
 
 
-def load_model(spec: str) -> Graph:
+def load_model(
+    spec: str, *, bind: Mapping[str, Any] | None = None, trainable: Sequence[str] = ()
+) -> Graph:
     """The graph that a model definition names.
 
     A name may be a graph, or a function without arguments that returns one; without a name there
-    has to be exactly one graph. Raises ModelError, and whatever GraphcError the model raises.
+    has to be exactly one graph. `bind` and `trainable` are for ONNX models, as in `from_onnx`.
+    Raises ModelError, and whatever GraphcError the model raises.
     """
+    if spec.endswith(".onnx"):
+        return from_onnx(spec, bind=bind, trainable=trainable or True)
+    for option, given in (("--bind", bind), ("--trainable", trainable)):
+        if given:
+            raise UsageError(f"{option} is for ONNX models", hint=f"{spec!r} is no .onnx file")
     place, name = split(spec)
     with in_folder_of(place):
         module = load_file(Path(place)) if is_file(place) else load_module(place)

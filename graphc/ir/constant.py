@@ -37,6 +37,24 @@ def plain_array(value: object) -> np.ndarray[Any, Any]:
     return array
 
 
+def unchangeable(array: np.ndarray[Any, Any], dtype: Any = None) -> np.ndarray[Any, Any]:
+    """The values in a dtype and native byte order, in C layout, where nobody can change them.
+
+    A view of a `bytes` object: of a new one, or of that which the array is a view of already, so
+    that the weights of a file which is in memory are not held twice.
+    """
+    wanted = np.dtype(array.dtype if dtype is None else dtype).newbyteorder("=")
+    base = array
+    while isinstance(base, np.ndarray):
+        base = base.base  # type: ignore[assignment]
+    kept = isinstance(base, bytes) and array.flags.c_contiguous and array.flags.aligned
+    if kept and array.dtype == wanted:
+        return array
+    with np.errstate(over="ignore"):
+        content = np.asarray(array, wanted).tobytes()
+    return np.ndarray(array.shape, wanted, buffer=content)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Constant:
     """The value of a constant node, compared by dtype, shape and bits."""
@@ -46,12 +64,10 @@ class Constant:
 
     @staticmethod
     def of(array: np.ndarray[Any, Any]) -> Constant:
-        """A private copy of an array, in native byte order and C layout."""
-        own = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-        own.flags.writeable = False
-        data = own.tobytes()
-        if len(data) > 64:
-            data = hashlib.sha256(data).digest()
+        """The constant of an array, which may be changed afterwards."""
+        own = unchangeable(array)
+        # Large values are read where they are: a copy of the weights of a network is a lot.
+        data = own.tobytes() if own.nbytes <= 64 else hashlib.sha256(own.data).digest()
         return Constant(own, (own.dtype.name, own.shape, data))
 
     def __hash__(self) -> int:

@@ -99,6 +99,8 @@ class LoweredModule:
     gradients           names of what backward returns, in order
     updates             names of the states that forward returns, in order
     initial             for parameters and states the template or array of the initial value
+    embed               how many bytes of arrays may stand in the module, with nothing beside it;
+                        None for a file beside it
     initializers        functions of `graphc.runtime` that those templates call
     """
 
@@ -125,6 +127,26 @@ class LoweredModule:
     optimizer: LoweredOptimizer | None = None
     self_test: SelfTest | None = None
     fit: Fit | None = None
+    embed: int | None = None
+
+    @property
+    def groups(self) -> dict[str, list[Node]]:
+        """What is kept in files: `params` and `state`, those that there are."""
+        states = [node for node, _ in self.graph.states.values()]
+        found = {"params": [p.node for p in self.parameters], "state": states}
+        return {group: nodes for group, nodes in found.items() if nodes}
+
+    def is_given(self, group: str) -> bool:
+        """Whether all parameters start from arrays, and all states: what was trained before."""
+        nodes = [node for name in ("params", group) for node in self.groups.get(name, ())]
+        return bool(self.parameters) and all(self.given(node) is not None for node in nodes)
+
+    def given(self, node: Node) -> np.ndarray[Any, Any] | None:
+        """The array that a parameter or state starts from; None where it starts otherwise."""
+        name = node.params.name
+        states = self.graph.states
+        init = states[name][1] if name in states else self.graph.parameters[name].init
+        return init if isinstance(init, np.ndarray) else None
 
     @property
     def debug_nan(self) -> bool:

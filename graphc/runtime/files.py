@@ -1,10 +1,9 @@
-"""The .npz files of a generated module: parameters, checkpoints, large constants beside it."""
+"""The .npz files of a generated module: parameters, checkpoints, and the one beside it."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import tempfile
 import zipfile
@@ -53,9 +52,22 @@ def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
         raise
 
 
-def load_constants(path: Path, checksum: str) -> dict[str, Array]:
-    """The arrays of an .npz file with a SHA-256; ValueError where it is another file."""
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != checksum:
-        raise ValueError(f"{path} is not the file that was written beside this module")
-    return load_arrays(io.BytesIO(content))
+def load_companion(path: Path, checksum: str, group: str) -> dict[str, Array]:
+    """The arrays whose names begin with a group, of the .npz file that a module was written with.
+
+    Raises ValueError for another file, which its SHA-256 tells.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+        if digest.hexdigest() != checksum:
+            raise ValueError(
+                f"{path} is not the file that was written beside this module; "
+                "to load other weights, pass their path"
+            )
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            # By full names, as in load_arrays.
+            names = [name for name in archive.files if name.startswith(group)]
+            return {name: archive[f"{name}.npy"] for name in names}

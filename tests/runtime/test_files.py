@@ -1,4 +1,4 @@
-"""Constants in a file of their own: read back bit for bit, and never from another file."""
+"""The file beside a module: read back bit for bit, by group, and never from another module's."""
 
 from __future__ import annotations
 
@@ -8,33 +8,59 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.runtime.files import load_constants
+from graphc.codegen.companion import Companion
+from graphc.runtime.files import load_companion
+
+W = np.array([1.5, -0.0, np.nan], "float32")
+STORED = {
+    "params/W": W,
+    "params/W.npy": np.arange(6.0).reshape(2, 3),
+    "params/é/ W": np.zeros((0, 2), "float16"),
+    "state/W": np.array(True),
+    "constants/params": np.arange(3),
+}
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Path, str]:
-    """A file with two constants, and its checksum."""
-    path = tmp_path / "constants.npz"
-    np.savez(path, a=np.array([1.5, -0.0, np.nan], "float32"), b=np.arange(3))
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+    """A file with arrays of all groups, and its checksum."""
+    path = tmp_path / "net.npz"
+    companion = Companion(STORED)
+    with open(path, "wb") as file:
+        companion.write(file)
+    return path, companion.checksum
 
 
-def test_constants_are_read_back_bit_for_bit(stored: tuple[Path, str]) -> None:
-    constants = load_constants(*stored)
-    assert list(constants) == ["a", "b"]
-    assert constants["a"].tobytes() == np.array([1.5, -0.0, np.nan], "float32").tobytes()
-    assert constants["b"].tolist() == [0, 1, 2]
+@pytest.mark.parametrize("group", ["params/", "state/", "constants/"])
+def test_a_group_is_read_back_bit_for_bit(stored: tuple[Path, str], group: str) -> None:
+    found = load_companion(*stored, group)
+    assert list(found) == [name for name in STORED if name.startswith(group)]
+    for name, array in found.items():
+        expected = STORED[name]
+        assert (array.dtype, array.shape) == (expected.dtype, expected.shape)
+        assert array.tobytes() == expected.tobytes()
 
 
-def test_a_file_that_was_changed_is_refused(stored: tuple[Path, str]) -> None:
+def test_the_checksum_is_that_of_the_file(stored: tuple[Path, str]) -> None:
     path, checksum = stored
-    np.savez(path, a=np.array([1.5, 0.0, np.nan], "float32"), b=np.arange(3))
-    with pytest.raises(ValueError, match=r"constants\.npz is not the file"):
-        load_constants(path, checksum)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+    assert bytes(Companion(STORED)) == path.read_bytes()
+
+
+def test_numpy_reads_the_file_as_any_other(stored: tuple[Path, str]) -> None:
+    with np.load(stored[0]) as archive:
+        np.testing.assert_array_equal(archive["params/W"], W)
+
+
+def test_another_file_is_refused(stored: tuple[Path, str]) -> None:
+    path, checksum = stored
+    np.savez(path, **{**STORED, "params/W": np.abs(W)})
+    with pytest.raises(ValueError, match=r"net\.npz is not the file .* pass their path"):
+        load_companion(path, checksum, "params/")
 
 
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "constants.npz"
+    path = tmp_path / "net.npz"
     np.savez(path, a=np.array([{}], object))
     with pytest.raises(ValueError, match="pickle"):
-        load_constants(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        load_companion(path, hashlib.sha256(path.read_bytes()).hexdigest(), "a")
