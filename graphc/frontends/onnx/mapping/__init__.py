@@ -1,6 +1,7 @@
 """What ONNX's operators are in graphc's ops. Importing this package registers all mappings."""
 
 from . import activations as activations
+from . import attention as attention
 from . import basic as basic
 from . import casting as casting
 from . import classical as classical

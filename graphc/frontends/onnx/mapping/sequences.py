@@ -146,21 +146,25 @@ def activations_of(
     if len(names) != len(default) * directions:
         call.refuse(f"{len(default) * directions} activations are expected, got {len(names)}")
     numbers = iter(alphas), iter(betas)
-    made = [activation(call, name, numbers, clip) for name in names]
-    return [made[i * len(default) : (i + 1) * len(default)] for i in range(directions)]
+    made = [activation(call, name, numbers) for name in names]
+    count = len(default)
+    return [
+        [clipped(made[i + k], clip if k < 2 else None) for k in range(count)]
+        for i in range(0, len(made), count)
+    ]
 
 
-def activation(
-    call: Call, name: str, numbers: tuple[Iterator[float], ...], clip: float | None
-) -> Activation:
+def clipped(function: Activation, clip: float | None) -> Activation:
+    """An activation of what is limited. The cell of an LSTM is not, as in ONNX Runtime."""
+    return function if clip is None else lambda x: function(ops.clip(x, -clip, clip))
+
+
+def activation(call: Call, name: str, numbers: tuple[Iterator[float], ...]) -> Activation:
     """An activation by its name."""
     if name.lower() not in ACTIVATIONS:
         call.refuse(f"the activation {name!r} is not known", hint=", ".join(ACTIVATIONS))
     defaults, make = ACTIVATIONS[name.lower()]
-    function = make(*(next(n, default) for n, default in zip(numbers, defaults, strict=False)))
-    if clip is None:
-        return function
-    return lambda x: function(ops.clip(x, -clip, clip))
+    return make(*(next(n, default) for n, default in zip(numbers, defaults, strict=False)))
 
 
 @maps("RNN")
