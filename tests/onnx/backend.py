@@ -1,7 +1,7 @@
 """graphc as a backend of ONNX: `onnx.backend.base.Backend`, which runs models and single nodes.
 
-    prepared = GraphcBackend.prepare(model)
-    (y,) = prepared.run([x])
+prepared = GraphcBackend.prepare(model)
+(y,) = prepared.run([x])
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ def input_names(model: onnx.ModelProto) -> list[str]:
     return [info.name for info in model.graph.input if info.name not in initial]
 
 
-def bound(
-    model: onnx.ModelProto, arrays: Mapping[str, Any]
-) -> tuple[gc.Graph, dict[str, Any]]:
+def bound(model: onnx.ModelProto, arrays: Mapping[str, Any]) -> tuple[gc.Graph, dict[str, Any]]:
     """The graph, and the inputs that had to be bound: those that the messages ask for."""
     bind: dict[str, Any] = {}
     while True:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphc import ops
-from graphc.frontends.onnx.declarations import element_type
 from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.tensors import element_type
 from graphc.ir.node import Node
 
 

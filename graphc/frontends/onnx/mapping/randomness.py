@@ -7,8 +7,8 @@ no meaning here.
 from __future__ import annotations
 
 from graphc import ops
-from graphc.frontends.onnx.declarations import element_type
 from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.tensors import element_type
 from graphc.ir.dims import Shape
 from graphc.ir.node import Node
 from graphc.ir.op import Op
