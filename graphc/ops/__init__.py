@@ -5,6 +5,7 @@ from graphc.ops.attention import *
 from graphc.ops.comparison import *
 from graphc.ops.contraction import *
 from graphc.ops.convolution import *
+from graphc.ops.coordinates import *
 from graphc.ops.cumulative import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
@@ -24,8 +25,10 @@ from graphc.ops.ordering import *
 from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
+from graphc.ops.rearranging import *
 from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
+from graphc.ops.scattering import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
 from graphc.ops.upsampling import *
@@ -37,6 +40,7 @@ from . import (
     comparison,
     contraction,
     convolution,
+    coordinates,
     cumulative,
     derivatives,
     elementwise,
@@ -56,8 +60,10 @@ from . import (
     penalties,
     pooling,
     random,
+    rearranging,
     recurrence,
     reduction,
+    scattering,
     shape,
     stable,
     upsampling,
@@ -72,6 +78,7 @@ __all__ = [
     *comparison.__all__,
     *contraction.__all__,
     *convolution.__all__,
+    *coordinates.__all__,
     *cumulative.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
@@ -90,8 +97,10 @@ __all__ = [
     *padding.__all__,
     *penalties.__all__,
     *pooling.__all__,
+    *rearranging.__all__,
     *recurrence.__all__,
     *reduction.__all__,
+    *scattering.__all__,
     *shape.__all__,
     *stable.__all__,
     *upsampling.__all__,

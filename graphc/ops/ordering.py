@@ -14,17 +14,13 @@ from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import TensorType, int64
-from graphc.ops.families import given, linear, without_axes
+from graphc.ops.coordinates import take_along_axis
+from graphc.ops.families import composite, without_axes
 from graphc.ops.operands import axis_of, flag, operand, require_rank, size_node
+from graphc.ops.rearranging import flip
 from graphc.ops.shape import as_count
 
 __all__ = ["argmax", "argmin", "argsort", "sort", "top_k"]
-
-
-def flipped(x: Node, axis: int) -> Node:
-    """x with an axis in the other direction."""
-    flip: Node = x[(*[slice(None)] * axis, slice(None, None, -1))]
-    return flip
 
 
 def mirrored(places: Node, size: Any) -> Node:
@@ -59,10 +55,10 @@ def _extremum_call(
     if not flag(op.name, "last", last):
         return op.node((x,), chosen, kept)
     if chosen is None:
-        from_end = op.node((flipped(x.reshape(-1), 0),), None, False)
+        from_end = op.node((flip(x.reshape(-1), 0),), None, False)
         place = mirrored(from_end, size)
         return place.reshape((1,) * x.ndim) if kept else place
-    return mirrored(op.node((flipped(x, chosen),), chosen, kept), size)
+    return mirrored(op.node((flip(x, chosen),), chosen, kept), size)
 
 
 def _extremum(name: str, which: str) -> Op:
@@ -92,19 +88,14 @@ argmin = _extremum("argmin", "smallest")
 # --- sorting -----------------------------------------------------------------------------------
 
 
-def _axis_call(op: Op, x: Any, axis: int = -1) -> Node:
-    x = require_rank(op.name, operand(x), 1)
-    return op.node((x,), axis_of(op.name, axis, x))
-
-
 def _argsort_call(op: Op, x: Any, axis: int = -1, *, descending: bool = False) -> Node:
     x = require_rank(op.name, operand(x), 1)
     chosen = axis_of(op.name, axis, x)
     if not flag(op.name, "descending", descending):
         return op.node((x,), chosen)
     # Of equal elements the first one is the last of the flipped ones, and so first again.
-    order = op.node((flipped(x, chosen),), chosen)
-    return mirrored(flipped(order, chosen), x.shape[chosen])
+    order = op.node((flip(x, chosen),), chosen)
+    return mirrored(flip(order, chosen), x.shape[chosen])
 
 
 _SAMPLES: tuple[Draw, ...] = (
@@ -127,46 +118,17 @@ Stable: equal elements keep their order, with descending=True too. int64.""",
 
 
 def _sort_call(op: Op, x: Any, axis: int = -1, *, descending: bool = False) -> Node:
-    node = _axis_call(op, x, axis)
-    return flipped(node, node.params.axis) if flag(op.name, "descending", descending) else node
+    x = require_rank(op.name, operand(x), 1)
+    node = op.node((x,), axis_of(op.name, axis, x))
+    return flip(node, node.params.axis) if flag(op.name, "descending", descending) else node
 
 
-def _order_of(node: Node) -> Node:
-    return argsort.node(node.args, node.params.axis)
-
-
-sort: Op = Op(
-    name="sort", doc="the elements of x along an axis from the smallest to the largest, or back",
-    operands=("x",), parameters=("axis",), noun="sorted",
-    infer=lambda require, x, axis: x,
+sort = composite(
+    "sort", "the elements of x along an axis from the smallest to the largest, or back",
+    parameters=("axis",),
+    body=lambda x, axis: take_along_axis(x, argsort(x, axis), axis),
     emission=Emission(lambda node: f"np.sort({{x}}, axis={node.params.axis})"),
-    call=_sort_call,
-    vjp=lambda index, bar, node, kinks: _returned(bar, _order_of(node), node.params.axis),
-    jvp=lambda node, tangents, kinks: reordered.node(
-        (given(tangents), _order_of(node)), node.params.axis
-    ),
-    samples=_SAMPLES,
-)  # fmt: skip
-
-
-def _returned(bar: Node, order: Node, axis: int) -> Node:
-    """What was put into an order, back in the places that it came from."""
-    return reordered.node((bar, argsort.node((order,), axis)), axis)
-
-
-reordered: Op = linear(
-    "reordered", "the elements of x along an axis in an order, which has each place once",
-    operands=("x", "order"), parameters=("axis",), noun="reordered",
-    infer=lambda require, x, order, axis: x,
-    emission=Emission(
-        lambda node: f"np.take_along_axis({{x}}, {{order}}, axis={node.params.axis})"
-    ),
-    transpose=lambda bar, node: _returned(bar, node.args[1], node.params.axis),
-    call=lambda op, x, order, axis: op.node((operand(x), operand(order)), axis),
-    samples=(
-        lambda rng: ((rng.normal(size=(2, 4)), rng.permuted([[0, 1, 2, 3]] * 2, axis=1), 1), {}),
-        lambda rng: ((rng.normal(size=3), rng.permutation(3), 0), {}),
-    ),
+    call=_sort_call, samples=_SAMPLES,
 )  # fmt: skip
 
 
@@ -184,5 +146,5 @@ def top_k(x: Any, k: Extent, axis: int = -1, *, largest: bool = True) -> tuple[N
         name = x.graph.describe(x, site=True)
         raise ShapeError(f"top_k: {count} elements of axis {chosen} of {name}")
     order = argsort(x, chosen, descending=flag("top_k", "largest", largest))
-    first = (*[slice(None)] * chosen, slice(None, count))
-    return reordered.node((x, order), chosen)[first], order[first]
+    first: Node = order[(*[slice(None)] * chosen, slice(None, count))]
+    return take_along_axis(x, first, chosen), first
