@@ -23,9 +23,10 @@ from graphc.ops.shape import as_count
 __all__ = ["argmax", "argmin", "argsort", "sort", "top_k"]
 
 
-def mirrored(places: Node, size: Any) -> Node:
+def mirrored(places: Node, size: Extent) -> Node:
     """The same places along an axis, counted from its other end."""
-    return size_node(places.graph, size, int64) - 1 - places
+    from_end: Node = size_node(places.graph, size - 1, int64) - places
+    return from_end
 
 
 # --- the places of extrema ---------------------------------------------------------------------
