@@ -64,6 +64,7 @@ INTERNAL = {
     "standardized_by",
     "sum_pool",
     "tanh_slope",
+    "top_places",
     "transposed_convolution",
     "unbiased",
     "unpad",

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError
+from graphc.ir import dims
 from graphc.ir.dims import Extent
-from graphc.ir.emission import Emission
+from graphc.ir.emission import Emission, size_text
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
-from graphc.ir.types import TensorType, int64
+from graphc.ir.types import Guard, TensorType, int64
 from graphc.ops.coordinates import take_along_axis
 from graphc.ops.families import composite, without_axes
 from graphc.ops.operands import axis_of, flag, operand, require_rank, size_node
 from graphc.ops.rearranging import flip
 from graphc.ops.shape import as_count
+from graphc.runtime import ordering as runtime
 
 __all__ = ["argmax", "argmin", "argsort", "sort", "top_k"]
 
@@ -133,6 +135,34 @@ sort = composite(
 )  # fmt: skip
 
 
+def _top_infer(require: Any, x: TensorType, count: Extent, axis: int, largest: bool) -> TensorType:
+    size = x.shape[axis]
+    if not dims.at_least(size, count, sizes_from=0):
+        require(Guard(size, ">=", count, f"top_k needs {size} >= {count}"))
+    return TensorType((*x.shape[:axis], count, *x.shape[axis + 1 :]), int64)
+
+
+def _top_text(node: Node) -> str:
+    count, axis, largest = node.params
+    return f"top_places({{x}}, {size_text(count)}, axis={axis}, largest={largest})"
+
+
+top_places = Op(
+    name="top_places", doc="the places of so many of the largest or smallest elements (gc.top_k)",
+    operands=("x",), parameters=("count", "axis", "largest"), noun="places",
+    infer=_top_infer,
+    emission=Emission(_top_text, helpers=(runtime.stable_order, runtime.top_places)),
+    call=lambda op, x, count, axis, largest: op.node((operand(x),), count, axis, largest),
+    differentiable=False,
+    samples=(
+        lambda rng: ((rng.normal(size=(2, 5)), 3, 1, True), {}),
+        lambda rng: ((rng.integers(0, 3, (6, 2)).astype(float), 3, 0, False), {}),
+        lambda rng: ((rng.integers(0, 3, 4).astype(float), 4, 0, True), {}),
+        lambda rng: ((rng.normal(size=(0, 3)), 0, 0, True), {}),
+    ),
+)  # fmt: skip
+
+
 @function
 def top_k(x: Any, k: Extent, axis: int = -1, *, largest: bool = True) -> tuple[Node, Node]:
     """The k largest elements along an axis, or smallest ones, sorted, and their places (int64).
@@ -146,6 +176,5 @@ def top_k(x: Any, k: Extent, axis: int = -1, *, largest: bool = True) -> tuple[N
     if isinstance(size, int) and isinstance(count, int) and count > size:
         name = x.graph.describe(x, site=True)
         raise ShapeError(f"top_k: {count} elements of axis {chosen} of {name}")
-    order = argsort(x, chosen, descending=flag("top_k", "largest", largest))
-    first: Node = order[(*[slice(None)] * chosen, slice(None, count))]
-    return take_along_axis(x, first, chosen), first
+    places = top_places.node((x,), count, chosen, flag("top_k", "largest", largest))
+    return take_along_axis(x, places, chosen), places

@@ -267,6 +267,9 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     ),
     "stop_gradient": lambda x: x,
     "threshold": lambda x, limit, value: np.where(x > limit, x, value),
+    "top_places": lambda x, count, axis, largest: np.argsort(
+        -x if largest else x, axis, kind="stable"
+    ).take(range(count), axis),
     "unbiased": lambda variance, count: variance * count / (count - 1),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
