@@ -84,7 +84,7 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
 def _repeats(resized: Resized, kernel: Kernel) -> int | None:
     """How many times each element stands in a row, where that is all there is to do."""
     size, length, scale, coordinates, region = resized
-    times = 1 if length == size else dims.exact_quotient(length, size)
+    times = 1 if length == size else dims.exact_quotient(length, size) if size != 0 else None
     if not isinstance(times, int) or times < 1 or scale not in (None, times):
         return None
     middles = ("half_pixel", "half_pixel_symmetric")

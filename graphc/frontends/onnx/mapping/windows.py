@@ -30,7 +30,9 @@ def geometry(
     stride, dilation = strides or ones, dilations or ones
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         axes = zip(x.shape[2:], kernel, stride, dilation, strict=False)
-        totals = [same_total(call, size, k, step, spread) for size, k, step, spread in axes]
+        totals = [
+            same_total(call, auto_pad, size, k, step, spread) for size, k, step, spread in axes
+        ]
         padding = halves(totals, auto_pad == "SAME_UPPER")
     elif auto_pad == "VALID":
         padding = ((0, 0),) * len(kernel)
@@ -53,14 +55,16 @@ def halves(totals: Sequence[int], more_behind: bool) -> Pairs:
     return tuple(parts if more_behind else [(most, least) for least, most in parts])
 
 
-def same_total(call: Call, size: Any, kernel: int, stride: int, dilation: int) -> int:
+def same_total(
+    call: Call, auto_pad: str, size: Any, kernel: int, stride: int, dilation: int
+) -> int:
     """The padding with which there are as many windows as strides begin in an axis."""
     span = dilation * (kernel - 1) + 1
     if stride == 1:
         return span - 1
     if not isinstance(size, int):
         call.refuse(
-            f"auto_pad SAME with stride {stride} needs a size that is known, got {size}",
+            f"auto_pad {auto_pad} with stride {stride} needs a size that is known, got {size}",
             hint=f"bind the dimension: --bind {size}=64",
         )
     return max((-(-size // stride) - 1) * stride + span - size, 0)
@@ -107,11 +111,11 @@ def conv_transpose(
         wanted = output_shape[-len(kernel) :] or [n * s for n, s in zip(sizes, stride, strict=True)]
         axes = zip(sizes, stride, kernel, dilation, more, wanted, strict=True)
         totals = [(n - 1) * s + d * (k - 1) + 1 + m - size for n, s, k, d, m, size in axes]
-        unknown = [total for total in totals if not isinstance(total, int)]
-        if unknown:
+        unknown = [n for n, total in zip(sizes, totals, strict=True) if not isinstance(total, int)]
+        for size in unknown[:1]:
             call.refuse(
-                f"output_shape {output_shape} needs sizes of the input that are known",
-                hint="bind the dimensions of the image",
+                f"output_shape {output_shape} needs sizes of the input that are known, got {size}",
+                hint=f"bind the dimension: --bind {size}=64",
             )
         more = tuple(m - min(total, 0) for m, total in zip(more, totals, strict=True))
         padding = halves([max(total, 0) for total in totals], auto_pad == "SAME_UPPER")
