@@ -5,6 +5,7 @@ from graphc.ops.attention import *
 from graphc.ops.averaging import *
 from graphc.ops.comparison import *
 from graphc.ops.convolution import *
+from graphc.ops.coordinates import *
 from graphc.ops.derivatives import *
 from graphc.ops.elementwise import *
 from graphc.ops.functions import *
@@ -22,8 +23,10 @@ from graphc.ops.operands import astype as astype
 from graphc.ops.padding import *
 from graphc.ops.penalties import *
 from graphc.ops.pooling import *
+from graphc.ops.rearranging import *
 from graphc.ops.recurrence import *
 from graphc.ops.reduction import *
+from graphc.ops.scattering import *
 from graphc.ops.shape import *
 from graphc.ops.stable import *
 from graphc.ops.windows import *
@@ -34,6 +37,7 @@ from . import (
     averaging,
     comparison,
     convolution,
+    coordinates,
     derivatives,
     elementwise,
     functions,
@@ -51,8 +55,10 @@ from . import (
     penalties,
     pooling,
     random,
+    rearranging,
     recurrence,
     reduction,
+    scattering,
     shape,
     stable,
     windows,
@@ -66,6 +72,7 @@ __all__ = [
     *averaging.__all__,
     *comparison.__all__,
     *convolution.__all__,
+    *coordinates.__all__,
     *derivatives.__all__,
     *elementwise.__all__,
     *functions.__all__,
@@ -81,8 +88,10 @@ __all__ = [
     *padding.__all__,
     *penalties.__all__,
     *pooling.__all__,
+    *rearranging.__all__,
     *recurrence.__all__,
     *reduction.__all__,
+    *scattering.__all__,
     *shape.__all__,
     *stable.__all__,
     *interpolation.__all__,

@@ -71,28 +71,6 @@ def one_hot(index: Array, classes: int) -> Array:
     return result
 
 
-def gather(table: Array, ids: Array, out: Array | None = None) -> Array:
-    """table[ids], a row for each id. IndexError names ids that the table has no row for."""
-    if ids.size and not (0 <= ids.min() and ids.max() < len(table)):
-        raise IndexError(f"ids must be in 0..{len(table) - 1}, got {ids.min()}..{ids.max()}")
-    rows = ids.astype(np.intp, copy=False)
-    result: Array = np.take(table, rows, axis=0, out=out, mode="clip")  # the mode that is fast
-    return result
-
-
-def scatter_add(x: Array, ids: Array, rows: int) -> Array:
-    """Zeros of so many rows, to which each row of x is added at its id.
-
-    np.bincount adds up in float64, in a fraction of the time that np.add.at takes.
-    """
-    if ids.size and not (0 <= ids.min() and ids.max() < rows):
-        raise IndexError(f"ids must be in 0..{rows - 1}, got {ids.min()}..{ids.max()}")
-    columns = x.shape[-1]
-    places = ids.reshape(-1, 1).astype(np.intp) * columns + np.arange(columns)
-    sums = np.bincount(places.ravel(), x.ravel(), rows * columns)
-    return sums.reshape(rows, columns).astype(x.dtype)
-
-
 def unbiased(variance: Array, count: int) -> Array:
     """A mean of squares as a sum over one less. Raises ValueError for the variance of one value."""
     if count < 2:

@@ -119,8 +119,16 @@ def masked_softmax(x: Array, condition: Array, axis: int = -1, empty: bool = Tru
 
 def scatter_add(x: Array, ids: Array, rows: int) -> Array:
     """Each row of x added in its place, one after the other."""
-    result = np.zeros((rows, x.shape[-1]))
-    np.add.at(result, ids, x)
+    return scatter(np.zeros((rows, *x.shape[ids.ndim :])), ids, x, "add")
+
+
+def scatter(x: Array, ids: Array, updates: Array, reduction: str = "none") -> Array:
+    """The updates of each id combined with its row, one after the other."""
+    ufuncs = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+    result = x.copy()
+    for place in np.ndindex(ids.shape):
+        own, update = result[ids[place]], updates[place]
+        result[ids[place]] = ufuncs[reduction](own, update) if reduction in ufuncs else update
     return result
 
 
@@ -137,7 +145,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
-    "gather": lambda table, ids: table[ids],
+    "gather": lambda table, ids, axis=0: np.take(table, ids, axis),
     "gaussian_nll": lambda m, t, v, full=False, **options: reduced(
         np.square(m - t) / (2 * v) + np.log(2 * np.pi * v if full else v) / 2, **options
     ),
@@ -178,6 +186,9 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "one_hot": lambda index, classes: np.eye(classes)[index],
     "peak": lambda x, **options: x.max(initial=-np.inf, **options),
     "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
+    "places": lambda coordinates, shape: np.arange(np.prod(shape)).reshape(shape)[
+        tuple(coordinates)
+    ],
     "poisson_nll": lambda x, t, log_input=True, full=False, **options: reduced(
         np.exp(x) - t * x
         if log_input
@@ -190,6 +201,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
     "root_mean_square": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps, centred=False)[1],
     "safe_softmax": lambda x, axis=-1: shifted_exp(x, axis),
+    "scatter": scatter,
     "scatter_add": scatter_add,
     "selu": lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * (np.exp(x) - 1)),
     "shifted_relu": np.maximum,
