@@ -206,6 +206,37 @@ def test_what_cannot_be_is_told_with_its_node(case: Case, told: str) -> None:
     assert f"the {case.op} node of 'y0'" in str(caught.value)
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_what_is_unpooled_stands_where_it_was_largest(overlap: bool) -> None:
+    onnx = peer("onnx")
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    strides = [1, 1] if overlap else [2, 2]
+    graph = onnx.helper.make_graph(
+        [
+            node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2, 2], strides=strides),
+            node("MaxUnpool", ["p", "i"], ["y"], kernel_shape=[2, 2], strides=strides),
+        ],
+        "unpooled",
+        [value("x", onnx.TensorProto.FLOAT, ["N", 3, 4, 6])],
+        [value("y", onnx.TensorProto.FLOAT, None)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
+    net = load(gc.from_onnx(model.SerializeToString()), style="functional", wrt=["x"])
+    x = np.random.default_rng(0).permutation(2 * 3 * 4 * 6).reshape(2, 3, 4, 6).astype("float32")
+    expected = np.zeros_like(x)
+    for image, channel, row, column in np.ndindex(2, 3, 4, 6):
+        top, left = row * strides[0], column * strides[1]
+        window = x[image, channel, top : top + 2, left : left + 2]
+        if window.shape == (2, 2):
+            place = np.unravel_index(window.argmax(), (2, 2))
+            expected[image, channel, top + place[0], left + place[1]] = window.max()
+    y, residuals = net.forward(x)
+    np.testing.assert_array_equal(y, expected)
+    if not overlap:
+        (grad,) = net.backward(residuals, np.ones_like(y)).values()
+        np.testing.assert_array_equal(grad, expected != 0)
+
+
 def test_a_network_of_an_import_has_the_gradients_of_pytorch() -> None:
     """Convolution, pool, resizing and transposed convolution, with a batch and sizes by name."""
     onnx, torch = peer("onnx"), peer("torch")

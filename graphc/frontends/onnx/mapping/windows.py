@@ -9,10 +9,11 @@ from graphc import ops
 from graphc.frontends.onnx.registry import Call, maps
 from graphc.ir import dims
 from graphc.ir.node import Node
+from graphc.ir.types import TensorType
 from graphc.ops.averaging import averages, lp_pool
 from graphc.ops.convolution import convolution, transposed_convolution, with_bias
 from graphc.ops.pooling import max_pool
-from graphc.ops.shape import arange_on
+from graphc.ops.shape import arange_on, zeros_of
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -160,6 +161,32 @@ def max_pooling(
     batch, channels, *size = x.shape
     firsts = arange_on(call.graph, batch * channels) * dims.product(tuple(size))
     return y, in_channel + ops.reshape(firsts, (batch, channels, *[1] * len(size)))
+
+
+@maps("MaxUnpool")
+def max_unpooling(
+    call: Call, x: Node, indices: Node, output_shape: Node | None = None, *, kernel_shape: Ints,
+    strides: Ints = (), pads: Ints = (),
+) -> Node:  # fmt: skip
+    """Zeros with x where the indices of a max pool tell, in arrays as large as its input at least.
+
+    The indices are places in what windows and padding make of x; a larger shape has zeros behind.
+    """
+    rank = len(kernel_shape)
+    axes = zip(
+        x.shape[2:], kernel_shape, strides or (1,) * rank, pairs(call, pads, rank), strict=True
+    )
+    size = [(n - 1) * step + k - front - end for n, k, step, (front, end) in axes]
+    shape = (*x.shape[:2], *size)
+    zeros = zeros_of(x, TensorType((dims.product(shape),), x.dtype))
+    flat = (dims.product(x.shape),)
+    places, values = ops.reshape(indices, flat), ops.reshape(x, flat)
+    y = ops.reshape(ops.scatter_along_axis(zeros, places, values), shape)
+    wanted = shape if output_shape is None else call.sizes(output_shape, "output_shape")
+    more = [size - own for size, own in zip(wanted, shape, strict=False)]
+    if len(wanted) != len(shape) or not all(isinstance(n, int) and n >= 0 for n in more):
+        call.refuse(f"output_shape is at least {shape}, got {wanted}")
+    return ops.pad(y, [(0, n) for n in more])
 
 
 @maps("AveragePool")
