@@ -81,7 +81,8 @@ def _places_notation(node: Node) -> str:
 
 
 def _factor(size: Extent) -> str:
-    return str(size) if isinstance(size, int) else f"({size_text(size)})"
+    text = size_text(size)
+    return text if isinstance(size, int) or dims.pure_name(size) else f"({text})"
 
 
 def _less_one(size: Extent) -> str:
