@@ -189,15 +189,14 @@ tril = _triangle("tril", "above")
 triu = _triangle("triu", "below")
 
 
+def _eye_notation(node: Node) -> str:
+    rows, columns, k, _ = node.params
+    width = "" if columns is rows or columns == rows else f", {size_text(columns)}"
+    return f"eye({size_text(rows)}{width}{f', k={k}' if k else ''})"
+
+
 def _eye_text(node: Node) -> str:
-    rows, columns, k, dtype = node.params
-    sizes = (
-        size_text(rows)
-        if columns is rows or columns == rows
-        else f"{size_text(rows)}, {size_text(columns)}"
-    )
-    diagonal = f", k={k}" if k else ""
-    return f"np.eye({sizes}{diagonal}, dtype={dtype.source})"
+    return f"np.{_eye_notation(node)[:-1]}, dtype={node.dtype.source})"
 
 
 def eye_on(graph: Any, rows: Extent, columns: Extent, k: int, dtype: DType) -> Node:
@@ -222,7 +221,7 @@ def _eye_infer(require: Any, rows: Extent, columns: Extent, k: int, dtype: DType
 eye = Op(
     name="eye", doc="zeros with ones on diagonal k: rows x columns, of the graph's dtype",
     operands=(), parameters=("rows", "columns", "k", "dtype"), infer=_eye_infer,
-    emission=_written(_eye_text), call=_eye_call, differentiable=False,
+    emission=Emission(_eye_text, notation=_eye_notation), call=_eye_call, differentiable=False,
     samples=(
         lambda rng: ((3,), {}),
         lambda rng: ((2, 4, 1), {}),
