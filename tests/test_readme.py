@@ -178,11 +178,11 @@ def test_adding_an_op_touches_one_file_and_no_test(tmp_path: Path) -> None:
         shutil.copy(ROOT / file, tmp_path / file)
     ops = tmp_path / "graphc" / "ops" / "elementwise.py"
     source = ops.read_text(encoding="utf-8")
-    source = source.replace("__all__ = [\n", '__all__ = [\n    "arctan2",\n')
+    source = source.replace("__all__ = [\n", '__all__ = [\n    "logaddexp2",\n')
     source = f"{source}\n\n{declaration}"
     ops.write_text(source, encoding="utf-8")
 
-    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "arctan2", "-p",
+    command = [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "logaddexp2", "-p",
                "no:cacheprovider"]  # fmt: skip
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:]
@@ -191,13 +191,13 @@ def test_adding_an_op_touches_one_file_and_no_test(tmp_path: Path) -> None:
 
     command = [sys.executable, "-m", "graphc", "ops"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "y_bar = out_bar * x / (x * x + y * y)" in run.stdout
+    assert "y_bar = out_bar * np.power(2, y - out)" in run.stdout
 
-    wrong = source.replace("out, y, x: g * x", "out, y, x: -g * x")
+    wrong = source.replace("out, x, y: g * 2.0", "out, x, y: -g * 2.0")
     assert wrong != source
     ops.write_text(wrong, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "tests/ops/test_derivatives.py", "-k",
-               "arctan2", "-p", "no:cacheprovider"]  # fmt: skip
+               "logaddexp2", "-p", "no:cacheprovider"]  # fmt: skip
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "FAILED tests/ops/test_derivatives.py::" in run.stdout

@@ -103,6 +103,18 @@ class Node:
     def __rtruediv__(self, other: Any) -> Node:
         return _apply("divide", other, self)
 
+    def __floordiv__(self, other: Any) -> Node:
+        return _apply("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Node:
+        return _apply("floor_divide", other, self)
+
+    def __mod__(self, other: Any) -> Node:
+        return _apply("remainder", self, other)
+
+    def __rmod__(self, other: Any) -> Node:
+        return _apply("remainder", other, self)
+
     def __pow__(self, other: Any) -> Node:
         return _apply("pow", self, other)
 
@@ -257,6 +269,7 @@ class Node:
 _METHODS = (
     *("sum", "mean", "max", "min", "prod", "var", "std", "clip"),
     *("squeeze", "swapaxes", "dot", "astype"),
+    *("argmax", "argmin", "argsort", "diagonal", "trace"),
 )
 _REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
 
@@ -264,6 +277,11 @@ _REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "m
 NUMPY_NAMES = {
     "absolute": "abs", "fabs": "abs", "power": "pow", "true_divide": "divide",
     "concatenate": "concat", "transpose": "permute_dims", "amax": "max", "amin": "min",
+    "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
+    "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "rint": "round", "fix": "trunc",
+    "invert": "bitwise_invert", "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    "cumsum": "cumulative_sum", "cumprod": "cumulative_prod",
 }  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from math import inf, sqrt
+from operator import and_
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.graph import Graph
 from graphc.ir.intervals import Interval
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
@@ -116,8 +118,7 @@ def scaled_dot_product_attention(
     _require_equal(place, "the last axes of query and key", q, k, q.shape[-1], k.shape[-1])
     _require_equal(place, "the number of keys and values", k, v, k.shape[-2], v.shape[-2])
     graph = q.graph
-    factor: Any = _scale(graph, q) if scale is None else number(place, "scale", scale)
-    scores = graph.hint(graph.hint(q * factor, "scaled") @ matrix_transpose(k), "scores")
+    scores = scaled_scores(q, k, None if scale is None else number(place, "scale", scale))
     allowed = [_causal(scores)] if flag(place, "causal", causal) else []
     if mask is not None:
         mask = _mask(place, mask, scores)
@@ -125,20 +126,30 @@ def scaled_dot_product_attention(
             allowed.append(mask)
         else:
             scores = graph.hint(scores + cast(mask, scores.dtype), "biased")
-    if allowed:
-        condition = allowed[0] & allowed[1] if len(allowed) > 1 else allowed[0]
-        weights = masked_softmax(scores, condition, -1, mask is not None)
-    else:
-        weights = softmax(scores) if mask is None else safe_softmax(scores)
+    weights = shares(scores, allowed, mask is not None)
     weights = graph.hint(dropped(graph.hint(weights, "weights"), dropout), "dropped")
     return graph.hint(weights @ v, "context")
 
 
-def _scale(graph: Graph, q: Node) -> Any:
-    size = q.shape[-1]
-    if isinstance(size, int):
-        return 1.0 / sqrt(size) if size else 1.0
-    return 1.0 / elementwise.sqrt(size_node(graph, size, q.dtype))
+def scaled_scores(q: Node, k: Node, scale: float | None) -> Node:
+    """How well each query agrees with each key; the scale is 1/√d if none is given."""
+    graph, size = q.graph, q.shape[-1]
+    factor: Any = scale
+    if factor is None and isinstance(size, int):
+        factor = 1.0 / sqrt(size) if size else 1.0
+    elif factor is None:
+        factor = 1.0 / elementwise.sqrt(size_node(graph, size, q.dtype))
+    return graph.hint(graph.hint(q * factor, "scaled") @ matrix_transpose(k), "scores")
+
+
+def shares(scores: Node, allowed: Sequence[Node], empty: bool) -> Node:
+    """The weights of the values, where all conditions allow them.
+
+    empty  conditions, or scores of -inf, may leave a query nothing: then its weights are zeros
+    """
+    if not allowed:
+        return safe_softmax(scores) if empty else softmax(scores)
+    return masked_softmax(scores, reduce(and_, allowed), -1, empty)
 
 
 def _causal(scores: Node) -> Node:

@@ -10,8 +10,8 @@ from graphc.ir.types import BOOL
 from graphc.ops.families import elementwise
 
 __all__ = [
-    "equal", "greater", "greater_equal", "isfinite", "less", "less_equal", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "not_equal",
+    "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal",
 ]  # fmt: skip
 
 
@@ -72,6 +72,14 @@ not_equal = elementwise(
 isfinite = elementwise(
     "isfinite", "x is neither infinite nor NaN", result="bool",
     ufunc="np.isfinite", math="math.isfinite({x})",
+)  # fmt: skip
+isinf = elementwise(
+    "isinf", "x is infinite", result="bool",
+    ufunc="np.isinf", math="math.isinf({x})", layouts=slice(1, 4, 2),
+)  # fmt: skip
+isnan = elementwise(
+    "isnan", "x is NaN", result="bool",
+    ufunc="np.isnan", math="math.isnan({x})", layouts=slice(1, 4, 2),
 )  # fmt: skip
 logical_and = elementwise(
     "logical_and", "x and y", operands="x y", result="bool", commutative=True,

@@ -18,7 +18,9 @@ from graphc.ops.operands import operands
 from graphc.ops.shape import expand_dims, matrix_transpose, reshape
 from graphc.ops.windows import Windows, check_windows, fold, image, numbers, unfold, windows_of
 
-__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
+__all__ = [
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+]  # fmt: skip
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -94,22 +96,23 @@ def _transposed(
             f"{op}: kernels of {w.shape[0]} channels do not fit x of {channels}: {_described(x, w)}"
         )
     if isinstance(padding, str):
-        raise GraphcError(f"{op}: padding is an int or {rank} ints, got {padding!r}")
+        raise GraphcError(f"{op}: padding is an int, or {rank} ints or pairs, got {padding!r}")
     windows = windows_of(op, w.shape[2:], rank, stride, padding, dilation)
     more = numbers(op, "output_padding", output_padding, rank, 0)
     size: list[Extent] = []
     ends: list[tuple[int, int]] = []
-    for n, k, step, (pad, _), spread, extra in zip(x.shape[2:], *windows, more, strict=True):
+    for n, k, step, (front, end), spread, extra in zip(x.shape[2:], *windows, more, strict=True):
         if extra >= max(step, spread):
             raise GraphcError(
                 f"{op}: output_padding is less than stride or dilation, got {output_padding!r} "
                 f"for stride {step} and dilation {spread}"
             )
-        length = (n - 1) * step + spread * (k - 1) + 1 - 2 * pad + extra
+        length = (n - 1) * step + spread * (k - 1) + 1 - front - end + extra
         if isinstance(length, int) and length < 1:
-            raise ShapeError(f"{op}: padding {pad} leaves nothing of {_described(x, w)}")
+            cut = front if front == end else (front, end)
+            raise ShapeError(f"{op}: padding {cut} leaves nothing of {_described(x, w)}")
         size.append(length)
-        ends.append((pad, pad - extra))
+        ends.append((front, end - extra))
     windows = windows._replace(padding=tuple(ends))
     return transposed_convolution.node((x, w), tuple(size), windows, groups)
 
@@ -140,7 +143,7 @@ def _described(*nodes: Node) -> str:
     return ", ".join(node.graph.describe(node, site=True) for node in nodes)
 
 
-def _with_bias(op: str, y: Node, bias: Any) -> Node:
+def with_bias(op: str, y: Node, bias: Any) -> Node:
     """y with a number added to each channel."""
     if bias is None:
         return y
@@ -177,6 +180,7 @@ convolution = composite(
         _sample((1, 2, 4, 3), (2, 1, 2, 3), stride=(2, 1), padding=1, groups=2),
         _sample((2, 2, 3, 3), (2, 2, 1, 1), stride=2),
         _sample((1, 2, 6), (1, 2, 2), padding="same", dilation=3),
+        _sample((1, 1, 2, 3, 3), (2, 1, 2, 2, 1), padding=((1, 0), (0, 0), (0, 2)), stride=2),
     ),
 )  # fmt: skip
 transposed_convolution = composite(
@@ -188,6 +192,7 @@ transposed_convolution = composite(
         _sample((1, 2, 2, 2), (2, 1, 3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0),
                 groups=2),
         _sample((1, 2, 4), (2, 1, 3), dilation=2, padding=1, output_padding=1),
+        _sample((1, 1, 2, 1, 2), (1, 2, 1, 2, 3), stride=2, padding=((0, 0), (1, 0), (0, 2))),
     ),
 )  # fmt: skip
 
@@ -199,11 +204,10 @@ def conv1d(
 ) -> Node:  # fmt: skip
     """Convolve x (batch, channels, width) with w (outputs, channels / groups, k), as PyTorch does.
 
-    bias     (outputs,), added to each channel
-    padding  an int, "valid" for 0, or "same" for as many outputs as inputs, with a stride of 1
+    See `conv2d`; `padding` of two ends is ((before, behind),).
     """
     y = _convolved("conv1d", 1, x, w, stride, padding, dilation, groups)
-    return _with_bias("conv1d", y, bias)
+    return with_bias("conv1d", y, bias)
 
 
 @function
@@ -217,12 +221,26 @@ def conv2d(
     An option is one number, or one for each axis.
 
     bias     (outputs,), added to each channel
-    padding  also "valid" for 0, and "same" for as many outputs as inputs, with a stride of 1
+    padding  also ((top, bottom), (left, right)), "valid" for 0, and "same" for as many outputs as
+             inputs, with a stride of 1
     groups   channels are cut into as many parts, each with outputs of its own; as many groups as
              channels are a depthwise convolution
     """
     y = _convolved("conv2d", 2, x, w, stride, padding, dilation, groups)
-    return _with_bias("conv2d", y, bias)
+    return with_bias("conv2d", y, bias)
+
+
+@function
+def conv3d(
+    x: Any, w: Any, bias: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+    groups: Any = 1,
+) -> Node:  # fmt: skip
+    """Convolve x (batch, channels, depth, height, width) with w (outputs, channels / groups, …).
+
+    See `conv2d`.
+    """
+    y = _convolved("conv3d", 3, x, w, stride, padding, dilation, groups)
+    return with_bias("conv3d", y, bias)
 
 
 @function
@@ -236,7 +254,7 @@ def conv_transpose1d(
     """
     op = "conv_transpose1d"
     y = _transposed(op, 1, x, w, stride, padding, output_padding, dilation, groups)
-    return _with_bias(op, y, bias)
+    return with_bias(op, y, bias)
 
 
 @function
@@ -250,9 +268,23 @@ def conv_transpose2d(
     output_padding + 1, …). An option is one number, or one for each axis.
 
     bias            (outputs,), added to each channel
-    padding         what is cut off from both ends
+    padding         what is cut off from both ends; also ((top, bottom), (left, right))
     output_padding  how much longer the end is: of inputs that strides make one size, which it was
     """
     op = "conv_transpose2d"
     y = _transposed(op, 2, x, w, stride, padding, output_padding, dilation, groups)
-    return _with_bias(op, y, bias)
+    return with_bias(op, y, bias)
+
+
+@function
+def conv_transpose3d(
+    x: Any, w: Any, bias: Any = None, *, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: Any = 1, dilation: Any = 1,
+) -> Node:  # fmt: skip
+    """The transpose of `conv3d` in x, as PyTorch's; w is (channels, outputs / groups, …).
+
+    See `conv_transpose2d`.
+    """
+    op = "conv_transpose3d"
+    y = _transposed(op, 3, x, w, stride, padding, output_padding, dilation, groups)
+    return with_bias(op, y, bias)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphcError
+from graphc.ir.emission import Emission
 from graphc.ir.graph import CONSTANT
 from graphc.ir.intervals import (
     NOT_NEGATIVE,
@@ -32,14 +33,15 @@ from graphc.ir.intervals import (
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
 from graphc.ir.types import BOOL, FLOAT
+from graphc.ops.comparison import isnan
 from graphc.ops.families import Kinked, composite, elementwise, given, unary_call
-from graphc.ops.operands import operands
+from graphc.ops.operands import number, operand, operands
 from graphc.runtime import scalars
 
 __all__ = [
     "abs", "add", "clip", "divide", "leaky_relu", "mask", "maximum", "minimum", "multiply",
-    "negative", "positive", "reciprocal", "relu", "sign", "sqrt", "square", "stop_gradient",
-    "subtract", "where",
+    "nan_to_num", "negative", "positive", "reciprocal", "relu", "sign", "sqrt", "square",
+    "stop_gradient", "subtract", "where",
 ]  # fmt: skip
 
 # --- arithmetic --------------------------------------------------------------------------------
@@ -347,6 +349,37 @@ def _slope(slope: object) -> float:
     return float(slope)
 
 
+def _number_body(x: Node, nan: float, posinf: float | None, neginf: float | None) -> Node:
+    limits = np.finfo(x.dtype.numpy)
+    high = float(limits.max) if posinf is None else posinf
+    low = float(limits.min) if neginf is None else neginf
+    return where(isnan(x), nan, where(x == inf, high, where(x == -inf, low, x)))
+
+
+def _number_text(node: Node) -> str:
+    options = [f", {k}={v!r}" for k, v in node.params._asdict().items() if v is not None]
+    return f"np.nan_to_num({{x}}{''.join(options)})"
+
+
+def _number_call(op: Op, x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Node:
+    value: Node = operand(x)
+    ends = [
+        None if end is None else number("nan_to_num", name, end)
+        for name, end in (("posinf", posinf), ("neginf", neginf))
+    ]
+    nan = number("nan_to_num", "nan", nan)
+    return op.node((value,), nan, *ends) if value.dtype.kind == FLOAT else value
+
+
+nan_to_num = composite(
+    "nan_to_num", "x, with numbers in place of NaN and of infinities",
+    parameters=("nan", "posinf", "neginf"), body=_number_body, call=_number_call,
+    emission=Emission(_number_text),
+    samples=(
+        lambda rng: ((rng.normal(size=(2, 3)),), {}),
+        lambda rng: ((rng.normal(size=()),), {"nan": 1.0, "posinf": 7.0, "neginf": -7.0}),
+    ),
+)  # fmt: skip
 stop_gradient = composite(
     "stop_gradient", "x, with derivative 0",
     body=lambda x: x, call=unary_call, differentiable=False,

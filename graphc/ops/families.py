@@ -20,7 +20,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.intervals import Domain, Interval
 from graphc.ir.node import Node
 from graphc.ir.op import JVP, VJP, Draw, Op
-from graphc.ir.types import TensorType, bool_, broadcast
+from graphc.ir.types import BOOL, FLOAT, INT, TensorType, bool_, broadcast
 from graphc.ops.operands import operand, require_bool
 from graphc.ops.operands import operands as lift
 
@@ -37,6 +37,13 @@ class Kinked:
 
 
 # --- elementwise -------------------------------------------------------------------------------
+
+# By the rule for the dtype of the result: the kinds of operands, and what they are called.
+_TAKEN = {
+    "number": ((INT, FLOAT), "numbers"),
+    "bits": ((BOOL, INT), "ints or bools"),
+    "int": ((INT,), "ints"),
+}
 
 
 def elementwise(
@@ -75,8 +82,8 @@ def elementwise(
     rules     one an operand: g times the partial derivative, where g is a cotangent (VJP) or a
               tangent (JVP) - the Jacobian is diagonal, so both are the same product
     domain    for each operand the open interval from which tests draw
-    result    `float`: ints become floats; `same`: the operands' dtype; `number`: the same, but
-              bools are refused, as NumPy does; `bool`
+    result    `float`: ints become floats; `bool`; `same`: the operands' dtype; `number`, `bits`,
+              `int`: the same, but bools, floats, or both are refused, as NumPy does
     body      the same value in other ops, for an op that is no single expression
     finite    for each operand the domain in which value and slope are finite; None: everywhere
     bounds    (*intervals of the operands) -> that of the result
@@ -98,8 +105,9 @@ def elementwise(
 
     def infer(require: Any, *types: TensorType) -> TensorType:
         like = types[value_index]
-        if result == "number" and like.dtype is bool_:
-            raise DTypeError("expects numbers, not bools", hint="convert them with .astype")
+        if result in _TAKEN and like.dtype.kind not in _TAKEN[result][0]:
+            problem = f"expects {_TAKEN[result][1]}, not {like.dtype.name}s"
+            raise DTypeError(problem, hint="convert them with .astype")
         if result != "bool" and types.count(like) == len(types):
             return like
         shape, guards = broadcast([t.shape for t in types])

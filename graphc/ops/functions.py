@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from math import inf
+from typing import Any
 
-from graphc.ir.graph import scalar_value
+from graphc.errors import GraphcError
+from graphc.ir.graph import CONSTANT, scalar_value
 from graphc.ir.intervals import (
     MODERATE,
     NOT_NEGATIVE,
@@ -22,14 +24,34 @@ from graphc.ir.intervals import (
 )
 from graphc.ir.node import Node
 from graphc.ir.op import Op
+from graphc.ir.types import INT
 from graphc.ops.elementwise import abs, minimum, square, where
 from graphc.ops.families import elementwise
+from graphc.ops.operands import operands
 from graphc.runtime import arrays, scalars, special
 
 __all__ = [
-    "cos", "cosh", "erf", "erfc", "exp", "expm1", "hypot", "log", "log1p", "pow", "sigmoid", "sin",
-    "sinh", "tanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "hypot",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "pow",
+    "sigmoid",
+    "sin",
+    "sinh",
+    "tanh",
 ]  # fmt: skip
+
+_FEW = slice(1, 4, 2)  # of the layouts of samples: missing axes, and no axes
 
 # --- powers ------------------------------------------------------------------------------------
 
@@ -47,8 +69,20 @@ def _pow_exponent(g: Node, y: Node, x: Node, p: Node) -> Node:
     return g * (y * log(where((x == 0) & (p >= 0), 1, x)))
 
 
+def _pow_call(op: Op, x: Any, p: Any) -> Node:
+    x, p = operands(x, p)
+    if p.dtype.kind == INT and p.op is CONSTANT and (p.params.data.array < 0).any():
+        name = x.graph.describe(x, site=True)
+        raise GraphcError(
+            f"pow: an int to a negative power is no int: {name}", hint="use a float exponent"
+        )
+    return op.node((x, p))
+
+
 def _plain_power(node: Node) -> str:
-    """Python's own raises an error for 0 to a negative power."""
+    """Python's own raises an error for 0 to a negative power, and makes floats of some ints."""
+    if node.dtype.kind == INT:
+        return "whole_power({x}, {p})"
     own = interval_of(node.args[0]).low > 0 or interval_of(node.args[1]).low >= 0
     return "math.pow({x}, {p})" if own else "power({x}, {p})"
 
@@ -61,12 +95,12 @@ def _pow_finite(node: Node) -> tuple[Domain | None, None]:
 
 
 pow = elementwise(
-    "pow", "x to the power p", operands="x p",
+    "pow", "x to the power p; of ints an int", operands="x p", result="number", call=_pow_call,
     noun="power",
     numpy="np.power({x}, {p})", out="np.power({x}, {p}, out={out})",
-    math=_plain_power, plain=(scalars.power,), notation="{x}^{p}",
+    math=_plain_power, plain=(scalars.power, scalars.whole_power), notation="{x}^{p}",
     rules=(_pow_base, _pow_exponent),
-    symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-2, 2)), finite=_pow_finite,
+    symbolic=lambda sp, x, p: x**p, domain=((0.5, 2), (-0.9, 2)), finite=_pow_finite,
 )  # fmt: skip
 
 hypot: Op = elementwise(
@@ -78,6 +112,13 @@ hypot: Op = elementwise(
     ),
     symbolic=lambda sp, x, y: sp.sqrt(x**2 + y**2), bounds=lambda x, y: NOT_NEGATIVE,
     kink=dict.fromkeys(("torch", "jax", "textbook"), "hypot'(0, 0) = 0"),
+)  # fmt: skip
+
+cbrt = elementwise(
+    "cbrt", "the cube root of x, which is negative where x is",
+    ufunc="np.cbrt", math="cbrt({x})", plain=(scalars.cbrt,),
+    rules=(lambda g, y, x: g / (3.0 * square(y)),),
+    symbolic=lambda sp, x: sp.cbrt(x), domain=((0.5, 2),), finite=(NOT_ZERO,), layouts=_FEW,
 )  # fmt: skip
 
 # --- exponentials and logarithms ---------------------------------------------------------------
@@ -106,6 +147,27 @@ log1p = elementwise(
     ufunc="np.log1p", math="math.log1p({x})", notation="log(1 + {x})",
     rules=(lambda g, y, x: g / (x + 1),),
     symbolic=lambda sp, x: sp.log(1 + x), domain=((-0.5, 2),), finite=(Domain(-1.0, inf, 0.0),),
+)  # fmt: skip
+exp2 = elementwise(
+    "exp2", "2 to the power x",
+    ufunc="np.exp2", math="math.pow(2.0, {x})", notation="2^{x}",
+    rules=(lambda g, y, x: g * (math.log(2.0) * y),),
+    symbolic=lambda sp, x: 2**x, finite=(MODERATE,), layouts=_FEW,
+    bounds=increasing(lambda x: 2.0**x, 0.0, inf),
+)  # fmt: skip
+log2 = elementwise(
+    "log2", "logarithm of x to the base 2",
+    ufunc="np.log2", math="math.log2({x})",
+    rules=(lambda g, y, x: g / (math.log(2.0) * x),),
+    symbolic=lambda sp, x: sp.log(x, 2), domain=((0.5, 2),), finite=(POSITIVE,), layouts=_FEW,
+    bounds=increasing(math.log2, -inf, inf),
+)  # fmt: skip
+log10 = elementwise(
+    "log10", "logarithm of x to the base 10",
+    ufunc="np.log10", math="math.log10({x})",
+    rules=(lambda g, y, x: g / (math.log(10.0) * x),),
+    symbolic=lambda sp, x: sp.log(x, 10), domain=((0.5, 2),), finite=(POSITIVE,), layouts=_FEW,
+    bounds=increasing(math.log10, -inf, inf),
 )  # fmt: skip
 sigmoid: Op = elementwise(
     "sigmoid", "1 / (1 + exp(-x))",

@@ -15,7 +15,7 @@ from graphc.ir.op import Op
 from graphc.ir.types import Guard, TensorType, equal_sizes, int64
 from graphc.ops.families import composite, linear
 from graphc.ops.operands import operand, operands, require_float, require_labels
-from graphc.ops.shape import arange_on, as_count, as_size, expand_dims
+from graphc.ops.shape import arange_on, as_count, as_size, expand_dims, moveaxis
 from graphc.runtime import arrays
 
 __all__ = ["getitem", "one_hot", "pick"]
@@ -236,9 +236,10 @@ embed: Op = linear(
 # --- labels ------------------------------------------------------------------------------------
 
 
-def _one_hot_call(op: Op, index: Any, classes: Any) -> Node:
+def _one_hot_call(op: Op, index: Any, classes: Any, axis: int = -1) -> Node:
     count = as_count("one_hot", classes)
-    return op.node((require_labels("one_hot", operand(index), count),), count)
+    rows = op.node((require_labels("one_hot", operand(index), count),), count)
+    return moveaxis(rows, -1, axis)
 
 
 def _one_hot_body(index: Node, classes: Extent) -> Node:
@@ -277,7 +278,7 @@ pick = linear(
     ),
 )  # fmt: skip
 one_hot: Op = composite(
-    "one_hot", "for each label a bool row that is true in its place",
+    "one_hot", "for each label a bool row, along an axis, that is true in its place",
     operands=("index",), parameters=("classes",),
     body=_one_hot_body, call=_one_hot_call, differentiable=False,
     emission=Emission(

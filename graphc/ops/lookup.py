@@ -16,9 +16,22 @@ from graphc.ir.types import TensorType, equal_sizes
 from graphc.ops.elementwise import stop_gradient, where
 from graphc.ops.families import linear
 from graphc.ops.indexing import one_hot
-from graphc.ops.operands import operand, own_node, require_float, require_int
-from graphc.ops.shape import as_count, expand_dims, matrix_transpose, reshape
-from graphc.runtime import arrays
+from graphc.ops.operands import (
+    axis_of,
+    operand,
+    own_node,
+    require_float,
+    require_int,
+    require_rank,
+)
+from graphc.ops.shape import (
+    as_count,
+    expand_dims,
+    matrix_transpose,
+    moveaxis,
+    reshape,
+)
+from graphc.runtime import indexing
 
 __all__ = ["embedding"]
 
@@ -35,54 +48,77 @@ def _table(op: str, table: Any) -> Node:
     return node
 
 
-def _ids(op: str, ids: Any, beside: Node) -> Node:
-    return require_int(op, "ids", own_node(op, "ids", ids, beside.graph))
+def int_node(op: str, what: str, indices: Any, beside: Node) -> Node:
+    """Indices as a node of an int dtype. Raises DTypeError for others."""
+    return require_int(op, what, own_node(op, what, indices, beside.graph))
 
 
-def _gather_call(op: Op, table: Any, ids: Any) -> Node:
-    table = _table(op.name, table)
-    return op.node((table, _ids(op.name, ids, table)))
+def _gather_call(op: Op, table: Any, ids: Any, axis: int = 0) -> Node:
+    table = require_rank(op.name, operand(table), 1)
+    return op.node((table, int_node(op.name, "ids", ids, table)), axis_of(op.name, axis, table))
 
 
-def _sum_of_rows(bar: Node, y: Node) -> Node:
-    """The cotangent of the table: each row is the sum of those that were read from it."""
-    table, ids = y.args
-    rows, features = table.shape
+def _gather_infer(require: Any, table: TensorType, ids: TensorType, axis: int) -> TensorType:
+    before, behind = table.shape[:axis], table.shape[axis + 1 :]
+    return TensorType((*before, *ids.shape, *behind), table.dtype)
+
+
+def _gather_text(node: Node) -> str:
+    axis = f", axis={node.params.axis}" if node.params.axis else ""
+    return f"gather({{table}}, {{ids}}{axis})"
+
+
+def _gather_transpose(bar: Node, y: Node) -> Node:
+    (table, ids), axis = y.args, y.params.axis
+    # The axes of the ids to the front, where those of scatter_add are.
+    front = moveaxis(bar, tuple(range(axis, axis + ids.ndim)), tuple(range(ids.ndim)))
+    return moveaxis(sum_of_rows(front, ids, table.shape[axis]), 0, axis)
+
+
+def sum_of_rows(x: Node, ids: Node, rows: Extent) -> Node:
+    """For each id the sum of those parts of x that are told to be of it: (rows, …).
+
+    x is (*ids.shape, …), of a float dtype; ids lie in 0..rows - 1.
+    """
     if not isinstance(rows, int) or rows > MAX_ONE_HOT:
-        return scatter_add.node((bar, ids), rows)
-    count = dims.product(ids.shape)
-    chosen = bar.graph.hint(one_hot(reshape(ids, (count,)), rows).astype(bar.dtype), "one_hot")
-    total: Node = matrix_transpose(chosen) @ reshape(bar, (count, features))
-    return total
+        return scatter_add.node((x, ids), rows)
+    count, rest = dims.product(ids.shape), x.shape[ids.ndim :]
+    chosen = x.graph.hint(one_hot(reshape(ids, (count,)), rows).astype(x.dtype), "one_hot")
+    sums: Node = matrix_transpose(chosen) @ reshape(x, (count, dims.product(rest)))
+    return sums if len(rest) == 1 else reshape(sums, (rows, *rest))
 
 
-gather = linear(
-    "gather", "table[ids]: a row of the table for each id (gc.embedding)", noun="rows",
-    operands=("table", "ids"),
-    infer=lambda require, table, ids: TensorType((*ids.shape, table.shape[1]), table.dtype),
+gather: Op = linear(
+    "gather", "a row of the table for each id, along an axis (gc.embedding, gc.take)",
+    noun="rows",
+    operands=("table", "ids"), parameters=("axis",), infer=_gather_infer,
     emission=Emission(
-        "gather({table}, {ids})", "gather({table}, {ids}, {out})", helpers=(arrays.gather,)
+        _gather_text,
+        lambda node: f"gather({{table}}, {{ids}}, {node.params.axis}, {{out}})",
+        helpers=(indexing.gather,),
     ),
-    transpose=_sum_of_rows, call=_gather_call,
+    transpose=_gather_transpose, call=_gather_call,
     samples=(
         lambda rng: ((rng.normal(size=(40, 2)), rng.integers(0, 40, (2, 3))), {}),
         lambda rng: ((rng.normal(size=(4, 2)), rng.integers(0, 4, 5, np.uint64)), {}),
         lambda rng: ((rng.normal(size=(4, 2)), np.int64(3)), {}),
+        lambda rng: ((rng.normal(size=(2, 40, 3)), rng.integers(0, 40, (2, 2)), 1), {}),
+        lambda rng: ((rng.normal(size=(2, 3, 4)), rng.integers(0, 4, 5), -1), {}),
     ),
 )  # fmt: skip
 
 
 def _scatter_infer(require: Any, x: TensorType, ids: TensorType, rows: Extent) -> TensorType:
-    if len(x.shape) != len(ids.shape) + 1:
-        raise ShapeError("rows need one axis more than their ids")
+    if len(x.shape) < len(ids.shape):
+        raise ShapeError("there has to be a row for each id")
     for own, other in zip(x.shape, ids.shape, strict=False):
         require(equal_sizes(own, other))
-    return TensorType((rows, x.shape[-1]), x.dtype)
+    return TensorType((rows, *x.shape[len(ids.shape) :]), x.dtype)
 
 
 def _scatter_call(op: Op, x: Any, ids: Any, rows: Any) -> Node:
     x = require_float("scatter_add", operand(x))
-    return op.node((x, _ids("scatter_add", ids, x)), as_count("scatter_add", rows))
+    return op.node((x, int_node("scatter_add", "ids", ids, x)), as_count("scatter_add", rows))
 
 
 scatter_add = linear(
@@ -91,13 +127,14 @@ scatter_add = linear(
     operands=("x", "ids"), parameters=("rows",), infer=_scatter_infer,
     emission=Emission(
         lambda node: f"scatter_add({{x}}, {{ids}}, {size_text(node.params.rows)})",
-        helpers=(arrays.scatter_add,),
+        helpers=(indexing.scatter_add,),
     ),
     transpose=lambda bar, y: gather(bar, y.args[1]), call=_scatter_call,
     samples=(
         lambda rng: ((rng.normal(size=(5, 2)), rng.integers(0, 4, 5), 4), {}),
         lambda rng: ((rng.normal(size=(2, 3, 2)), rng.integers(0, 4, (2, 3)), 4), {}),
         lambda rng: ((rng.normal(size=(0, 2)), rng.integers(0, 4, 0), 4), {}),
+        lambda rng: ((rng.normal(size=(5,)), rng.integers(0, 4, 5), 4), {}),
     ),
 )  # fmt: skip
 
@@ -111,7 +148,7 @@ def embedding(table: Any, ids: Any, padding_idx: int | None = None) -> Node:
     has no row for are an IndexError when the module runs, negative ones too.
     """
     table = _table("embedding", table)
-    ids = _ids("embedding", ids, table)
+    ids = int_node("embedding", "ids", ids, table)
     rows = gather(table, ids)
     if padding_idx is None:
         return rows

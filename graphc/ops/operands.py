@@ -139,6 +139,14 @@ def require_float(op: str, x: Node) -> Node:
     return x
 
 
+def require_number(op: str, x: Node) -> Node:
+    """x, or DTypeError if it holds bools."""
+    if x.dtype.kind == BOOL:
+        name = x.graph.describe(x, site=True)
+        raise DTypeError(f"{op} expects numbers, got {name}", hint="convert them with .astype")
+    return x
+
+
 def require_bool(op: str, value: Any, beside: Sequence[Any]) -> Node:
     """A condition as a node, or DTypeError if it is no bool."""
     if not isinstance(value, Node):

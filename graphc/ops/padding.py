@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcError, ShapeError, suggest
+from graphc.errors import DTypeError, GraphcError, ShapeError, suggest
 from graphc.ir.dims import at_least
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
-from graphc.ir.types import Guard, TensorType
+from graphc.ir.types import BOOL, FLOAT, Guard, TensorType
 from graphc.ops.families import given, linear
 from graphc.ops.operands import operand
 from graphc.runtime import padding
@@ -19,7 +19,7 @@ from graphc.runtime import padding
 __all__ = ["pad"]
 
 Widths = tuple[tuple[int, int], ...]
-MODES = ("constant", "reflect", "edge")
+MODES = ("constant", "reflect", "edge", "wrap")
 
 
 def _widths(widths: Any, x: Node) -> Widths:
@@ -40,23 +40,35 @@ def _widths(widths: Any, x: Node) -> Widths:
 def _call(
     op: Op, array: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0
 ) -> Node:
-    x: Node = operand(array, floating=True)
+    x: Node = operand(array)
     if mode not in MODES:
         known = ", ".join(map(repr, MODES))
         hint = suggest(str(mode), MODES)
         raise GraphcError(f"pad: the mode is one of {known}, got {mode!r}", hint=hint)
-    if not isinstance(constant_values, (int, float, np.number)):
-        raise GraphcError(f"pad: constant_values is a number, got {constant_values!r}")
+    fill = _fill(x, constant_values) if mode == "constant" else 0.0
     pairs = _widths(pad_width, x)
     if not any(map(any, pairs)):
         return x
-    return op.node((x,), pairs, mode, float(constant_values) if mode == "constant" else 0.0)
+    return op.node((x,), pairs, mode, fill)
 
 
-def _infer(require: Any, x: TensorType, widths: Widths, mode: str, value: float) -> TensorType:
+def _fill(x: Node, value: Any) -> bool | int | float:
+    """The number that x is padded with, of its kind. Raises GraphcError for what is none."""
+    if not isinstance(value, (bool, int, float, np.bool_, np.number)):
+        raise GraphcError(f"pad: constant_values is a number, got {value!r}")
+    if x.dtype.kind == FLOAT:
+        return float(value)
+    if not np.isfinite(value) or x.dtype.numpy.type(value) != value:
+        name = x.graph.describe(x, site=True)
+        raise DTypeError(f"pad: constant_values {value!r} is no value of {name}")
+    return bool(value) if x.dtype.kind == BOOL else int(value)
+
+
+def _infer(require: Any, x: TensorType, widths: Widths, mode: str, value: Any) -> TensorType:
     for axis, (size, pair) in enumerate(zip(x.shape, widths, strict=True)):
-        needed = {"constant": 0, "edge": int(any(pair)), "reflect": max(pair) + 1}[mode]
-        if (mode == "reflect" and not any(pair)) or at_least(size, needed, sizes_from=0):
+        least = {"constant": 0, "edge": 1, "reflect": max(pair) + 1, "wrap": max(pair)}
+        needed = least[mode] if any(pair) else 0
+        if at_least(size, needed, sizes_from=0):
             continue
         if isinstance(size, int):
             raise ShapeError(f"mode {mode!r} by {max(pair)} needs {needed} elements in axis {axis}")
@@ -96,7 +108,7 @@ def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
 
 pad: Op = Op(
     name="pad",
-    doc="x made larger at the ends of its axes, as np.pad does: constant, reflect or edge",
+    doc="x made larger at the ends of its axes, as np.pad does: constant, reflect, edge or wrap",
     operands=("x",), parameters=("pad_width", "mode", "constant_values"), noun="padded",
     infer=_infer, emission=Emission(_text), call=_call,
     vjp=lambda index, bar, node, kinks: _transpose(bar, node), jvp=_jvp,
@@ -104,6 +116,7 @@ pad: Op = Op(
         _sample((2, 3), ((1, 0), (0, 2)), constant_values=1.5),
         _sample((4, 3), ((3, 1), (0, 2)), "reflect"),
         _sample((2, 3), ((0, 3), (2, 1)), "edge"),
+        _sample((3, 2), ((1, 3), (0, 2)), "wrap"),
     ),
 )  # fmt: skip
 
@@ -127,5 +140,6 @@ unpad: Op = linear(
         _sample((7, 5), ((2, 1), (0, 2)), "reflect"),
         _sample((5, 6), ((0, 3), (2, 1)), "edge"),
         _sample((0, 4), ((0, 0), (1, 1)), "edge"),
+        _sample((7, 6), ((1, 3), (0, 2)), "wrap"),
     ),
 )  # fmt: skip

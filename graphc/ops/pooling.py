@@ -1,69 +1,64 @@
-"""Pooling: one number for each window, and the transposes that spread numbers over windows."""
+"""Pooling: the largest element of each window, and the transposes that go back to its place."""
 
 from __future__ import annotations
 
+import builtins
 from functools import partial
 from typing import Any
 
 from graphc.errors import GraphcError
 from graphc.ir import dims
-from graphc.ir.dims import Shape
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import TensorType, equal_sizes
 from graphc.ops.elementwise import mask
 from graphc.ops.families import composite, given, linear
 from graphc.ops.operands import flag
-from graphc.ops.reduction import first_maximum, max, mean, sum
-from graphc.ops.shape import broadcast_to, expand_dims, reshape
+from graphc.ops.reduction import first_maximum, max, sum
+from graphc.ops.shape import arange_on, broadcast_to, expand_dims, permute_dims, reshape
 from graphc.ops.windows import Windows, check_windows, emission, image, numbers, windows_of
 from graphc.runtime import windows as runtime
 
-__all__ = [
-    "avg_pool1d", "avg_pool2d", "global_avg_pool", "global_max_pool", "max_pool1d", "max_pool2d",
-]  # fmt: skip
+__all__ = ["global_max_pool", "max_pool1d", "max_pool2d", "max_pool3d", "max_pool_indices"]
 
 
-def _pooled(require: Any, x: TensorType, windows: Windows) -> TensorType:
+def pooled(require: Any, x: TensorType, windows: Windows) -> TensorType:
+    """The type of one number for each window of x."""
     batch, channels, *size = x.shape
     for guard in windows.fitted(tuple(size)):
         require(guard)
     return TensorType((batch, channels, *windows.counts(tuple(size))), x.dtype)
 
 
-def _pool_windows(
-    op: str, x: Node, kernel: Any, stride: Any, padding: Any, dilation: Any = 1
-) -> Windows:
+def pool_windows(
+    op: str, x: Node, kernel: Any, stride: Any, padding: Any, dilation: Any = 1,
+    ceil_mode: Any = False,
+) -> Windows:  # fmt: skip
     """The windows of a pool, which are side by side unless there is a stride."""
     rank = x.ndim - 2
     kernel = numbers(op, "kernel", kernel, rank, 1)
     stride = kernel if stride is None else stride
     windows = windows_of(op, kernel, rank, stride, padding, dilation)
-    for size, pad in zip(windows.kernel, windows.padding, strict=True):
-        if 2 * min(pad) > size:  # there would be windows of nothing
-            raise GraphcError(
-                f"{op}: padding is at most half of the kernel {kernel}, got {padding!r}"
-            )
+    for span, pair in zip(windows.spans, windows.padding, strict=True):
+        if builtins.max(pair) >= span:  # there would be windows of nothing
+            raise GraphcError(f"{op}: padding is less than the window {span}, got {padding!r}")
+    if flag(op, "ceil_mode", ceil_mode):
+        windows = windows.with_a_last_one()
     check_windows(op, x, windows)
     return windows
 
 
-_emission = partial(emission, side_by_side=True)
-_of_maxima = partial(_emission, helpers=(runtime.first_in_windows,))
-
-
-def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
-    return lambda rng: ((rng.normal(size=shape), *arguments), options)
-
-
-# --- the largest element -------------------------------------------------------------------------
+pool_emission = partial(emission, side_by_side=True)
+_of_maxima = partial(pool_emission, helpers=(runtime.first_in_windows,))
 
 
 def _max_call(
-    op: Op, x: Any, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
-) -> Node:
-    x = image("max_pool", x)
-    return op.node((x,), _pool_windows("max_pool", x, kernel, stride, padding, dilation))
+    op: Op, x: Any, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Node:  # fmt: skip
+    x = image("max_pool", x, floating=False)
+    windows = pool_windows("max_pool", x, kernel, stride, padding, dilation, ceil_mode)
+    return op.node((x,), windows)
 
 
 def _moved(require: Any, g: TensorType, source: TensorType, target: TensorType) -> TensorType:
@@ -97,7 +92,7 @@ GEOMETRY = ((2, 2), (2, 1), ((1, 1), (0, 0)), (1, 1))  # overlapping, and beyond
 max_pool = Op(
     name="max_pool", doc="the largest element of each window; (batch, channels, …)",
     operands=("x",), parameters=("windows",), noun="pool",
-    infer=_pooled, emission=_emission("max_pool", "x"), call=_max_call,
+    infer=pooled, emission=pool_emission("max_pool", "x"), call=_max_call,
     vjp=lambda index, bar, y, kinks: max_unpool.node((bar, y.args[0], y), y.params.windows),
     jvp=lambda y, tangents, kinks: at_maxima.node(
         (given(tangents), y.args[0], y), y.params.windows
@@ -108,6 +103,7 @@ max_pool = Op(
         _max_sample((2, 2, 4, 4), 2),
         _max_sample((1, 2, 5, 4), (3, 2), stride=(2, 1), padding=1),
         _max_sample((2, 1, 7), 2, stride=1, dilation=2),
+        _max_sample((1, 2, 2, 3, 4), 2, padding=((0, 0), (1, 0), (0, 1)), ceil_mode=True),
         _max_sample((0, 2, 4), 2),
     ),
 )  # fmt: skip
@@ -131,128 +127,81 @@ at_maxima: Op = linear(
 )  # fmt: skip
 
 
+_INDEX_ORDERS = ("C", "F")
+
+
+def _of_maximum(op: str, rank: int | None, x: Any, kernel: Any, *geometry: Any) -> Node:
+    x = image(op, x, rank, floating=False)
+    return max_pool.node((x,), pool_windows(op, x, kernel, *geometry))
+
+
 @function
 def max_pool1d(
-    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, dilation: Any = 1
-) -> Node:
+    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Node:  # fmt: skip
     """The largest element of each window of x (batch, channels, width), as PyTorch's.
 
-    Windows are side by side unless `stride` is given; `padding` is never the largest, and at most
-    half of the kernel. Of equal elements, the first receives the gradient.
+    See `max_pool2d`; `padding` of two ends is ((before, behind),).
     """
-    x = image("max_pool1d", x, 1)
-    windows = _pool_windows("max_pool1d", x, kernel, stride, padding, dilation)
-    return max_pool.node((x,), windows)
+    return _of_maximum("max_pool1d", 1, x, kernel, stride, padding, dilation, ceil_mode)
 
 
 @function
 def max_pool2d(
-    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, dilation: Any = 1
-) -> Node:
+    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Node:  # fmt: skip
     """The largest element of each window of x (batch, channels, height, width), as PyTorch's.
 
     An option is one number, or one for each axis. Windows are side by side unless `stride` is
-    given; `padding` is never the largest, and at most half of the kernel. Of equal elements, the
-    first, row by row, receives the gradient.
+    given. Of equal elements, the first, row by row, receives the gradient.
+
+    padding    never the largest, and less than a window; also ((top, bottom), (left, right))
+    ceil_mode  a last window may reach beyond the end, unless it would begin there
     """
-    x = image("max_pool2d", x, 2)
-    windows = _pool_windows("max_pool2d", x, kernel, stride, padding, dilation)
-    return max_pool.node((x,), windows)
-
-
-# --- the sum, and the mean -----------------------------------------------------------------------
-
-
-def _spread_infer(require: Any, x: TensorType, size: Shape, windows: Windows) -> TensorType:
-    for guard in windows.fitted(size):
-        require(guard)
-    for own, count in zip(x.shape[2:], windows.counts(size), strict=True):
-        require(equal_sizes(own, count))
-    return TensorType((*x.shape[:2], *size), x.dtype)
-
-
-def _sum_call(op: Op, x: Any, kernel: Any, stride: Any = None, padding: Any = 0) -> Node:
-    x = image("sum_pool", x)
-    return op.node((x,), _pool_windows("sum_pool", x, kernel, stride, padding))
-
-
-def _spread_call(
-    op: Op, x: Any, size: Any, kernel: Any, stride: Any = None, padding: Any = 0
-) -> Node:
-    x = image("spread_pool", x)
-    rank = x.ndim - 2
-    stride = kernel if stride is None else stride
-    windows = windows_of("spread_pool", kernel, rank, stride, padding)
-    return op.node((x,), tuple(size), windows)
-
-
-sum_pool: Op = linear(
-    "sum_pool", "the sum of each window; (batch, channels, …)", noun="pool",
-    parameters=("windows",), infer=_pooled, emission=_emission("sum_pool", "x"),
-    transpose=lambda bar, y: spread_pool.node((bar,), y.args[0].shape[2:], y.params.windows),
-    call=_sum_call,
-    samples=(_sample((2, 2, 4, 5), 2), _sample((1, 2, 5), 3, stride=2, padding=1)),
-)  # fmt: skip
-spread_pool: Op = linear(
-    "spread_pool", "each number added to all of its window, in arrays of a size", noun="spread",
-    parameters=("size", "windows"),
-    infer=_spread_infer, emission=_emission("spread_pool", "x", sized=True),
-    transpose=lambda bar, y: sum_pool.node((bar,), y.params.windows),
-    call=_spread_call,
-    samples=(
-        _sample((2, 2, 2, 2), (4, 5), 2),
-        _sample((1, 2, 3), (5,), 3, stride=2, padding=1),
-    ),
-)  # fmt: skip
-
-
-def _average(op: str, x: Node, windows: Windows, padded: Any) -> Node:
-    """The sums of windows over the numbers of their elements."""
-    hint = x.graph.hint
-    counts: Any = float(windows.elements)
-    if not flag(op, "count_include_pad", padded) and any(map(any, windows.padding)):
-        ones = hint(broadcast_to(x.graph.constant(1.0, x.dtype), (1, 1, *x.shape[2:])), "ones")
-        counts = hint(sum_pool.node((ones,), windows), "counts")
-    return hint(sum_pool.node((x,), windows) / counts, "average")
+    return _of_maximum("max_pool2d", 2, x, kernel, stride, padding, dilation, ceil_mode)
 
 
 @function
-def avg_pool1d(
-    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, count_include_pad: bool = True
-) -> Node:
-    """The mean of each window of x (batch, channels, width), as PyTorch's.
+def max_pool3d(
+    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Node:  # fmt: skip
+    """The largest element of each window of x (batch, channels, depth, height, width).
 
-    Windows are side by side unless `stride` is given; `padding` counts as zeros, and at most half
-    of the kernel. Without `count_include_pad`, means are of what lies inside x.
+    See `max_pool2d`.
     """
-    x = image("avg_pool1d", x, 1)
-    windows = _pool_windows("avg_pool1d", x, kernel, stride, padding)
-    return _average("avg_pool1d", x, windows, count_include_pad)
+    return _of_maximum("max_pool3d", 3, x, kernel, stride, padding, dilation, ceil_mode)
 
 
 @function
-def avg_pool2d(
-    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, count_include_pad: bool = True
-) -> Node:
-    """The mean of each window of x (batch, channels, height, width), as PyTorch's.
+def max_pool_indices(
+    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, order: str = "C",
+) -> Node:  # fmt: skip
+    """Where in its channel the first of the largest elements of each window is: int64.
 
-    An option is one number, or one for each axis. Windows are side by side unless `stride` is
-    given; `padding` counts as zeros, and is at most half of the kernel. Without
-    `count_include_pad`, means are of what lies inside x.
+    As the indices that PyTorch's max pools return, for any number of axes behind the channels; the
+    options are those of `max_pool2d`.
+
+    order  "C" counts elements of a channel row by row, "F" column by column
     """
-    x = image("avg_pool2d", x, 2)
-    windows = _pool_windows("avg_pool2d", x, kernel, stride, padding)
-    return _average("avg_pool2d", x, windows, count_include_pad)
+    op = "max_pool_indices"
+    if order not in _INDEX_ORDERS:
+        raise GraphcError(f"{op}: order is 'C' or 'F', got {order!r}")
+    y = _of_maximum(op, None, x, kernel, stride, padding, dilation, ceil_mode)
+    size = y.args[0].shape[2:]
+    places = arange_on(y.graph, dims.product(size))
+    if order == "C":
+        places = reshape(places, size)
+    else:
+        places = permute_dims(reshape(places, size[::-1]))
+    places = broadcast_to(y.graph.hint(places, "places"), y.args[0].shape)
+    return at_maxima.node((places, y.args[0], y), y.params.windows)
 
 
 # --- over all of an image ------------------------------------------------------------------------
-
-
-@function
-def global_avg_pool(x: Any) -> Node:
-    """The mean of each channel of x (batch, channels, …): (batch, channels)."""
-    x = image("global_avg_pool", x)
-    return mean(x, tuple(range(2, x.ndim)))
 
 
 def _global_max_body(x: Node) -> Node:

@@ -8,7 +8,6 @@ and U, and its two biases, of which one would do, are summed up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from graphc.errors import GraphcError, ShapeError, suggest
@@ -16,15 +15,22 @@ from graphc.ir.dims import Extent, Shape
 from graphc.ir.node import Node
 from graphc.ir.op import function
 from graphc.ir.types import equal_sizes, shape_text
+from graphc.ops.cells import (
+    Activation,
+    Step,
+    gru_step,
+    lstm_step,
+    require_steps,
+    rnn_step,
+    unrolled,
+)
 from graphc.ops.elementwise import relu
-from graphc.ops.functions import sigmoid, tanh
-from graphc.ops.joining import stack
+from graphc.ops.functions import tanh
 from graphc.ops.operands import flag, operands
 
 __all__ = ["gru", "gru_cell", "lstm", "lstm_cell", "rnn", "rnn_cell"]
 
-ACTIVATIONS: dict[str, Callable[[Node], Node]] = {"tanh": tanh, "relu": relu}
-State = Sequence["Node | None"]  # the first is h; None stands for zeros before the first step
+ACTIVATIONS: dict[str, Activation] = {"tanh": tanh, "relu": relu}
 
 
 class Operands(NamedTuple):
@@ -39,97 +45,16 @@ class Operands(NamedTuple):
     units: Extent
 
 
-# --- one step ----------------------------------------------------------------------------------
-
-# (x @ W + bias, state, what names end with) -> the next state
-Step = Callable[[Node, State, str], "tuple[Node, ...]"]
-
-
-def _rnn_step(U: Node, activation: str) -> Step:
-    def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
-        (h,) = state
-        return (_gate(ACTIVATIONS[activation], _plus(incoming, h, U), f"h{at}"),)
-
-    return step
-
-
-def _lstm_step(U: Node, units: Extent) -> Step:
-    def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
-        h, c = state
-        gates = incoming.graph.hint(_plus(incoming, h, U), f"gates{at}")
-        i_pre, f_pre, g_pre, o_pre = _parts(gates, units, 4)
-        i, g = _gate(sigmoid, i_pre, f"i{at}"), _gate(tanh, g_pre, f"g{at}")
-        kept = i * g if c is None else _gate(sigmoid, f_pre, f"f{at}") * c + i * g
-        return _gate(sigmoid, o_pre, f"o{at}") * tanh(kept), kept
-
-    return step
-
-
-def _gru_step(U: Node, units: Extent, candidate_bias: Node | None) -> Step:
-    def step(incoming: Node, state: State, at: str) -> tuple[Node, ...]:
-        (h,) = state
-        r_pre, z_pre, n_pre = _parts(incoming, units, 3)
-        recalled = candidate_bias
-        if h is not None:
-            r_part, z_part, recalled = _parts(h.graph.hint(h @ U, f"recalled{at}"), units, 3)
-            r_pre, z_pre = r_pre + r_part, z_pre + z_part
-            if candidate_bias is not None:
-                recalled = h.graph.hint(recalled + candidate_bias, f"recalled_n{at}")
-        z = _gate(sigmoid, z_pre, f"z{at}")
-        if recalled is not None:
-            n_pre = n_pre + _gate(sigmoid, r_pre, f"r{at}") * recalled
-        n = _gate(tanh, n_pre, f"n{at}")
-        return (n - z * n if h is None else n + z * (h - n),)  # (1 - z) n + z h
-
-    return step
-
-
-def _plus(incoming: Node, h: Node | None, U: Node) -> Node:
-    return incoming if h is None else incoming + h @ U
-
-
-def _parts(gates: Node, units: Extent, count: int) -> list[Node]:
-    return [gates[:, i * units : (i + 1) * units] for i in range(count)]
-
-
-def _gate(activation: Callable[[Node], Node], before: Node, name: str) -> Node:
-    hint = before.graph.hint
-    return hint(activation(hint(before, f"{name}_pre")), name)
-
-
-# --- all steps ---------------------------------------------------------------------------------
-
-
 def _incoming(given: Operands) -> Node:
     """What comes in, of all steps in one product."""
     product = given.x @ given.W
     return product if given.bias is None else product + given.bias
 
 
-def _unrolled(
-    op: str, step: Step, given: Operands, names: Sequence[str], reverse: bool
-) -> tuple[Node, State]:
-    steps = given.x.shape[1]
-    if not isinstance(steps, int) or steps < 1:
-        name = given.x.graph.describe(given.x, site=True)
-        raise ShapeError(
-            f"{op} is unrolled over a fixed number of steps, at least 1, got {steps}: {name}",
-            hint="x is (batch, steps, inputs); declare it with an int for the steps",
-        )
-    hint = given.x.graph.hint
-    incoming = hint(_incoming(given), "incoming")
-    order = range(steps - 1, -1, -1) if reverse else range(steps)
-    state: State = given.state
-    sequence: dict[int, Node] = {}
-    for at in order:
-        state = step(hint(incoming[:, at], f"step_{at + 1}"), state, f"_{at + 1}")
-        for name, node in zip(names, state, strict=True):
-            assert node is not None
-            hint(node, f"{name}_{at + 1}")
-        first = state[0]
-        assert first is not None
-        sequence[at] = first
-    return hint(stack([sequence[at] for at in range(steps)], 1), "states"), state
+def _all_steps(op: str, step: Step, given: Operands, reverse: bool) -> tuple[Node, Any]:
+    require_steps(op, given.x, 1)
+    incoming = given.x.graph.hint(_incoming(given), "incoming")
+    return unrolled(step, incoming, given.state, reverse=flag(op, "reverse", reverse))
 
 
 @function
@@ -140,7 +65,7 @@ def rnn_cell(x: Any, h: Any, W: Any, U: Any, bias: Any = None, activation: str =
     1990; as PyTorch's RNNCell with transposed weights. Raises ShapeError for others, by name.
     """
     given = _checked("rnn_cell", 2, 1, x, W, U, {"h": h}, bias)
-    step = _rnn_step(given.U, _activation("rnn_cell", activation))
+    step = rnn_step(given.U, _activation("rnn_cell", activation))
     return step(_incoming(given), given.state, "")[0]
 
 
@@ -154,7 +79,7 @@ def gru_cell(x: Any, h: Any, W: Any, U: Any, bias: Any = None, candidate_bias: A
     for n is the candidate_bias and the rest is added to the bias. Raises ShapeError for others.
     """
     given = _checked("gru_cell", 2, 3, x, W, U, {"h": h}, bias, candidate_bias)
-    step = _gru_step(given.U, given.units, given.more)
+    step = gru_step(given.U, given.units, given.more)
     return step(_incoming(given), given.state, "")[0]
 
 
@@ -167,7 +92,7 @@ def lstm_cell(x: Any, h: Any, c: Any, W: Any, U: Any, bias: Any = None) -> tuple
     ShapeError for others, by name.
     """
     given = _checked("lstm_cell", 2, 4, x, W, U, {"h": h, "c": c}, bias)
-    h, c = _lstm_step(given.U, given.units)(_incoming(given), given.state, "")
+    h, c = lstm_step(given.U, given.units)(_incoming(given), given.state, "")
     return h, c
 
 
@@ -188,9 +113,8 @@ def rnn(
     fixed number.
     """
     given = _checked("rnn", 3, 1, x, W, U, {"h": h}, bias)
-    step = _rnn_step(given.U, _activation("rnn", activation))
-    states, (last,) = _unrolled("rnn", step, given, ("h",), flag("rnn", "reverse", reverse))
-    assert last is not None
+    step = rnn_step(given.U, _activation("rnn", activation))
+    states, (last,) = _all_steps("rnn", step, given, reverse)
     return states, last
 
 
@@ -209,9 +133,8 @@ def gru(
     As `rnn`.
     """
     given = _checked("gru", 3, 3, x, W, U, {"h": h}, bias, candidate_bias)
-    step = _gru_step(given.U, given.units, given.more)
-    states, (last,) = _unrolled("gru", step, given, ("h",), flag("gru", "reverse", reverse))
-    assert last is not None
+    step = gru_step(given.U, given.units, given.more)
+    states, (last,) = _all_steps("gru", step, given, reverse)
     return states, last
 
 
@@ -226,8 +149,8 @@ def lstm(
     if (h is None) != (c is None):
         raise GraphcError("lstm: h and c are given both, or neither")
     given = _checked("lstm", 3, 4, x, W, U, {"h": h, "c": c}, bias)
-    step = _lstm_step(given.U, given.units)
-    states, (h, c) = _unrolled("lstm", step, given, ("h", "c"), flag("lstm", "reverse", reverse))
+    step = lstm_step(given.U, given.units)
+    states, (h, c) = _all_steps("lstm", step, given, reverse)
     return states, (h, c)
 
 
@@ -285,9 +208,9 @@ def _is_of_shape(node: Node, shape: Shape) -> bool:
         return False
 
 
-def _activation(op: str, name: object) -> str:
+def _activation(op: str, name: object) -> Activation:
     if not isinstance(name, str) or name not in ACTIVATIONS:
         known = " or ".join(map(repr, ACTIVATIONS))
         advice = suggest(name, ACTIVATIONS) if isinstance(name, str) else None
         raise GraphcError(f"{op}: the activation is {known}, got {name!r}", hint=advice)
-    return name
+    return ACTIVATIONS[name]

@@ -26,8 +26,8 @@ from graphc.ops.families import linear
 from graphc.ops.operands import axes_of, axis_of, operand, require_rank
 
 __all__ = [
-    "arange", "broadcast_to", "expand_dims", "matrix_transpose", "permute_dims", "reshape",
-    "squeeze", "swapaxes", "zeros_like",
+    "arange", "broadcast_to", "expand_dims", "matrix_transpose", "moveaxis", "permute_dims",
+    "reshape", "squeeze", "swapaxes", "zeros_like",
 ]  # fmt: skip
 
 # --- the order of axes -------------------------------------------------------------------------
@@ -91,6 +91,25 @@ def swapaxes(x: Any, first: int, second: int) -> Node:
     i, j = (axis_of("swapaxes", axis, x) for axis in (first, second))
     order[i], order[j] = order[j], order[i]
     return permute_dims.node((x,), tuple(order))
+
+
+@function
+def moveaxis(x: Any, source: Any, destination: Any) -> Node:
+    """x with some axes (an int or a tuple) in other places; the others keep their order.
+
+    Raises ShapeError for axes that x does not have, and for one that is named twice.
+    """
+    x = operand(x)
+    pairs = [axes if isinstance(axes, (tuple, list)) else [axes] for axes in (source, destination)]
+    sources, places = ([axis_of("moveaxis", axis, x) for axis in axes] for axes in pairs)
+    if len(sources) != len(places) or len(set(sources)) + len(set(places)) != 2 * len(sources):
+        raise ShapeError(
+            f"moveaxis expects as many places as axes, each once, got {source} and {destination}"
+        )
+    order = [axis for axis in range(x.ndim) if axis not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
+    return x if order == list(range(x.ndim)) else permute_dims.node((x,), tuple(order))
 
 
 # --- the shape ---------------------------------------------------------------------------------
@@ -314,6 +333,12 @@ def arange_on(graph: Any, size: Extent, dtype: DType = int64) -> Node:
     return node
 
 
+def _arange_infer(require: Any, size: Extent, dtype: DType) -> TensorType:
+    if not dims.at_least(size, 0, sizes_from=0):
+        require(Guard(size, ">=", 0, f"there are no {size} numbers to count"))
+    return TensorType((size,), dtype)
+
+
 def _arange_text(node: Node) -> str:
     dtype = "" if node.dtype is int64 else f", dtype=np.{node.dtype.name}"
     return f"np.arange({size_text(node.params.size)}{dtype})"
@@ -322,7 +347,7 @@ def _arange_text(node: Node) -> str:
 arange = Op(
     name="arange", doc="0, 1, … size - 1",
     operands=(), parameters=("size", "dtype"),
-    infer=lambda require, size, dtype: TensorType((size,), dtype),
+    infer=_arange_infer,
     emission=Emission(
         _arange_text, notation=lambda node: f"arange({size_text(node.params.size)})"
     ),

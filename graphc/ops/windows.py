@@ -15,7 +15,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ir.types import Guard, TensorType, equal_sizes
 from graphc.ops.families import linear
-from graphc.ops.operands import operand, require_float
+from graphc.ops.operands import operand, require_float, require_number
 from graphc.ops.shape import as_count
 from graphc.runtime import windows as runtime
 
@@ -43,12 +43,28 @@ class Windows(NamedTuple):
         """The number of elements of a window."""
         return int(np.prod(self.kernel))
 
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """How far a window reaches from its first element to its last, both included."""
+        return tuple(
+            spread * (k - 1) + 1 for k, spread in zip(self.kernel, self.dilation, strict=True)
+        )
+
     def counts(self, size: Shape) -> Shape:
         """How many windows there are along axes of the given sizes."""
         return tuple(
-            dims.floor_divide(n + sum(pad) - spread * (k - 1) - 1, step) + 1
-            for n, k, step, pad, spread in zip(size, *self, strict=True)
+            dims.floor_divide(n + sum(pad) - span, step) + 1
+            for n, span, step, pad in zip(size, self.spans, self.stride, self.padding, strict=True)
         )
+
+    def with_a_last_one(self) -> Windows:
+        """Windows of which a last one may reach beyond the end, but not begin there (ceil_mode).
+
+        Such a one is padding to reach into; it begins at most where the array ends.
+        """
+        ends = zip(self.padding, self.stride, self.spans, strict=True)
+        padding = tuple((front, min(end + step - 1, span - 1)) for (front, end), step, span in ends)
+        return self._replace(padding=padding)
 
     def fitted(self, size: Shape) -> list[Guard]:
         """What has to hold of named sizes, so that there is a window along each axis.
@@ -56,8 +72,8 @@ class Windows(NamedTuple):
         Raises ShapeError where a window is larger than an axis with its padding.
         """
         guards = []
-        for axis, (n, k, _, pad, spread) in enumerate(zip(size, *self, strict=True), 2):
-            needed = spread * (k - 1) + 1
+        listed = zip(size, self.kernel, self.spans, self.padding, self.dilation, strict=True)
+        for axis, (n, k, needed, pad, spread) in enumerate(listed, 2):
             if dims.at_least(n, needed - sum(pad), sizes_from=0):
                 continue
             beside = f" + padding {sum(pad)}" if any(pad) else ""
@@ -118,15 +134,37 @@ def paddings(
             raise GraphcError(f"{op}: padding 'same' needs a stride of 1, got {stride}")
         totals = [spread * (k - 1) for k, spread in zip(kernel, dilation, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((n, n) for n in numbers(op, "padding", padding, rank, 0))
+    each = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * rank
+    pairs = [tuple(n) if isinstance(n, (tuple, list)) else (n, n) for n in each]
+    if len(pairs) != rank or not all(
+        len(pair) == 2 and all(map(_is_width, pair)) for pair in pairs
+    ):
+        several = f"an int, or {rank} ints or pairs of ints,"
+        expected = several if rank > 1 else "an int or a pair ((before, behind),)"
+        raise GraphcError(f"{op}: padding is {expected} of at least 0, got {padding!r}")
+    return tuple((int(before), int(behind)) for before, behind in pairs)
 
 
-AXES = {1: "(batch, channels, width)", 2: "(batch, channels, height, width)"}
+def _is_width(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and int(value) >= 0
 
 
-def image(op: str, value: Any, rank: int | None = None) -> Node:
-    """An operand of floats with axes for batch, channels and `rank` more, or any number of them."""
-    x: Node = require_float(op, operand(value))
+AXES = {
+    1: "(batch, channels, width)",
+    2: "(batch, channels, height, width)",
+    3: "(batch, channels, depth, height, width)",
+}
+
+
+def image(op: str, value: Any, rank: int | None = None, *, floating: bool = True) -> Node:
+    """An operand with axes for batch, channels and `rank` more, or any number of them.
+
+    Raises ShapeError for others, and DTypeError where it holds no floats; with `floating` False,
+    where it holds no numbers.
+    """
+    x: Node = operand(value)
+    x = require_float(op, x) if floating else require_number(op, x)
     if x.ndim != rank + 2 if rank else x.ndim < 3:
         axes = AXES[rank] if rank else "(batch, channels, …)"
         raise ShapeError(f"{op} expects axes {axes}, got {x.graph.describe(x, site=True)}")

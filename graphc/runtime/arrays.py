@@ -71,28 +71,6 @@ def one_hot(index: Array, classes: int) -> Array:
     return result
 
 
-def gather(table: Array, ids: Array, out: Array | None = None) -> Array:
-    """table[ids], a row for each id. IndexError names ids that the table has no row for."""
-    if ids.size and not (0 <= ids.min() and ids.max() < len(table)):
-        raise IndexError(f"ids must be in 0..{len(table) - 1}, got {ids.min()}..{ids.max()}")
-    rows = ids.astype(np.intp, copy=False)
-    result: Array = np.take(table, rows, axis=0, out=out, mode="clip")  # the mode that is fast
-    return result
-
-
-def scatter_add(x: Array, ids: Array, rows: int) -> Array:
-    """Zeros of so many rows, to which each row of x is added at its id.
-
-    np.bincount adds up in float64, in a fraction of the time that np.add.at takes.
-    """
-    if ids.size and not (0 <= ids.min() and ids.max() < rows):
-        raise IndexError(f"ids must be in 0..{rows - 1}, got {ids.min()}..{ids.max()}")
-    columns = x.shape[-1]
-    places = ids.reshape(-1, 1).astype(np.intp) * columns + np.arange(columns)
-    sums = np.bincount(places.ravel(), x.ravel(), rows * columns)
-    return sums.reshape(rows, columns).astype(x.dtype)
-
-
 def unbiased(variance: Array, count: int) -> Array:
     """A mean of squares as a sum over one less. Raises ValueError for the variance of one value."""
     if count < 2:
@@ -118,4 +96,43 @@ def product_of_others(x: Array) -> Array:
     before = np.concatenate([ones, x[..., :-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
     after = np.concatenate([ones, x[..., :0:-1]], axis=-1).cumprod(axis=-1, dtype=x.dtype)
     result: Array = before * after[..., ::-1]
+    return result
+
+
+def linear_recurrence(factor: Array, term: Array, axis: int) -> Array:
+    """y[i] = factor[i] y[i-1] + term[i] along an axis.
+
+    Each round joins runs of a length to runs of twice that, all of them at once (Hillis, Steele
+    1986), so that there are only log2(n) rounds.
+    """
+    total = np.moveaxis(term, axis, 0).copy()
+    product = np.moveaxis(factor, axis, 0).copy()
+    step = 1
+    while step < len(total):
+        total[step:] += product[step:] * total[:-step]
+        product[step:] = product[step:] * product[:-step]
+        step *= 2
+    result: Array = np.moveaxis(total, 0, axis)
+    return result
+
+
+def embed_diagonal(x: Array, shape: tuple[int, ...], offset: int, first: int, second: int) -> Array:
+    """Zeros of a shape whose diagonal over two axes is the last axis of x."""
+    result = np.zeros(shape, x.dtype)
+    matrices = np.moveaxis(result, (first, second), (-2, -1))
+    places = np.arange(x.shape[-1])
+    matrices[..., places - min(offset, 0), places + max(offset, 0)] = x
+    return result
+
+
+def cofactors(x: Array) -> Array:
+    """The derivative of det(x), which is det(x) inv(x)ᵀ where x has an inverse.
+
+    By the singular values, of which none is divided by: that of U S Vᵀ is det(U) det(V) times
+    U, the products of the other singular values, and Vᵀ.
+    """
+    left, values, right = np.linalg.svd(x)
+    sign = np.linalg.det(left) * np.linalg.det(right)
+    others = product_of_others(values) * sign[..., np.newaxis]
+    result: Array = (left * others[..., np.newaxis, :]) @ right
     return result

@@ -20,6 +20,9 @@ def unpad(x: Array, pad_width: Any, mode: str) -> Array:
         if mode == "reflect":
             own[1 : before + 1] += rows[:before][::-1]
             own[len(own) - 1 - behind : len(own) - 1] += rows[last:][::-1]
+        elif mode == "wrap":
+            own[len(own) - before :] += rows[:before]
+            own[:behind] += rows[last:]
         else:
             own[0] += rows[:before].sum(axis=0)
             own[-1] += rows[last:].sum(axis=0)

@@ -53,6 +53,22 @@ def power(x: float, p: float) -> float:
     return math.copysign(math.inf, x) if p % 2.0 == 1.0 else math.inf
 
 
+def whole_power(x: int, p: int) -> int:
+    """An int to the power of another. Raises ValueError, as NumPy does, if that is negative."""
+    if p < 0:
+        raise ValueError(f"{x} to the power {p} is no int")
+    result: int = x**p
+    return result
+
+
+def cbrt(x: float) -> float:
+    """The cube root; Newton's step makes good what rounding 1/3 has done to the exponent."""
+    root = math.copysign(math.pow(abs(x), 1.0 / 3.0), x)
+    if root == 0.0 or not math.isfinite(root):
+        return root
+    return root - (root - x / (root * root)) / 3.0
+
+
 def sign(x: float) -> float:
     """-1, 0 or 1; NaN stays NaN."""
     return 1.0 if x > 0.0 else -1.0 if x < 0.0 else abs(x)

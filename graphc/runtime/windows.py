@@ -139,7 +139,7 @@ def max_pool(
     counts, slices = window_slices(x.shape[2:], kernel, stride or kernel, padding, dilation)
     if out is None:
         out = np.empty((*x.shape[:2], *counts), x.dtype)
-    out.fill(-np.inf)
+    out.fill(-np.inf if out.dtype.kind == "f" else np.iinfo(out.dtype).min)
     for _, windows, places in slices:
         np.maximum(out[windows], x[places], out=out[windows])
     result: Array = out

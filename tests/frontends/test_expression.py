@@ -131,7 +131,7 @@ REFUSED = [
     ("x y", 3, "expected an operator"),
     ("x(z)", 1, "there is no function 'x'"),
     ("x*sinn(x)", 3, "did you mean 'sin'"),
-    ("zeta(x)", 1, "there are abs, add"),
+    ("zeta(x)", 1, "there are abs, acos"),
     ("x.y", 2, "no attributes"),
     ("x[0]", 2, "no subscripts"),
     ("x // z", 3, "write x / y"),

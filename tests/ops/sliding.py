@@ -97,7 +97,7 @@ def transposed_convolution(
     _, strides, paddings, dilations = geometry
     more = output_padding if isinstance(output_padding, tuple) else (output_padding,) * rank
     axes = zip(x.shape[2:], w.shape[2:], strides, paddings, dilations, more, strict=True)
-    size = tuple((n - 1) * s + d * (k - 1) + 1 - 2 * p[0] + m for n, k, s, p, d, m in axes)
+    size = tuple((n - 1) * s + d * (k - 1) + 1 - sum(p) + m for n, k, s, p, d, m in axes)
     share, outputs = x.shape[1] // groups, w.shape[1]
     result = np.zeros((len(x), groups * outputs, *size))
     for window, element, place in elements(size, *geometry):
@@ -110,9 +110,22 @@ def transposed_convolution(
     return result
 
 
-def sum_pool(x: Array, kernel: Any, stride: Any = None, padding: Any = 0) -> Array:
+def with_a_last_one(size: Index, geometry: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The geometry with as much padding as the windows need that begin before the end."""
+    kernel, stride, padding, dilation = geometry
+    wider = []
+    for n, k, s, (before, behind), d in zip(size, kernel, stride, padding, dilation, strict=True):
+        span = d * (k - 1) + 1
+        starts = [start for start in range(-before, n, s) if start + span - s < n + behind]
+        wider.append((before, max(behind, starts[-1] + span - n)))
+    return kernel, stride, wider, dilation
+
+
+def sum_pool(
+    x: Array, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
+) -> Array:
     size = x.shape[2:]
-    geometry = options(kernel, len(size), kernel if stride is None else stride, padding, 1)
+    geometry = options(kernel, len(size), kernel if stride is None else stride, padding, dilation)
     result = np.zeros((*x.shape[:2], *counts(size, *geometry)))
     for window, _, place in elements(size, *geometry):
         result[(..., *window)] += x[(..., *place)]
@@ -120,9 +133,9 @@ def sum_pool(x: Array, kernel: Any, stride: Any = None, padding: Any = 0) -> Arr
 
 
 def spread_pool(
-    x: Array, size: Index, kernel: Any, stride: Any = None, padding: Any = 0
-) -> Array:  # fmt: skip
-    geometry = options(kernel, len(size), kernel if stride is None else stride, padding, 1)
+    x: Array, size: Index, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
+) -> Array:
+    geometry = options(kernel, len(size), kernel if stride is None else stride, padding, dilation)
     result = np.zeros((*x.shape[:2], *size))
     for window, _, place in elements(size, *geometry):
         result[(..., *place)] += x[(..., *window)]
@@ -130,14 +143,29 @@ def spread_pool(
 
 
 def max_pool(
-    x: Array, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
-) -> Array:
+    x: Array, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Array:  # fmt: skip
     size = x.shape[2:]
     geometry = options(kernel, len(size), kernel if stride is None else stride, padding, dilation)
+    geometry = with_a_last_one(size, geometry) if ceil_mode else geometry
     result = np.full((*x.shape[:2], *counts(size, *geometry)), -np.inf)
     for window, _, place in elements(size, *geometry):
         result[(..., *window)] = np.fmax(result[(..., *window)], x[(..., *place)])
     return result
+
+
+def lp_pool(
+    x: Array, p: int, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Array:  # fmt: skip
+    size = x.shape[2:]
+    geometry = options(kernel, len(size), kernel if stride is None else stride, padding, dilation)
+    geometry = with_a_last_one(size, geometry) if ceil_mode else geometry
+    result = np.zeros((*x.shape[:2], *counts(size, *geometry)))
+    for window, _, place in elements(size, *geometry):
+        result[(..., *window)] += np.abs(x[(..., *place)]) ** p
+    return np.power(result, 1 / p)
 
 
 def firsts(x: Array, y: Array, windows: Windows) -> Iterator[tuple[Any, Any]]:
@@ -179,6 +207,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "convolution": convolution,
     "fold": fold,
     "global_max_pool": lambda x: x.reshape(*x.shape[:2], -1).max(-1),
+    "lp_pool": lp_pool,
     "max_pool": max_pool,
     "max_unpool": max_unpool,
     "spread_pool": spread_pool,

@@ -13,7 +13,7 @@ import pytest
 from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.op import OPS
-from graphc.ir.types import TensorType
+from graphc.ir.types import BOOL, FLOAT, INT, TensorType
 from graphc.lower.interpreter import interpret, operand_value
 from tests.ops.cases import (
     CASES,
@@ -152,7 +152,7 @@ def test_the_math_form_agrees(case: Case, kind: str) -> None:
             if not np.isfinite(value):
                 continue  # Python's math raises where NumPy says inf or nan
             result = plain(node, known)
-            assert type(result) is (bool if node.dtype.name == "bool" else float)
+            assert type(result) is {BOOL: bool, INT: int, FLOAT: float}[node.dtype.kind]
             np.testing.assert_allclose(result, value, rtol=1e-12, atol=0)
 
 

@@ -32,8 +32,8 @@ def formula(op: Op) -> tuple[Any, tuple[Any, ...]]:
 def at_points(expression: Any, symbols: tuple[Any, ...], points: list[Array]) -> Array:
     """The expression at each element of broadcast arrays, to many more digits than a float has."""
     values = [
-        float(expression.evalf(DIGITS, subs=dict(zip(symbols, map(float, point), strict=True))))
-        for point in zip(*(array.ravel() for array in points), strict=True)
+        float(expression.evalf(DIGITS, subs=dict(zip(symbols, point, strict=True))))
+        for point in zip(*([sympy.Float(x) for x in array.flat] for array in points), strict=True)
     ]
     return np.array(values).reshape(points[0].shape)
 
@@ -66,7 +66,7 @@ def test_value_and_derivatives_are_sympys(case: Case) -> None:
         np.testing.assert_allclose(results[name], exact, rtol=1e-13, atol=1e-14, err_msg=name)
 
     check("y0", expression)
-    for i, x in enumerate(symbols):
+    for i, x in enumerate(symbols if case.op.differentiable else ()):
         first = sympy.diff(expression, x)
         check(f"d{i}", first)
         for j, other in enumerate(symbols):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
-from tests.ops import sliding
+from tests.ops import resized, sliding
 from tests.ops.cases import CASES, SEED, Array, Case, over, values
 from tests.styles import in_every_style, load
 
@@ -119,24 +119,76 @@ def masked_softmax(x: Array, condition: Array, axis: int = -1, empty: bool = Tru
 
 def scatter_add(x: Array, ids: Array, rows: int) -> Array:
     """Each row of x added in its place, one after the other."""
-    result = np.zeros((rows, x.shape[-1]))
-    np.add.at(result, ids, x)
+    return scatter(np.zeros((rows, *x.shape[ids.ndim :])), ids, x, "add")
+
+
+def scatter(x: Array, ids: Array, updates: Array, reduction: str = "none") -> Array:
+    """The updates of each id combined with its row, one after the other."""
+    ufuncs = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+    result = x.copy()
+    for place in np.ndindex(ids.shape):
+        own, update = result[ids[place]], updates[place]
+        result[ids[place]] = ufuncs[reduction](own, update) if reduction in ufuncs else update
+    return result
+
+
+def leibniz(matrix: Array) -> float:
+    """The determinant as the signed sum over permutations."""
+    places = range(len(matrix))
+    total = 0.0
+    for order in itertools.permutations(places):
+        inversions = sum(order[i] > order[j] for i, j in itertools.combinations(places, 2))
+        total += (-1) ** inversions * math.prod(matrix[place, order[place]] for place in places)
+    return total
+
+
+def cofactors(x: Array) -> Array:
+    """The signed determinants of what is left without a row and a column."""
+    result = np.empty_like(x)
+    for i, j in itertools.product(range(x.shape[-1]), repeat=2):
+        minor = np.delete(np.delete(x, i, -2), j, -1)
+        result[..., i, j] = (-1) ** (i + j) * np.vectorize(leibniz, signature="(n,n)->()")(minor)
+    return result
+
+
+def linear_recurrence(factor: Array, term: Array, axis: int) -> Array:
+    """y[i] = factor[i] y[i-1] + term[i], one after the other."""
+    factors, result = np.moveaxis(factor, axis, 0), np.moveaxis(term.copy(), axis, 0)
+    for i in range(1, len(result)):
+        result[i] += factors[i] * result[i - 1]
+    return np.moveaxis(result, 0, axis)
+
+
+def embed_diagonal(x: Array, shape: tuple[int, ...], offset: int, first: int, second: int) -> Array:
+    """Each element of x where the places along the two axes differ by the offset."""
+    result = np.zeros(shape)
+    for place in np.ndindex(shape):
+        rest = tuple(p for axis, p in enumerate(place) if axis not in (first, second))
+        if place[second] - place[first] == offset:
+            result[place] = x[(*rest, min(place[first], place[second]))]
     return result
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    **resized.FORMULAS,
     **sliding.FORMULAS,
     "arange": lambda size, dtype="int64": np.array(range(size), dtype),
     "bce": lambda p, t, **options: reduced(-np.log(p**t * (1 - p) ** (1 - t)), **options),
     "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)),
+    "cofactors": cofactors,
     "cross_entropy": cross_entropy,
+    "det": np.vectorize(leibniz, signature="(n,n)->()"),
+    "cumulative_prod": lambda x, axis=0: np.cumprod(x, axis),
+    "cumulative_sum": lambda x, axis=0: np.cumsum(x, axis),
     "deviation": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps)[1],
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "embed": embed,
+    "entr": lambda x: x * np.log(1 / x),
+    "embed_diagonal": embed_diagonal,
     "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
     "first_maximum": first_maximum,
-    "gather": lambda table, ids: table[ids],
+    "gather": lambda table, ids, axis=0: np.take(table, ids, axis),
     "gaussian_nll": lambda m, t, v, full=False, **options: reduced(
         np.square(m - t) / (2 * v) + np.log(2 * np.pi * v if full else v) / 2, **options
     ),
@@ -148,12 +200,15 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "hardtanh": np.clip,
     "hinge": lambda z, t, **options: reduced(np.clip(1 - t * z, 0, None), **options),
     "huber": lambda x, y, delta=1.0, **options: reduced(huber(x - y, delta), **options),
+    "inv": lambda x: np.linalg.solve(x, np.broadcast_to(np.eye(x.shape[-1]), x.shape)),
     "kl_div": lambda x, t, log_target=False, **options: reduced(
         t * np.log(t / np.exp(x)) if not log_target else np.exp(t) * (t - x), **options
     ),
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "linear_recurrence": linear_recurrence,
     "log_softmax": lambda x, axis=-1: np.log(shifted_exp(x, axis)),
     "logistic": lambda z, t, **options: reduced(np.log(1 + np.exp(-t * z)), **options),
+    "logit": lambda x: np.log(x) - np.log(1 - x),
     "logsumexp": lambda x, **options: np.log(np.exp(x.astype(np.longdouble)).sum(**options)),
     "mae": lambda x, y, **options: reduced(np.sqrt(np.square(x - y)), **options),
     "mask": lambda x, condition: np.where(condition, x, 0),
@@ -177,6 +232,9 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "one_hot": lambda index, classes: np.eye(classes)[index],
     "peak": lambda x, **options: x.max(initial=-np.inf, **options),
     "pick": lambda x, index: np.take_along_axis(x, np.asarray(index)[..., None], -1)[..., 0],
+    "places": lambda coordinates, shape: np.arange(np.prod(shape)).reshape(shape)[
+        tuple(coordinates)
+    ],
     "poisson_nll": lambda x, t, log_input=True, full=False, **options: reduced(
         np.exp(x) - t * x
         if log_input
@@ -185,10 +243,13 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     ),
     "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
+    "reordered": lambda x, order, axis: np.take_along_axis(x, order, axis),
     "relu": lambda x: np.where(x > 0, x, 0),
+    "remainder": lambda x, y: x - y * np.floor(x / y),
     "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
     "root_mean_square": lambda x, axes=-1, eps=1e-5: moments(x, axes, eps, centred=False)[1],
     "safe_softmax": lambda x, axis=-1: shifted_exp(x, axis),
+    "scatter": scatter,
     "scatter_add": scatter_add,
     "selu": lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * (np.exp(x) - 1)),
     "shifted_relu": np.maximum,
@@ -215,6 +276,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction
     ),
+    "xlogy": lambda x, y: np.log(y**x),
 }
 
 

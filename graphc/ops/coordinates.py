@@ -1,0 +1,199 @@
+"""Reading elements by their coordinates, which data may hold.
+
+What several coordinates tell is a row of an array with fewer axes: `places` numbers its rows,
+checks the coordinates, and counts negative ones from the end; `gather` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ShapeError
+from graphc.ir import dims
+from graphc.ir.dims import Shape
+from graphc.ir.emission import Emission, tuple_text
+from graphc.ir.graph import CONSTANT
+from graphc.ir.node import Node
+from graphc.ir.op import Op, function
+from graphc.ir.types import TensorType, broadcast, int64
+from graphc.ops.families import linear
+from graphc.ops.indexing import getitem
+from graphc.ops.lookup import gather, int_node, scatter_add
+from graphc.ops.operands import axis_of, is_same, operand, require_rank
+from graphc.ops.shape import (
+    arange_on,
+    broadcast_to,
+    expand_dims,
+    reshape,
+)
+from graphc.runtime import indexing
+
+__all__ = ["gather_nd", "take", "take_along_axis"]
+
+# --- the numbers of elements -------------------------------------------------------------------
+
+
+def _places_infer(require: Any, *rest: Any) -> TensorType:
+    *types, _ = rest
+    shape, guards = broadcast([t.shape for t in types])
+    for guard in guards:
+        require(guard)
+    return TensorType(shape, int64)
+
+
+def _places_call(op: Op, coordinates: Any, shape: Any) -> Node:
+    return places_of(op.name, [operand(index) for index in coordinates], tuple(shape))
+
+
+places = Op(
+    name="places", doc="the places in C order of elements with these coordinates",
+    operands=("*coordinates",), parameters=("shape",), infer=_places_infer,
+    emission=Emission(
+        lambda node: f"places([{{*coordinates}}], {tuple_text(node.params.shape)})",
+        helpers=(indexing.places,),
+    ),
+    call=_places_call, differentiable=False,
+    samples=(
+        lambda rng: (([rng.integers(-4, 4, (2, 3))], (4,)), {}),
+        lambda rng: (([np.arange(2)[:, None], rng.integers(-3, 3, (2, 4))], (2, 3)), {}),
+    ),
+)  # fmt: skip
+
+
+def places_of(op: str, coordinates: Sequence[Node], shape: Shape) -> Node:
+    """The places of elements in an array of a shape, a coordinate for each of its axes.
+
+    Constants are looked at here, and GraphcError names those outside of the shape; others are
+    checked when the module runs.
+    """
+    for axis, (index, size) in enumerate(zip(coordinates, shape, strict=True)):
+        if index.op is CONSTANT and isinstance(size, int):
+            values = index.params.data.array
+            wrong = values[(values < -size) | (values >= size)]
+            if wrong.size:
+                raise GraphcError(
+                    f"{op}: index {wrong.flat[0]} does not exist in axis {axis} of {size}"
+                )
+    graph = coordinates[0].graph
+    known = [index.params.data.array for index in coordinates if index.op is CONSTANT]
+    if len(known) == len(coordinates) and all(isinstance(size, int) for size in shape):
+        return graph.constant(indexing.places(known, shape), int64)  # type: ignore[arg-type]
+    return places.node(tuple(coordinates), shape)
+
+
+def grid(x: Node, shape: Shape, axis: int, index: Node) -> list[Node]:
+    """The coordinates of all elements of a shape, with an index in place of those of one axis."""
+    return [
+        index
+        if i == axis
+        else expand_dims(arange_on(x.graph, size), tuple(range(1, len(shape) - i)))
+        if i < len(shape) - 1
+        else arange_on(x.graph, size)
+        for i, size in enumerate(shape)
+    ]
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+@function
+def take(x: Any, indices: Any, axis: int | None = None) -> Node:
+    """The parts of x at these indices of an axis, as np.take: x[indices] for axis 0.
+
+    x  of any dtype, (*before, size, *behind); indices ints of any shape in -size..size - 1, where
+    negative ones count from the end. The result is (*before, *indices.shape, *behind). Without an
+    axis, x is flattened first. Raises DTypeError for indices that are no ints; an index that x does
+    not have is an error here if it is a constant, else an IndexError when the module runs.
+    """
+    x = operand(x)
+    if axis is None:
+        x, axis = reshape(x, (x.size,)), 0
+    axis = axis_of("take", axis, require_rank("take", x, 1))
+    index = int_node("take", "indices", indices, x)
+    if index.op is CONSTANT and index.ndim == 0:
+        return getitem(x, (slice(None),) * axis + (int(index.params.data.array),))
+    return gather.node((x, places_of("take", [index], (x.shape[axis],))), axis)
+
+
+def _along_infer(require: Any, x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    return TensorType(indices.shape, x.dtype)
+
+
+def paired(op: str, x: Any, indices: Any, axis: int) -> tuple[Node, Node, int]:
+    """x and indices of as many axes, and an axis of theirs."""
+    x = require_rank(op, operand(x), 1)
+    index = int_node(op, "indices", indices, x)
+    axis = axis_of(op, axis, x)
+    told = f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
+    if x.ndim != index.ndim:
+        raise ShapeError(f"{op} expects indices of as many axes as x, got {told}")
+    return x, index, axis
+
+
+def _along_call(op: Op, x: Any, indices: Any, axis: int = -1) -> Node:
+    x, index, axis = paired(op.name, x, indices, axis)
+    shapes = [(*node.shape[:axis], 1, *node.shape[axis + 1 :]) for node in (x, index)]
+    common, _ = broadcast(shapes)
+    x, index = (
+        broadcast_to(node, (*common[:axis], node.shape[axis], *common[axis + 1 :]))
+        if (*node.shape[:axis], 1, *node.shape[axis + 1 :]) != common
+        else node
+        for node in (x, index)
+    )
+    return op.node((x, index), axis)
+
+
+def _along_transpose(bar: Node, y: Node) -> Node:
+    x, index = y.args
+    place = places_of("take_along_axis", grid(x, index.shape, y.params.axis, index), x.shape)
+    flat, rows = reshape(bar, (bar.size,)), dims.product(x.shape)
+    return reshape(scatter_add.node((flat, reshape(place, (bar.size,))), rows), x.shape)
+
+
+take_along_axis: Op = linear(
+    "take_along_axis", "for each place the element of x at an index of an axis",
+    noun="taken",
+    operands=("x", "indices"), parameters=("axis",), infer=_along_infer,
+    emission=Emission(
+        lambda node: f"np.take_along_axis({{x}}, {{indices}}, axis={node.params.axis})"
+    ),
+    transpose=_along_transpose, call=_along_call,
+    samples=(
+        lambda rng: ((rng.normal(size=(4, 3)), rng.integers(-3, 3, (4, 5))), {}),
+        lambda rng: ((rng.normal(size=(2, 5, 3)), rng.integers(0, 5, (2, 2, 3)), 1), {}),
+        lambda rng: ((rng.normal(size=(1, 4)), rng.integers(0, 4, (3, 2)), 1), {}),
+    ),
+)  # fmt: skip
+
+
+def leading(op: str, x: Node, indices: Any, batch_dims: int = 0) -> tuple[Node, Shape]:
+    """The places that the last axis of indices tells, and the shape of the axes that it is for."""
+    index = require_rank(op, int_node(op, "indices", indices, x), 1)
+    count = index.shape[-1]
+    told = f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
+    if not isinstance(count, int) or not 1 <= count <= x.ndim - batch_dims:
+        raise ShapeError(f"{op} expects 1 to {x.ndim - batch_dims} indices an element, got {told}")
+    batch = index.shape[:batch_dims]
+    if len(batch) < batch_dims or not all(map(is_same, batch, x.shape)):
+        raise ShapeError(f"{op}: the first {batch_dims} sizes have to be equal, got {told}")
+    own = [getitem(index, (Ellipsis, i)) for i in range(count)]
+    in_batch = grid(x, own[0].shape, own[0].ndim, own[0])[:batch_dims]
+    rows = x.shape[: batch_dims + count]
+    return places_of(op, [*in_batch, *own], rows), rows
+
+
+@function
+def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Node:
+    """The parts of x whose leading coordinates stand along the last axis of indices.
+
+    x        of any dtype, (*batch, *indexed, *rest)
+    indices  ints, (*batch, *places, len(indexed)); negative ones count from the end
+    The result is (*batch, *places, *rest): ONNX's GatherND. Raises ShapeError and DTypeError; an
+    index that x does not have is an IndexError when the module runs.
+    """
+    x = operand(x)
+    place, rows = leading("gather_nd", x, indices, batch_dims)
+    return gather.node((reshape(x, (dims.product(rows), *x.shape[len(rows) :])), place), 0)
