@@ -104,7 +104,9 @@ def test_the_other_commands_take_models_too() -> None:
     assert result == (0, result.out, "")
     assert result.out.endswith("2 of 2 gradients agree with central differences\n")
     result = run("compile", "layer.onnx", "-o", "-", *BIND, "--style", "workspace")
-    assert "class Workspace:" in result.out
+    assert (result.status, "class Workspace:" in result.out) == (0, True)
+    assert "the weights were not written" in result.err
+    assert run("compile", "layer.onnx", "-o", "-", *BIND, "--embed").err == ""
 
 
 def test_the_command_that_makes_it_again_tells_no_folders(tmp_path: Path) -> None:
