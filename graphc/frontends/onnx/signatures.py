@@ -111,9 +111,9 @@ def require_types(schema: Any, inputs: Sequence[Node | None]) -> None:
         return
     bound: dict[str, tuple[Node, str]] = {}
     for place, node in enumerate(inputs):
-        formal = schema.inputs[min(place, len(schema.inputs) - 1)]
         if node is None:
             continue
+        formal = schema.inputs[min(place, len(schema.inputs) - 1)]
         told = f"tensor({node.dtype})".replace("float32", "float").replace("float64", "double")
         if told not in formal.types and f"optional({told})" not in formal.types:
             allowed = sorted(t.removeprefix("tensor(").removesuffix(")") for t in formal.types)
