@@ -111,7 +111,9 @@ def has_form(domain: str, op_type: str, opset: int) -> bool:
     schema = schema_of(domain, op_type, opset)
     if domain in described() and (schema is None or schema.deprecated):
         return False
-    return mapping_of(domain, op_type, opset) is not None or is_defined(domain, op_type, opset)
+    if mapping_of(domain, op_type, opset) is not None:
+        return True
+    return is_defined(domain, op_type, opset) and op_type not in KIND_OF
 
 
 @cache
