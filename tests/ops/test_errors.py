@@ -146,7 +146,7 @@ CALLS = [
     Wrong("gc.one_hot(wide, 3)", DTypeError, "wide", "labels of an int dtype"),
     Wrong("gc.pick(labels, labels)", DTypeError, "labels", "expects a float operand"),
     Wrong("gc.add(a)", GraphcError, "", "add takes 2 operands, got 1"),
-    Wrong("t & 1", UnsupportedError, "t", "combine conditions"),
+    Wrong("t & 1", UnsupportedError, "t", "gc.logical_and, or gc.bitwise_and for the bits"),
     Wrong("~a", UnsupportedError, "a", "combine conditions"),
     Wrong("gc.sum(a, axes=1)", UnsupportedError, "", "sum got an unexpected keyword argument"),
     Wrong("np.where(mask)", GraphcError, "", "where takes 3 operands, got 1"),
