@@ -15,6 +15,7 @@ from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.node import Node
 from graphc.ir.types import int64, normalize_axes, normalize_axis
 from graphc.ops.operands import size_node
+from graphc.ops.shape import as_count
 
 # --- sizes as values ---------------------------------------------------------------------------
 
@@ -115,21 +116,19 @@ def split(
     """The sizes of the parts are an input; without them all are equal, but maybe for the last."""
     if split is not None:
         return parts(x, axis, call.sizes(split, "the sizes of the parts"))
-    if not num_outputs:
-        return parts(x, axis, equal_parts(x, axis, call.outputs))
-    if num_outputs < 1 or num_outputs != call.outputs:
+    if num_outputs not in (0, call.outputs):
         call.refuse(f"there are {call.outputs} outputs, and num_outputs is {num_outputs}")
     size = x.shape[normalize_axis(axis, x.ndim)]
+    if num_outputs < 1 or dims.exact_quotient(size, num_outputs) is not None:
+        return parts(x, axis, equal_parts(x, axis, num_outputs or call.outputs))
     each = dims.floor_divide(size + num_outputs - 1, num_outputs)
-    if dims.exact_quotient(size, num_outputs) is not None:
-        return parts(x, axis, equal_parts(x, axis, num_outputs))
     return parts(x, axis, (*[each] * (num_outputs - 1), size - each * (num_outputs - 1)))
 
 
 def equal_parts(x: Node, axis: int, count: int) -> Shape:
     """The sizes of so many equal parts. Raises ShapeError where there are none."""
     size = x.shape[normalize_axis(axis, x.ndim)]
-    if isinstance(size, int) and size % count:
+    if count < 1 or (isinstance(size, int) and size % count):
         raise ShapeError(f"{size} does not divide into {count} equal parts")
     return (dims.floor_divide(size, count),) * count
 
@@ -138,11 +137,11 @@ def parts(x: Node, axis: int, sizes: Sequence[Extent]) -> tuple[Node, ...]:
     """x cut along an axis into parts of these sizes."""
     if not sizes:
         raise ShapeError("there are no parts to cut into")
-    *cuts, total = accumulate(sizes)
     own = x.shape[normalize_axis(axis, x.ndim)]
+    *cuts, total = accumulate(sizes, initial=0)
     if isinstance(total, int) and isinstance(own, int) and total != own:
         raise ShapeError(f"parts of {tuple(sizes)} do not make up {own}")
-    return tuple(ops.split(x, cuts, axis))
+    return tuple(ops.split(x, cuts[1:], axis))
 
 
 # --- blocks of images ----------------------------------------------------------------------------
@@ -151,7 +150,7 @@ def parts(x: Node, axis: int, sizes: Sequence[Extent]) -> tuple[Node, ...]:
 @maps("DepthToSpace")
 def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") -> Node:
     """Channels become the pixels of blocks; they count blocks first (DCR) or last (CRD)."""
-    batch, channels, height, width = images(call, x)
+    batch, channels, height, width = images(call, x, blocksize)
     kept = dims.floor_divide(channels, blocksize * blocksize)
     block = (blocksize, blocksize)
     first = moded(call, mode) == "DCR"
@@ -165,7 +164,7 @@ def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") ->
 @maps("SpaceToDepth")
 def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") -> Node:
     """The pixels of blocks become channels; they count blocks first (DCR) or last (CRD)."""
-    batch, channels, height, width = images(call, x)
+    batch, channels, height, width = images(call, x, blocksize)
     rows, columns = (dims.floor_divide(size, blocksize) for size in (height, width))
     apart = ops.reshape(x, (batch, channels, rows, blocksize, columns, blocksize))
     order = (0, 3, 5, 1, 2, 4) if moded(call, mode) == "DCR" else (0, 1, 3, 5, 2, 4)
@@ -173,10 +172,10 @@ def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") ->
     return ops.reshape(ops.permute_dims(apart, order), joined)
 
 
-def images(call: Call, x: Node) -> Shape:
-    """The sizes of a batch of images."""
-    if x.ndim != 4:
-        call.refuse(f"{call.op_type} expects images (batch, channels, height, width)")
+def images(call: Call, x: Node, blocksize: int) -> Shape:
+    """The sizes of a batch of images, which are to be made of blocks."""
+    if x.ndim != 4 or blocksize < 1:
+        call.refuse(f"{call.op_type} expects images (batch, channels, height, width), and blocks")
     return x.shape
 
 
@@ -229,8 +228,12 @@ def padded(
     widths = [(0, 0)] * x.ndim
     for axis, before, behind in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         widths[axis] = before, behind
-    cut = [slice(max(0, -before), size + min(0, behind))
-           for size, (before, behind) in zip(x.shape, widths, strict=True)]  # fmt: skip
+    cut = []
+    for size, (before, behind) in zip(x.shape, widths, strict=True):
+        start, stop = max(0, -before), size + min(0, behind)
+        if isinstance(stop, int) and start > stop:
+            call.refuse(f"widths of {before} and {behind} leave nothing of {size} elements")
+        cut.append(slice(start, stop))
     kept = x[tuple(cut)]
     added = [(max(0, before), max(0, behind)) for before, behind in widths]
     if mode != "constant" or value is None:
@@ -254,6 +257,7 @@ def center_crop_pad(
     key, widths = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
     for axis, wanted in zip(places, sizes, strict=True):
         own = x.shape[axis]
+        as_count("CenterCropPad", wanted)
         if dims.at_least(own, wanted):
             start = dims.floor_divide(own - wanted, 2)
             key[axis] = slice(start, start + wanted)
