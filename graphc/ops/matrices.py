@@ -10,7 +10,7 @@ from graphc.errors import GraphcError, ShapeError
 from graphc.ir.dims import Extent, Shape
 from graphc.ir.emission import Emission, tuple_text
 from graphc.ir.node import Node
-from graphc.ir.op import Draw, Op, function
+from graphc.ir.op import Draw, Op, function, registered
 from graphc.ir.types import TensorType, equal_sizes, float32
 from graphc.ops.families import given, linear
 from graphc.ops.operands import axis_of, cast, operand, require_rank
@@ -102,6 +102,10 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     """The sum of a diagonal over two axes: np.trace(x), or x.trace()."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
 
+
+# NumPy's of the same names are over the last two axes.
+registered("linalg.diagonal", lambda x, *, offset=0: diagonal(x, offset, -2, -1))
+registered("linalg.trace", lambda x, *, offset=0: trace(x, offset, -2, -1))
 
 # --- square matrices ---------------------------------------------------------------------------
 
