@@ -52,18 +52,26 @@ def _diagonal_call(op: Op, x: Any, offset: int = 0, axis1: int = 0, axis2: int =
     return op.node((x,), int(offset), first, second)
 
 
-def _diagonal_text(node: Node) -> str:
+def _diagonal_options(node: Node) -> str:
     offset, first, second = node.params
     options = [f"offset={offset}"] if offset else []
     if (first, second) != (0, 1):
         options += [f"axis1={first}", f"axis2={second}"]
-    return f"{{x}}.diagonal({', '.join(options)})"
+    return ", ".join(options)
+
+
+def _diagonal_notation(node: Node) -> str:
+    options = _diagonal_options(node)
+    return f"diagonal({{x}}{', ' if options else ''}{options})"
 
 
 diagonal: Op = linear(
     "diagonal", "the diagonal of x over two axes, as a last axis; offset > 0 lies above the main",
     noun="diagonal", parameters=("offset", "axis1", "axis2"), infer=_diagonal_infer,
-    emission=Emission(_diagonal_text, view=True),
+    emission=Emission(
+        lambda node: f"{{x}}.diagonal({_diagonal_options(node)})", view=True,
+        notation=_diagonal_notation,
+    ),
     transpose=lambda bar, y: embed_diagonal.node((bar,), y.args[0].shape, *y.params),
     call=_diagonal_call,
     samples=(
@@ -104,8 +112,18 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
 
 
 # NumPy's of the same names are over the last two axes.
-registered("linalg.diagonal", lambda x, *, offset=0: diagonal(x, offset, -2, -1))
-registered("linalg.trace", lambda x, *, offset=0: trace(x, offset, -2, -1))
+def _matrix_diagonal(x: Any, *, offset: int = 0) -> Node:
+    """The diagonal of x over the last two axes: np.linalg.diagonal(x)."""
+    return diagonal(x, offset, -2, -1)
+
+
+def _matrix_trace(x: Any, *, offset: int = 0) -> Node:
+    """The sum of a diagonal over the last two axes: np.linalg.trace(x)."""
+    return trace(x, offset, -2, -1)
+
+
+registered("linalg.diagonal", _matrix_diagonal)
+registered("linalg.trace", _matrix_trace)
 
 # --- square matrices ---------------------------------------------------------------------------
 
