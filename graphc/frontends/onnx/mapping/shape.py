@@ -173,9 +173,11 @@ def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") ->
 
 
 def images(call: Call, x: Node, blocksize: int) -> Shape:
-    """The sizes of a batch of images, which are to be made of blocks."""
-    if x.ndim != 4 or blocksize < 1:
-        call.refuse(f"{call.op_type} expects images (batch, channels, height, width), and blocks")
+    """The sizes of a batch of images that is made of blocks."""
+    if blocksize < 1:
+        call.refuse(f"blocks have at least 1 pixel, got blocksize {blocksize}")
+    if x.ndim != 4:
+        call.refuse(f"{call.op_type} expects images (batch, channels, height, width)")
     return x.shape
 
 
