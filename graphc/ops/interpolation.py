@@ -83,15 +83,15 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
 
 def _repeats(resized: Resized, kernel: Kernel) -> int | None:
     """How many times each element stands in a row, where that is all there is to do."""
-    size, length, scale, coordinates, _ = resized
-    times = dims.exact_quotient(length, size)
+    size, length, scale, coordinates, region = resized
+    times = 1 if length == size else dims.exact_quotient(length, size)
     if not isinstance(times, int) or times < 1 or scale not in (None, times):
         return None
     middles = ("half_pixel", "half_pixel_symmetric")
     nearest = (coordinates in middles and kernel.rounding.startswith("round")) or (
         coordinates == "asymmetric" and kernel.rounding == "floor"
     )
-    same = times == 1 and coordinates in (*middles, "asymmetric", "align_corners")
+    same = times == 1 and region in (None, (0.0, 1.0))
     return times if same or (kernel.mode == "nearest" and nearest) else None
 
 
@@ -198,10 +198,11 @@ def _lengths(op: str, x: Node, axes: list[int], size: Any, scales: list[Any]) ->
         return [as_count(op, each) for each in several]
     if None in scales:
         raise GraphcError(f"{op} needs a size or a scale")
-    return [_scaled(x.shape[axis], scale) for axis, scale in zip(axes, scales, strict=True)]
+    return [scaled(x.shape[axis], scale) for axis, scale in zip(axes, scales, strict=True)]
 
 
-def _scaled(size: Extent, scale: float) -> Extent:
+def scaled(size: Extent, scale: float) -> Extent:
+    """The whole part of a size times a scale."""
     if isinstance(size, int):
         return math.floor(size * scale)
     factor = Fraction(repr(scale))

@@ -18,7 +18,8 @@ from graphc.ops.reduction import sum
 from graphc.ops.shape import expand_dims, matrix_transpose
 from graphc.runtime import arrays
 
-__all__ = ["det", "diagonal", "inv", "trace"]
+# A function `trace` is no name of graphc's: gc.trace makes graphs of functions.
+__all__ = ["det", "diagonal", "inv"]
 
 # --- diagonals ---------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ embed_diagonal: Op = linear(
 
 @function
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
-    """The sum of a diagonal over two axes, as np.trace."""
+    """The sum of a diagonal over two axes: np.trace(x), or x.trace()."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
 
 

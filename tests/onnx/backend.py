@@ -1,7 +1,7 @@
 """graphc as a backend of ONNX: `onnx.backend.base.Backend`, which runs models and single nodes.
 
-    prepared = GraphcBackend.prepare(model)
-    (y,) = prepared.run([x])
+prepared = GraphcBackend.prepare(model)
+(y,) = prepared.run([x])
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ def input_names(model: onnx.ModelProto) -> list[str]:
     return [info.name for info in model.graph.input if info.name not in initial]
 
 
-def bound(
-    model: onnx.ModelProto, arrays: Mapping[str, Any]
-) -> tuple[gc.Graph, dict[str, Any]]:
+def bound(model: onnx.ModelProto, arrays: Mapping[str, Any]) -> tuple[gc.Graph, dict[str, Any]]:
     """The graph, and the inputs that had to be bound: those that the messages ask for."""
     bind: dict[str, Any] = {}
     while True:
@@ -139,14 +137,17 @@ def asked_for(error: UnsupportedError, names: Sequence[str]) -> str | None:
     return found[1] if found and found[1] in names else None
 
 
-def arguments(module: gc.Module, program: Any, arrays: Mapping[str, Any]) -> list[Any]:
-    """What a function of the module takes: parameters, states, inputs."""
+def arguments(module: gc.Module, program: Any, values: Mapping[str, Any]) -> list[Any]:
+    """What a function of the module takes: parameters, states, inputs.
+
+    values  inputs by name, and parameters that are to differ from those that the model came with
+    """
     kinds = {node.params.kind for node in program.arguments}
     graph = module.lowered.graph
     given: list[Any] = []
     if "parameter" in kinds:
-        given.append({name: p.init for name, p in graph.parameters.items()})
+        given.append({name: values.get(name, p.init) for name, p in graph.parameters.items()})
     if "state" in kinds:
         given.append({name: init for name, (_, init) in graph.states.items()})
     inputs = [node.params.name for node in program.arguments if node.params.kind == "input"]
-    return given + [arrays[name] for name in inputs]
+    return given + [values[name] for name in inputs]

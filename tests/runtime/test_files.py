@@ -14,7 +14,7 @@ from graphc.runtime.files import load_companion
 W = np.array([1.5, -0.0, np.nan], "float32")
 STORED = {
     "params/W": W,
-    "params/W.npy": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "params/W.npy": np.arange(6.0).reshape(2, 3),
     "params/é/ W": np.zeros((0, 2), "float16"),
     "state/W": np.array(True),
     "constants/params": np.arange(3),

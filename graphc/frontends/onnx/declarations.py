@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-import onnx
 from graphc.errors import ModelError, UnsupportedError, UsageError, suggest
 from graphc.frontends.builder import Graph
-from graphc.frontends.onnx.names import standard
+from graphc.frontends.onnx.names import quoted, standard
+from graphc.frontends.onnx.tensors import element_type, tensor_array
 from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.node import Node
-from graphc.ir.types import DTYPES, DType, as_dtype
+from graphc.ir.types import DType
 from graphc.ops.shape import as_size
-from onnx import numpy_helper
 
 
 class Declarations:
@@ -51,7 +50,7 @@ class Declarations:
 
     def input(self, info: Any) -> Node:
         """An argument of the generated functions, or the value that it is bound to."""
-        dtype = dtype_of(info)
+        dtype = dtype_of(info, f"the input {quoted(info.name)}")
         if info.name in self.bind:
             return self.graph.constant(self._bound(info, dtype), dtype)
         return self.graph.input(info.name, self.shape(info), dtype)
@@ -71,6 +70,17 @@ class Declarations:
         self.weights[node] = array
         return node
 
+    def output(self, info: Any, node: Node | None) -> Node:
+        """What an output is. Raises ModelError for what it is not declared to be."""
+        what = f"the output {quoted(info.name)}"
+        if node is None:
+            raise ModelError(f"{what} is an input that was left out")
+        if info.type.WhichOneof("value") is not None:
+            dtype = dtype_of(info, what)
+            if dtype is not node.dtype:
+                raise ModelError(f"{what} is declared as {dtype}, and is computed as {node.dtype}")
+        return node
+
     def keep(self, used: Collection[Node]) -> None:
         """Forget the parameters and states that no output depends on."""
         for name, parameter in [*self.graph.parameters.items()]:
@@ -85,7 +95,9 @@ class Declarations:
     def shape(self, info: Any) -> Shape:
         """The sizes of an input's axes; those that are not given are named after the input."""
         if not info.type.tensor_type.HasField("shape"):
-            raise UnsupportedError(f"the input {info.name!r} does not say how many axes it has")
+            raise UnsupportedError(
+                f"the input {quoted(info.name)} does not say how many axes it has"
+            )
         axes = info.type.tensor_type.shape.dim
         return tuple(self._axis(axis, f"{info.name}_{i}") for i, axis in enumerate(axes))
 
@@ -174,33 +186,10 @@ def identifier(name: str) -> str:
     return spelled if spelled.isidentifier() else f"size_{spelled}"
 
 
-def dtype_of(info: Any) -> DType:
-    """The dtype of an input. Raises UnsupportedError for what is no tensor of numbers."""
+def dtype_of(info: Any, what: str) -> DType:
+    """The dtype of an input or output. Raises UnsupportedError for what is no tensor of numbers."""
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type":
-        what = (kind or "untyped value").removesuffix("_type")
-        raise UnsupportedError(f"the input {info.name!r} is a {what}, not a tensor")
-    return element_type(info.type.tensor_type.elem_type, f"the input {info.name!r}")
-
-
-def element_type(number: int, what: str) -> DType:
-    """The dtype of ONNX's number for it."""
-    try:
-        name = onnx.TensorProto.DataType.Name(number).lower()
-    except ValueError:
-        raise ModelError(f"{what} has the unknown element type {number}") from None
-    name = {"float": "float32", "double": "float64"}.get(name, name)
-    if name not in DTYPES:
-        raise UnsupportedError(f"{what} holds {name}", hint=f"graphc has {', '.join(DTYPES)}")
-    return as_dtype(name)
-
-
-def tensor_array(tensor: Any) -> np.ndarray[Any, Any]:
-    """The array that a tensor of the model is."""
-    what = f"the tensor {tensor.name!r}" if tensor.name else "a tensor"
-    dtype = element_type(tensor.data_type, what)
-    try:
-        array: np.ndarray[Any, Any] = numpy_helper.to_array(tensor)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{what} cannot be read: {error}") from None
-    return array.astype(dtype.numpy, copy=False)
+        told = (kind or "untyped value").removesuffix("_type").replace("_", " ")
+        raise UnsupportedError(f"{what} is a {told}, not a tensor")
+    return element_type(info.type.tensor_type.elem_type, what)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import onnx
 from graphc.frontends.onnx.names import standard
 from graphc.ir.node import Node
 from onnx import defs, helper
+
+Key: TypeAlias = "tuple[str, str, str]"  # domain, name, and which of several under one name
+
+
+def functions_of(model: Any) -> dict[Key, Any]:
+    """The functions that a model defines, by what a node calls them."""
+    return {(standard(f.domain), f.name, f.overload): f for f in model.functions}
+
+
+def called_by(proto: Any) -> Key:
+    """What a node calls, if it is a function."""
+    return standard(proto.domain), proto.op_type, proto.overload
 
 
 def operator_sets(model: Any) -> dict[str, int]:
@@ -16,6 +29,7 @@ def operator_sets(model: Any) -> dict[str, int]:
     return {standard(opset.domain): opset.version for opset in model.opset_import}
 
 
+@lru_cache(maxsize=4096)
 def schema_of(domain: str, op_type: str, opset: int) -> Any:
     """The standard's description of an operator; None if there is none in that version."""
     try:

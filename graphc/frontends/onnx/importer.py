@@ -15,32 +15,37 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcError, ModelError, Site, UnsupportedError
+from graphc.errors import ModelError, UnsupportedError
 from graphc.frontends.builder import Graph
 from graphc.frontends.onnx import mapping as mapping  # importing it registers all mappings
-from graphc.frontends.onnx.declarations import Declarations, tensor_array
-from graphc.frontends.onnx.functions import body_of, operator_sets
-from graphc.frontends.onnx.names import describe, label_of, noun_of, standard
+from graphc.frontends.onnx.declarations import Declarations
+from graphc.frontends.onnx.functions import (
+    body_of,
+    called_by,
+    functions_of,
+    operator_sets,
+    schema_of,
+)
+from graphc.frontends.onnx.names import (
+    NodeSite,
+    describe,
+    label_of,
+    located,
+    noun_of,
+    standard,
+)
 from graphc.frontends.onnx.registry import Call, mapping_of
 from graphc.frontends.onnx.registry import Mapping as OpMapping
+from graphc.frontends.onnx.signatures import require_types
 from graphc.frontends.onnx.static import Known
 from graphc.frontends.onnx.support import require_supported
+from graphc.frontends.onnx.tensors import tensor_array
 from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, entered
 from graphc.ir.node import Node
 
 DEEPEST = 64  # functions within functions, and branches within branches
 FOLDED = 1 << 12  # elements: a constant that follows from constants may have as many
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSite(Site):
-    """A place in a model: the file, and which of its nodes."""
-
-    told: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.told}"
 
 
 class ImportedGraph(Graph):
@@ -80,7 +85,15 @@ def import_model(
     model: Any, place: str, bind: dict[str, Any], trainable: str | Sequence[str] | bool
 ) -> Graph:
     """The graph of a model that was read."""
-    require_supported(model, place)
+    with located(NodeSite(place, 0)):
+        return imported(model, place, bind, trainable)
+
+
+def imported(
+    model: Any, place: str, bind: dict[str, Any], trainable: str | Sequence[str] | bool
+) -> Graph:
+    """As `import_model`; errors may have no place yet."""
+    require_supported(model)
     graph = ImportedGraph(model.graph.name or "model", dtype=graph_dtype(model))
     importer = Importer(model, graph, place)
     with entered(graph):
@@ -90,7 +103,7 @@ def import_model(
             importer.static.declare(node, array)
         importer.walk(model.graph.node, frame)
         for info in model.graph.output:
-            graph.output(info.name, importer.read(info.name, frame))
+            graph.output(info.name, declarations.output(info, importer.read(info.name, frame)))
     declarations.keep({*topological([*graph.outputs.values(), *graph.updates.values()])})
     graph.importing = False
     return graph
@@ -110,7 +123,7 @@ class Importer:
     def __init__(self, model: Any, graph: ImportedGraph, place: str) -> None:
         self.graph: ImportedGraph = graph
         self.place = place
-        self.functions = {(standard(f.domain), f.name): f for f in model.functions}
+        self.functions = functions_of(model)
         self.static = Known(graph)
         self.frame: Frame | None = None
 
@@ -128,16 +141,20 @@ class Importer:
     def applied(self, proto: Any, inputs: list[Node | None], frame: Frame) -> Sequence[Node | None]:
         """What one node computes, by a function of the model, a mapping, or its definition."""
         domain, op_type = standard(proto.domain), proto.op_type
-        found = mapping_of(domain, op_type, frame.opsets.get(domain, 1))
+        function, opset = self.functions.get(called_by(proto)), frame.opsets.get(domain, 1)
+        if function is not None:
+            return self.called(function, proto, inputs, frame)
+        require_types(schema_of(domain, op_type, opset), inputs)
+        found = mapping_of(domain, op_type, opset)
         attributes = self.attributes(proto, frame)
-        if found is not None and (domain, op_type) not in self.functions:
+        if found is not None:
             outputs = max((i + 1 for i, name in enumerate(proto.output) if name), default=0)
-            call = Call(self, op_type, proto.name, frame.opsets.get(domain, 1), outputs)
+            call = Call(self, op_type, proto.name, opset, outputs)
             results = mapped(found, call, inputs, attributes)
             if len(results) < outputs:
                 call.refuse(f"{op_type} with {outputs} outputs is not supported")
             return results
-        body = self.functions.get((domain, op_type)) or body_of(proto, inputs, frame.opsets)
+        body = body_of(proto, inputs, frame.opsets)
         if body is None:
             raise UnsupportedError(f"the operator {op_type} is not supported")
         return self.called(body, proto, inputs, frame)
@@ -218,11 +235,8 @@ class Importer:
             self.graph.site = NodeSite(self.place, 0, describe(proto))
         self.frame = frame
         try:
-            yield
-        except GraphcError as error:
-            if isinstance(error.site, NodeSite):
-                raise
-            raise type(error)(error.message, site=self.graph.site, hint=error.hint) from None
+            with located(self.graph.site or NodeSite(self.place, 0)):
+                yield
         finally:
             self.frame, self.graph.site = before
 

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from graphc.errors import GraphcError, Site, UsageError, suggest
 from graphc.frontends.onnx.registry import STANDARD
 
 COUNTED = re.compile(r"(onnx::)?([A-Za-z]+_?)?\d+")  # what exporters count up: 12, onnx::Add_12
 OUTPUT = re.compile(r"_output_\d+$")
 WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+LONG = 120  # characters of a name that a message shows
+MANY = 2000  # names among which a similar one is searched
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSite(Site):
+    """A place in a model: the file, and which of its nodes, if it is one."""
+
+    told: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.told}" if self.told else self.file
+
+
+@contextlib.contextmanager
+def located(site: NodeSite) -> Iterator[None]:
+    """In here, errors about the model are told with a place in it, the innermost one."""
+    try:
+        yield
+    except GraphcError as error:
+        if isinstance(error, UsageError) or isinstance(error.site, NodeSite):
+            raise  # what the caller asks for is wrong, or the place is known already
+        raise type(error)(error.message, site=site, hint=error.hint) from None
 
 
 def standard(domain: str) -> str:
@@ -19,16 +47,33 @@ def standard(domain: str) -> str:
 
 def qualified(domain: str, op_type: str) -> str:
     """An operator with its domain, if it is not the standard's."""
-    return f"{domain}.{op_type}" if domain else op_type
+    return shortened(f"{domain}.{op_type}" if domain else op_type)
+
+
+def shortened(text: str) -> str:
+    """A text of the model's without the middle, if it is long."""
+    return text if len(text) <= LONG else f"{text[: LONG // 2]}…{text[-LONG // 4 :]}"
+
+
+def quoted(name: str | bytes) -> str:
+    """A name of the model's in messages; one that is no UTF-8 is read as bytes."""
+    return repr(shortened(name)) if isinstance(name, str) else shortened(repr(name))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """`did you mean …?` for the most similar name; models have many names, and long ones."""
+    if len(name) > LONG:
+        return None
+    return suggest(name, [other for other in islice(known, MANY) if len(other) <= LONG])
 
 
 def describe(proto: Any) -> str:
     """A node in messages: its name, else what it computes, and its operator."""
     operator = qualified(standard(proto.domain), proto.op_type)
     if proto.name:
-        return f"node {proto.name!r} ({operator})"
+        return f"node {quoted(proto.name)} ({operator})"
     output = next((name for name in proto.output if name), None)
-    return f"the {operator} node" + (f" of {output!r}" if output else "")
+    return f"the {operator} node" + (f" of {quoted(output)}" if output else "")
 
 
 def label_of(name: str) -> str | None:

@@ -2,54 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from graphc.errors import UnsupportedError, suggest
-from graphc.frontends.onnx.functions import is_defined, operator_sets
-from graphc.frontends.onnx.names import describe, qualified, standard
+from graphc.errors import UnsupportedError
+from graphc.frontends.onnx.contents import nodes_of
+from graphc.frontends.onnx.functions import called_by, functions_of, is_defined, schema_of
+from graphc.frontends.onnx.names import nearest, qualified, quoted, standard
 from graphc.frontends.onnx.registry import MAPPINGS, mapping_of
+from onnx import defs
 
 SHOWN = 3  # nodes of an operator that a message names
+NEWEST = 1 << 20  # a version of any operator set, above all there are
 
 
-def require_supported(model: Any, place: str) -> None:
+class Kind(NamedTuple):
+    """Operators that graphc has no form for, for one reason."""
+
+    told: str
+    operators: tuple[str, ...]
+    hint: str | None = None
+
+
+# Which of these have a mapping all the same is not said here: only what has none is looked up.
+KINDS = (
+    Kind(
+        "quantised numbers",
+        (
+            *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"),
+            *("QLinearMatMul", "ConvInteger", "MatMulInteger"),
+        ),
+        "export the model before it is quantised",
+    ),
+    Kind(
+        "control flow that depends on data",
+        ("Loop", "Scan", "If"),
+        "export by tracing, which unrolls loops",
+    ),
+    Kind(
+        "sequences of tensors",
+        (
+            *("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase"),
+            *("SequenceAt", "SequenceLength", "SequenceMap", "SplitToSequence"),
+            "ConcatFromSequence",
+        ),
+        "replace sequences by Split and Concat",
+    ),
+    Kind("optional values", ("Optional", "OptionalGetElement", "OptionalHasElement")),
+    Kind(
+        "strings",
+        (
+            *("StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch"),
+            *("TfIdfVectorizer", "CategoryMapper", "LabelEncoder"),
+        ),
+        "prepare texts before the model",
+    ),
+    Kind("maps", ("ZipMap", "CastMap", "DictVectorizer"), "export with zipmap=False"),
+    Kind(
+        "results whose shapes depend on data",
+        ("NonMaxSuppression", "NonZero", "Compress", "Unique"),
+    ),
+    Kind("complex numbers", ("DFT", "STFT")),
+    Kind("encoded images", ("ImageDecoder",), "decode images before the model"),
+    Kind(
+        "random draws of its own",
+        (
+            *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+            *("Multinomial", "Bernoulli"),
+        ),
+        "make the noise an input",
+    ),
+    Kind("training", ("Gradient", "Adam", "Adagrad", "Momentum"), "compile with optimizer=..."),
+    Kind(
+        "decision trees or support vectors",
+        (
+            *("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
+            *("SVMClassifier", "SVMRegressor"),
+        ),
+    ),
+)
+KIND_OF = {operator: kind for kind in KINDS for operator in kind.operators}
+
+
+def require_supported(model: Any) -> None:
     """Raise UnsupportedError with all operators that a model uses and graphc does not know."""
-    functions = {(standard(f.domain), f.name): f for f in model.functions}
-    unknown: dict[str, list[Any]] = {}
+    functions = functions_of(model)
+    unknown: dict[str, tuple[str, str, int, list[Any]]] = {}
     for proto, opsets in nodes_of(model):
-        domain = standard(proto.domain)
+        domain, op_type = standard(proto.domain), proto.op_type
         opset = opsets.get(domain, 1)
-        known = (domain, proto.op_type) in functions or mapping_of(domain, proto.op_type, opset)
-        if not known and not is_defined(domain, proto.op_type, opset):
-            unknown.setdefault(qualified(domain, proto.op_type), []).append(proto)
+        if called_by(proto) not in functions and not has_form(domain, op_type, opset):
+            key = qualified(domain, op_type)
+            unknown.setdefault(key, (domain, op_type, opset, []))[3].append(proto)
     if not unknown:
         return
-    told = "; ".join(told_of(operator, nodes) for operator, nodes in sorted(unknown.items()))
-    names = [qualified(*key) for key in MAPPINGS]
-    close = [suggest(operator, names) for operator in sorted(unknown)]
+    found = [unknown[operator] for operator in sorted(unknown)]
+    listed = "; ".join(told_of(*entry) for entry in found)
+    hints = [hint_of(domain, op_type) for domain, op_type, _, _ in found]
+    is_are = "operator is" if len(found) == 1 else "operators are"
     raise UnsupportedError(
-        f"{place} uses operators that are not supported: {told}",
-        hint=next(filter(None, close), None),
+        f"{len(found)} {is_are} not supported: {listed}",
+        hint="; ".join(dict.fromkeys(filter(None, hints))) or None,
     )
 
 
-def told_of(operator: str, nodes: list[Any]) -> str:
-    """An operator with how often it occurs, and where."""
-    shown = ", ".join(describe(proto) for proto in nodes[:SHOWN])
+def has_form(domain: str, op_type: str, opset: int) -> bool:
+    """Whether graphc knows an operator in a version of its operator set."""
+    schema = schema_of(domain, op_type, opset)
+    if domain in described() and (schema is None or schema.deprecated):
+        return False
+    return mapping_of(domain, op_type, opset) is not None or is_defined(domain, op_type, opset)
+
+
+@cache
+def described() -> frozenset[str]:
+    """The domains whose operators the standard describes."""
+    return frozenset(schema.domain for schema in defs.get_all_schemas())
+
+
+def told_of(domain: str, op_type: str, opset: int, nodes: list[Any]) -> str:
+    """An operator with what it is, how often it occurs, and where."""
+    shown = ", ".join(map(name_of, nodes[:SHOWN]))
     more = f" and {len(nodes) - SHOWN} more" if len(nodes) > SHOWN else ""
-    return f"{operator} ({len(nodes)}: {shown}{more})"
+    count = f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}"
+    reason = reason_of(domain, op_type, opset)
+    return f"{qualified(domain, op_type)} ({reason}; {count}: {shown}{more})"
 
 
-def nodes_of(model: Any) -> Iterator[tuple[Any, Mapping[str, int]]]:
-    """All nodes of a model with the operator sets they are written in, branches included."""
-    opsets = operator_sets(model)
-    stack = [(model.graph.node, opsets)]
-    stack += [(f.node, {**opsets, **operator_sets(f)}) for f in model.functions]
-    while stack:
-        nodes, known = stack.pop()
-        for proto in nodes:
-            yield proto, known
-            graphs = [a.g for a in proto.attribute if a.HasField("g")]
-            graphs += [g for a in proto.attribute for g in a.graphs]
-            stack += [(graph.node, known) for graph in graphs]
+def name_of(proto: Any) -> str:
+    """A node among those of its operator: its name, else what it computes."""
+    output = next((name for name in proto.output if name), "")
+    return quoted(proto.name) if proto.name else f"that of {quoted(output)}"
+
+
+def reason_of(domain: str, op_type: str, opset: int) -> str:
+    """Why an operator has no form."""
+    if domain not in described():
+        return f"of the domain {quoted(domain)}, and the model does not define it"
+    last, now = (schema_of(domain, op_type, version) for version in (NEWEST, opset))
+    if last is None:
+        known = nearest(op_type, sorted(s.name for s in defs.get_all_schemas()))
+        return ", ".join(filter(None, ["the standard has no such operator", known]))
+    if now is None:
+        return f"the standard has it from opset {first_of(domain, op_type)}, the model is {opset}"
+    if now.deprecated:
+        return f"the standard dropped it in opset {now.since_version}, the model is {opset}"
+    if versions := ranges(domain, op_type):
+        return f"supported {' and '.join(versions)}, the model is opset {opset}"
+    return KIND_OF[op_type].told if op_type in KIND_OF else "it has no form in graphc"
+
+
+def ranges(domain: str, op_type: str) -> list[str]:
+    """The operator sets in which an operator has a mapping."""
+    mappings = sorted(MAPPINGS.get((domain, op_type), []), key=lambda mapping: mapping.since)
+    return [
+        f"from opset {m.since}" if m.until is None else f"in opsets {m.since} to {m.until}"
+        for m in mappings
+    ]
+
+
+def first_of(domain: str, op_type: str) -> int:
+    """The operator set that an operator came with."""
+    history = defs.get_all_schemas_with_history()
+    return min(s.since_version for s in history if (s.domain, s.name) == (domain, op_type))
+
+
+def hint_of(domain: str, op_type: str) -> str | None:
+    """What to do about an operator that has no form."""
+    if domain == "com.microsoft":
+        return "export without the optimisations of onnxruntime"
+    kind = KIND_OF.get(op_type) if domain in described() else None
+    return None if kind is None else kind.hint

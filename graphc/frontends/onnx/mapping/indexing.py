@@ -9,8 +9,8 @@ import numpy as np
 
 from graphc import ops
 from graphc.errors import ShapeError
-from graphc.frontends.onnx.declarations import element_type
 from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.tensors import element_type
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.node import Node
