@@ -179,10 +179,17 @@ def leading(op: str, x: Node, indices: Any, batch_dims: int = 0) -> tuple[Node, 
     batch = index.shape[:batch_dims]
     if len(batch) < batch_dims or not all(map(is_same, batch, x.shape)):
         raise ShapeError(f"{op}: the first {batch_dims} sizes have to be equal, got {told}")
-    own = [getitem(index, (Ellipsis, i)) for i in range(count)]
+    own = [_column(index, i) for i in range(count)]
     in_batch = grid(x, own[0].shape, own[0].ndim, own[0])[:batch_dims]
     rows = x.shape[: batch_dims + count]
     return places_of(op, [*in_batch, *own], rows), rows
+
+
+def _column(index: Node, i: int) -> Node:
+    """One index of each element; those of constants are constants."""
+    if index.op is CONSTANT:
+        return index.graph.constant(index.params.data.array[..., i], index.dtype)
+    return getitem(index, (Ellipsis, i))
 
 
 @function
