@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import torch
@@ -68,11 +67,6 @@ class Residual(nn.Module):
         self.bn2 = nn.BatchNorm2d(4)
         self.down = nn.Sequential(nn.Conv2d(2, 4, 1, stride=2, bias=False), nn.BatchNorm2d(4))
         self.fc = nn.Linear(4, 3)
-        for bn in (self.bn1, self.bn2, self.down[1]):
-            nn.init.normal_(bn.weight, 1.0, 0.3)
-            nn.init.normal_(bn.bias, 0.0, 0.3)
-            nn.init.normal_(bn.running_mean, 0.0, 0.3)
-            nn.init.uniform_(bn.running_var, 0.5, 1.5)
 
     def forward(self, x: Tensor) -> Tensor:
         h = functional.relu(self.bn1(self.conv1(x)))
@@ -203,7 +197,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """A language model: tokens in, the loss of the next ones out; the embedding is also the head."""
+    """A language model: the loss of the next tokens. The embedding is also the head."""
 
     def __init__(self, vocabulary: int = 11, width: int = 8, steps: int = 5) -> None:
         super().__init__()
@@ -268,9 +262,10 @@ class VAE(nn.Module):
         z = mean + torch.exp(0.5 * spread) * noise
         target = torch.sigmoid(x)
         rebuilt = functional.binary_cross_entropy_with_logits(
-            self.decode(z), target, reduction="sum"
+            self.decode(z), target, reduction="none"
         )
-        return rebuilt - 0.5 * (1 + spread - mean**2 - spread.exp()).sum() / sqrt(2)
+        divergence = -0.5 * (1 + spread - mean**2 - spread.exp())
+        return (rebuilt.sum(-1) + divergence.sum(-1)).sum()
 
 
 EXAMPLES = {
