@@ -61,6 +61,9 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
     """x with another length of an axis."""
     hint, size, scale = x.graph.hint, resized.size, resized.scale
     places = hint(places_on(x.graph, resized), "places")
+    inside = None if resized.region is None else (places >= 0.0) & (places <= size - 1)
+    if inside is not None:  # far outside, no element has a weight
+        places = hint(where(inside, places, 0.0), "places")
     if kernel.mode == "nearest":
         weights = cast(nearest_weights.node((places,), size, kernel.rounding), x.dtype)
     else:
@@ -74,9 +77,8 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
             (places,), size, x.dtype, cubic, scale if less else None, kernel.exclude_outside
         )
     result = _product(x, axis, hint(weights, "weights"))
-    if resized.region is None:
+    if inside is None:
         return result
-    inside = (places >= 0.0) & (places <= size - 1)
     behind = tuple(range(1, x.ndim - axis))
     return where(expand_dims(inside, behind) if behind else inside, result, extrapolation)
 

@@ -106,7 +106,10 @@ class Slopes:
 
     def agrees(self, gradients: Arrays, direction: Arrays) -> bool:
         """Whether the slope is the gradient's; False at a kink. Raises AssertionError else."""
-        predicted = sum(float(np.vdot(gradients[n], d)) for n, d in direction.items())
+        moving = {name: np.flatnonzero(d) for name, d in direction.items()}  # 0 · inf is NaN
+        predicted = sum(
+            float(gradients[n].flat[i] @ direction[n].flat[i]) for n, i in moving.items()
+        )
         here, told, before = self.at({}, 0.0), [], np.inf
         for step in STEPS:
             ahead, behind, slope, rounding = self.differences(direction, step, here)

@@ -53,7 +53,7 @@ def body_of(proto: Any, inputs: Sequence[Node | None], opsets: Mapping[str, int]
         return None
     if schema.has_function:
         version = newest(schema.function_opset_versions, opset)
-        return parsed(schema.get_function_with_opset_version(version))
+        return with_defaults(parsed(schema.get_function_with_opset_version(version)), schema)
     if schema.has_context_dependent_function:
         version = newest(schema.context_dependent_function_opset_versions, opset)
         types = [type_of(node).SerializeToString() for node in inputs]
@@ -62,6 +62,14 @@ def body_of(proto: Any, inputs: Sequence[Node | None], opsets: Mapping[str, int]
             schema.get_context_dependent_function_with_opset_version(version, content, types)
         )
     return None
+
+
+def with_defaults(function: Any, schema: Any) -> Any:
+    """A definition in which the attributes that an operator may leave out have their defaults."""
+    named = {attribute.name for attribute in function.attribute_proto}
+    defaults = [attribute.default_value for attribute in schema.attributes.values()]
+    function.attribute_proto.extend(d for d in defaults if d.name and d.name not in named)
+    return function
 
 
 def newest(versions: Sequence[int], opset: int) -> int:
