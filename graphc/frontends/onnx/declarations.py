@@ -12,6 +12,7 @@ import numpy as np
 from graphc.errors import ModelError, UnsupportedError, UsageError, suggest
 from graphc.frontends.builder import Graph
 from graphc.frontends.onnx.names import quoted, standard
+from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.frontends.onnx.tensors import element_type, tensor_array
 from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.node import Node
@@ -38,11 +39,11 @@ class Declarations:
         self.weights: dict[Node, np.ndarray[Any, Any]] = {}
         self._check_names()
 
-    def values(self) -> dict[str, Node | None]:
+    def values(self) -> dict[str, Value | None]:
         """Declare everything: the node of each name."""
         given = {tensor.name for tensor in self.proto.initializer}
         inputs = [info for info in self.proto.input if info.name not in given]
-        found: dict[str, Node | None] = {info.name: self.input(info) for info in inputs}
+        found: dict[str, Value | None] = {info.name: self.input(info) for info in inputs}
         running = running_statistics(self.proto)
         for tensor in self.proto.initializer:
             found[tensor.name] = self.initializer(tensor, tensor.name in running)
@@ -70,11 +71,13 @@ class Declarations:
         self.weights[node] = array
         return node
 
-    def output(self, info: Any, node: Node | None) -> Node:
+    def output(self, info: Any, node: Value | None) -> Node:
         """What an output is. Raises ModelError for what it is not declared to be."""
         what = f"the output {quoted(info.name)}"
         if node is None:
             raise ModelError(f"{what} is an input that was left out")
+        if isinstance(node, Tensors):
+            raise UnsupportedError(f"{what} is a sequence of tensors", hint="name each of them")
         if info.type.WhichOneof("value") is not None:
             dtype = dtype_of(info, what)
             if dtype is not node.dtype:

@@ -34,7 +34,7 @@ from graphc.frontends.onnx.names import (
     noun_of,
     standard,
 )
-from graphc.frontends.onnx.registry import Call, mapping_of
+from graphc.frontends.onnx.registry import Call, Tensors, Value, mapping_of
 from graphc.frontends.onnx.registry import Mapping as OpMapping
 from graphc.frontends.onnx.signatures import require_types
 from graphc.frontends.onnx.static import Known
@@ -75,7 +75,7 @@ class ImportedGraph(Graph):
 class Frame:
     """Where a node is walked: the values and attributes in scope, and the operator sets."""
 
-    values: ChainMap[str, Node | None]
+    values: ChainMap[str, Value | None]
     opsets: Mapping[str, int]
     attributes: Mapping[str, Any]
     depth: int = 0
@@ -138,7 +138,9 @@ class Importer:
                     if name and node is not None:
                         frame.values[name] = self.settled(node, name, proto, frame)
 
-    def applied(self, proto: Any, inputs: list[Node | None], frame: Frame) -> Sequence[Node | None]:
+    def applied(
+        self, proto: Any, inputs: list[Value | None], frame: Frame
+    ) -> Sequence[Value | None]:
         """What one node computes, by a function of the model, a mapping, or its definition."""
         domain, op_type = standard(proto.domain), proto.op_type
         function, opset = self.functions.get(called_by(proto)), frame.opsets.get(domain, 1)
@@ -160,22 +162,22 @@ class Importer:
         return self.called(body, proto, inputs, frame)
 
     def called(
-        self, body: Any, proto: Any, inputs: list[Node | None], frame: Frame
-    ) -> list[Node | None]:
+        self, body: Any, proto: Any, inputs: list[Value | None], frame: Frame
+    ) -> list[Value | None]:
         """What a function computes: its nodes, in a frame that holds its inputs and attributes."""
         if frame.depth >= DEEPEST:
             raise ModelError(f"functions are nested more than {DEEPEST} deep")
         given = {a.name: a for a in body.attribute_proto}
         given |= {a.name: self.resolved(a, frame) for a in proto.attribute}
         padded = [*inputs, *[None] * (len(body.input) - len(inputs))]
-        values: dict[str, Node | None] = dict(zip(body.input, padded, strict=False))
+        values: dict[str, Value | None] = dict(zip(body.input, padded, strict=False))
         opsets = {**frame.opsets, **operator_sets(body)}
         attributes = {name: a for name, a in given.items() if a is not None}
         inner = Frame(ChainMap(values), opsets, attributes, frame.depth + 1)
         self.walk(body.node, inner)
         return [self.read(name, inner) for name in body.output]
 
-    def branch(self, graph: Any) -> tuple[Node, ...]:
+    def branch(self, graph: Any) -> tuple[Value, ...]:
         """The outputs of a graph that is an attribute of the node that is walked."""
         frame = self.frame
         assert frame is not None
@@ -191,7 +193,7 @@ class Importer:
 
     # --- what a node reads and enters ---------------------------------------------------------
 
-    def read(self, name: str, frame: Frame) -> Node | None:
+    def read(self, name: str, frame: Frame) -> Value | None:
         """The value of a name; the empty name is an input that is left out."""
         if not name:
             return None
@@ -203,8 +205,10 @@ class Importer:
         """The value of a node where it is known by now."""
         return self.static.of(node)
 
-    def settled(self, node: Node, name: str, proto: Any, frame: Frame) -> Node:
+    def settled(self, node: Value, name: str, proto: Any, frame: Frame) -> Value:
         """A result under its name; what follows from constants alone is a constant."""
+        if isinstance(node, Tensors):
+            return node
         value = self.static.constant(node)
         if value is not None and node.op is not CONSTANT and value.size <= FOLDED:
             return self.graph.constant(value, node.dtype)
@@ -242,8 +246,8 @@ class Importer:
 
 
 def mapped(
-    found: OpMapping, call: Call, inputs: list[Node | None], attributes: dict[str, Any]
-) -> Sequence[Node | None]:
+    found: OpMapping, call: Call, inputs: list[Value | None], attributes: dict[str, Any]
+) -> Sequence[Value | None]:
     """What a mapping makes of a call. Raises UnsupportedError for what it does not take."""
     unknown = [name for name in attributes if name not in found.attributes]
     if unknown:
@@ -253,7 +257,7 @@ def mapped(
     except TypeError as error:
         raise ModelError(f"{error}, of {len(inputs)} inputs and {sorted(attributes)}") from None
     results = found.function(*bound.args, **bound.kwargs)
-    return (results,) if isinstance(results, Node) else results
+    return (results,) if isinstance(results, (Node, Tensors)) else results
 
 
 def constant_of(tensor: Any) -> tuple[np.ndarray[Any, Any], Any]:
