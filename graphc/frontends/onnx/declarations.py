@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.errors import ModelError, UnsupportedError, UsageError, suggest
 from graphc.frontends.builder import Graph
-from graphc.frontends.onnx.names import quoted, standard
+from graphc.frontends.onnx.names import COUNTED, quoted, standard
 from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.frontends.onnx.tensors import element_type, tensor_array
 from graphc.ir.dims import Dim, Extent, Shape
@@ -60,9 +60,11 @@ class Declarations:
         """A parameter or a state with its value; a constant if it cannot be trained."""
         name, array = tensor.name, tensor_array(tensor)
         listed = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.trainable)
-        if array.dtype.kind != "f" or not (array.ndim or (listed and self.trainable != ("*",))):
+        asked = listed and self.trainable != ("*",)
+        number = not array.ndim or (array.size == 1 and COUNTED.fullmatch(name))
+        if array.dtype.kind != "f" or (number and not asked):
             return self.graph.constant(array, array.dtype)
-        if running and not (listed and self.trainable != ("*",)):
+        if running and not asked:
             node = self.graph.state(name, array.shape, init=array, dtype=array.dtype)
         else:
             node = self.graph.parameter(

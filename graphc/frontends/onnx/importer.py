@@ -29,6 +29,7 @@ from graphc.frontends.onnx.functions import (
 from graphc.frontends.onnx.names import (
     NodeSite,
     describe,
+    hint_of,
     label_of,
     located,
     noun_of,
@@ -44,6 +45,7 @@ from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, entered
 from graphc.ir.node import Node
 
+NAMING_EXPORTERS = ("pytorch",)  # all names of values are theirs, none is the author's
 DEEPEST = 64  # functions within functions, and branches within branches
 FOLDED = 1 << 12  # elements: a constant that follows from constants may have as many
 
@@ -124,6 +126,7 @@ class Importer:
         self.graph: ImportedGraph = graph
         self.place = place
         self.functions = functions_of(model)
+        self.named_by_exporter = model.producer_name in NAMING_EXPORTERS
         self.static = Known(graph)
         self.frame: Frame | None = None
 
@@ -213,11 +216,13 @@ class Importer:
         if value is not None and node.op is not CONSTANT and value.size <= FOLDED:
             return self.graph.constant(value, node.dtype)
         if self.known(node) is None:
-            label = label_of(name) if frame.depth == 0 else None
-            if label is not None:
-                self.graph.label(node, label)
-            else:
+            label = None if self.named_by_exporter else label_of(name)
+            if frame.depth:
                 self.graph.hint(node, noun_of(proto.op_type))
+            elif label is None:
+                self.graph.hint(node, hint_of(name, proto.op_type))
+            else:
+                self.graph.label(node, label)
         return node
 
     def resolved(self, attribute: Any, frame: Frame) -> Any:

@@ -12,7 +12,7 @@ from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ops import cells
 from graphc.ops.cells import Activation, Step
-from graphc.ops.shape import broadcast_to
+from graphc.ops.joining import concat
 
 Numbers = tuple[float, ...]
 Made = Callable[..., Activation]  # an activation from alpha and beta
@@ -131,9 +131,15 @@ class Layer:
 
 def is_zero(node: Node) -> bool:
     """Whether a value that cannot be trained is zeros: exporters spell out what is the default."""
-    while node.op is broadcast_to:
-        node = node.args[0]
-    return node.op is CONSTANT and not node.params.data.array.any()
+    seen, stack = {node}, [node]
+    while stack:
+        value = stack.pop()
+        moves = value.op is concat or (value.op.emission.view and bool(value.args))
+        if not moves and (value.op is not CONSTANT or value.params.data.array.any()):
+            return False
+        stack += [arg for arg in value.args if arg not in seen]
+        seen.update(value.args)
+    return True
 
 
 def activations_of(
