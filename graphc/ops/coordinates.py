@@ -174,6 +174,8 @@ def leading(op: str, x: Node, indices: Any, batch_dims: int = 0) -> tuple[Node, 
     index = require_rank(op, int_node(op, "indices", indices, x), 1)
     count = index.shape[-1]
     told = f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
+    if not 0 <= batch_dims < index.ndim:
+        raise ShapeError(f"{op}: {batch_dims} axes of the batch are none of the indices': {told}")
     if not isinstance(count, int) or not 1 <= count <= x.ndim - batch_dims:
         raise ShapeError(f"{op} expects 1 to {x.ndim - batch_dims} indices an element, got {told}")
     batch = index.shape[:batch_dims]

@@ -65,7 +65,7 @@ def _side_by_side(parts: list[Node], axis: int) -> Node | None:
     whole = (stack if single[0] else concat)([part.args[0] for _, part in ordered], before)
     filled = (*key[:axis], Span(0, shape[axis], 1), *key[axis + 1 :])
     if filled == tuple(Span(0, size, 1) for size in shape):
-        return whole
+        return whole if whole.shape == shape else None  # a guard alone may make them equal
     return embed.node((whole,), shape, filled)
 
 

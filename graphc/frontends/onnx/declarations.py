@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +20,8 @@ from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.node import Node
 from graphc.ir.types import DType
 from graphc.ops.shape import as_size
+
+MOST_ELEMENTS = sys.maxsize // 8
 
 
 class Declarations:
@@ -104,7 +108,12 @@ class Declarations:
                 f"the input {quoted(info.name)} does not say how many axes it has"
             )
         axes = info.type.tensor_type.shape.dim
-        return tuple(self._axis(axis, f"{info.name}_{i}") for i, axis in enumerate(axes))
+        shape = tuple(self._axis(axis, f"{info.name}_{i}") for i, axis in enumerate(axes))
+        if math.prod(size for size in shape if isinstance(size, int) and size) > MOST_ELEMENTS:
+            raise ModelError(
+                f"the input {quoted(info.name)} has more elements than memory has: {shape}"
+            )
+        return shape
 
     def _axis(self, axis: Any, default: str) -> Extent:
         if axis.HasField("dim_value") and axis.dim_value >= 0:

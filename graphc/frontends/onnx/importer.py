@@ -8,6 +8,8 @@ or the standard, defines by others is walked in a frame of its own.
 from __future__ import annotations
 
 import contextlib
+import math
+import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import ModelError, UnsupportedError
+from graphc.errors import ModelError, ShapeError, UnsupportedError
 from graphc.frontends.builder import Graph
 from graphc.frontends.onnx import mapping as mapping  # importing it registers all mappings
 from graphc.frontends.onnx.declarations import Declarations
@@ -146,6 +148,8 @@ class Importer:
     ) -> Sequence[Value | None]:
         """What one node computes, by a function of the model, a mapping, or its definition."""
         domain, op_type = standard(proto.domain), proto.op_type
+        while inputs and inputs[-1] is None:
+            inputs.pop()  # left out at the end, as if it were not listed
         function, opset = self.functions.get(called_by(proto)), frame.opsets.get(domain, 1)
         if function is not None:
             return self.called(function, proto, inputs, frame)
@@ -212,6 +216,7 @@ class Importer:
         """A result under its name; what follows from constants alone is a constant."""
         if isinstance(node, Tensors):
             return node
+        require_possible(node)
         value = self.static.constant(node)
         if value is not None and node.op is not CONSTANT and value.size <= FOLDED:
             return self.graph.constant(value, node.dtype)
@@ -263,6 +268,13 @@ def mapped(
         raise ModelError(f"{error}, of {len(inputs)} inputs and {sorted(attributes)}") from None
     results = found.function(*bound.args, **bound.kwargs)
     return (results,) if isinstance(results, (Node, Tensors)) else results
+
+
+def require_possible(node: Node) -> None:
+    """Raise ShapeError for a result that no memory has addresses for."""
+    known = math.prod(size for size in node.shape if isinstance(size, int) and size)
+    if known * node.dtype.itemsize > sys.maxsize:
+        raise ShapeError(f"the result has more elements than memory has addresses: {node.shape}")
 
 
 def constant_of(tensor: Any) -> tuple[np.ndarray[Any, Any], Any]:

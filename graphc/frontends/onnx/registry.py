@@ -23,6 +23,7 @@ from graphc.ir.types import INT
 Results: TypeAlias = "Value | tuple[Value | None, ...]"
 Value: TypeAlias = "Node | Tensors"
 Made = TypeVar("Made", bound="Callable[..., Results]")
+MOST_STEPS = 1 << 14  # of a recurrence; generated code has some lines for each
 STANDARD = ""  # the domain of the standard's own operators; files may spell it `ai.onnx`
 
 
@@ -112,6 +113,17 @@ class Call:
         if len(sizes) != 1:
             self.refuse(f"{what} is one number, got {len(sizes)}")
         return sizes[0]
+
+    def steps(self, size: Extent) -> int:
+        """The number of steps that an operator is unrolled over, each as nodes of its own."""
+        if not isinstance(size, int):
+            self.refuse(
+                f"{self.op_type} is unrolled over a fixed number of steps, got {size}",
+                hint=f"bind the dimension, as in --bind {size}=8",
+            )
+        if not 1 <= size <= MOST_STEPS:
+            self.refuse(f"{self.op_type} is unrolled over 1 to {MOST_STEPS} steps, got {size}")
+        return size
 
     def number(self, node: Node, what: str) -> Any:
         """One number that has to be known, as Python's bool, int or float."""

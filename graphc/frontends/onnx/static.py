@@ -80,6 +80,8 @@ class Known:
             return None if results is None else results[node.params.index]
         if node.op is ARGUMENT or node.op.random:
             return None
+        if not node.op.emission.numpy:  # a composite that is written out by its body only
+            return None
         operands = tuple([self.values.get(arg) for arg in node.args])
         if any(value is None for value in operands) or _elements(node) > MOST:
             return None

@@ -34,6 +34,11 @@ def attention(
     are of each sequence; its queries are the last of them.
     """
     flat = Q.ndim == 3
+    cached = [node for node in (past_key, past_value) if node is not None]
+    if Q.ndim not in (3, 4) or K.ndim != Q.ndim or V.ndim != Q.ndim:
+        call.refuse(f"Q, K and V have 3 or 4 axes, all as many, got {Q.ndim}, {K.ndim}, {V.ndim}")
+    if len(cached) == 1 or any(node.ndim != 4 for node in cached):
+        call.refuse("past keys and values come together, and have 4 axes")
     q, k, v = Q, K, V
     if flat:
         q, k, v = (
@@ -66,7 +71,10 @@ def attention(
     y = _ungrouped(_grouped(call, weights, v) @ v, q)
     if flat:
         y = ops.reshape(ops.permute_dims(y, (0, 2, 1, 3)), (y.shape[0], y.shape[2], -1))
-    shown = [raw, capped, None, weights][qk_matmul_output_mode]
+    stages = {0: raw, 1: capped, 2: None, 3: weights}
+    if qk_matmul_output_mode not in stages:
+        call.refuse(f"qk_matmul_output_mode is 0, 1, 2 or 3, got {qk_matmul_output_mode}")
+    shown = stages[qk_matmul_output_mode]
     if shown is None:
         shown = scores
         for condition in allowed:
@@ -155,12 +163,10 @@ def linear_attention(
         call.refuse(f"the update rule {update_rule!r} and the input decay do not fit together")
     if ("delta" in update_rule) != (beta is not None):
         call.refuse(f"the update rule {update_rule!r} and the input beta do not fit together")
-    steps = query.shape[1]
-    if not isinstance(steps, int) or steps < 1:
-        call.refuse(
-            f"LinearAttention is unrolled over a fixed number of steps, got {steps}",
-            hint=f"bind the dimension, as in --bind {steps}=8",
-        )
+    for x in (query, key, value):
+        if x.ndim != 3:
+            call.refuse(f"queries, keys and values have 3 axes, got {x.shape}")
+    steps = call.steps(query.shape[1])
     hint, dtype = call.graph.hint, query.dtype
     precise = as_dtype("float32") if dtype.itemsize < 4 else dtype
     batch, groups = query.shape[0], kv_num_heads
@@ -168,7 +174,7 @@ def linear_attention(
     def by_step(x: Node, *shape: int) -> Node:
         return ops.reshape(cast(x, precise), (batch, steps, *shape))
 
-    if q_num_heads % groups:
+    if groups < 1 or q_num_heads < 1 or q_num_heads % groups:
         call.refuse(f"q_num_heads, {q_num_heads}, is no multiple of kv_num_heads, {groups}")
     q = by_step(query, groups, q_num_heads // groups, -1)
     k, v = by_step(key, groups, 1, -1), by_step(value, groups, 1, -1)

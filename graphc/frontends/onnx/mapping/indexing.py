@@ -68,6 +68,8 @@ def sliced(
     """x between bounds that may lie beyond its ends, or count from its end."""
     places = range(len(starts)) if axes is None else [normalize_axis(a, x.ndim) for a in axes]
     strides = [1] * len(starts) if steps is None else steps
+    if any(place >= x.ndim for place in places):
+        call.refuse(f"there are {len(starts)} bounds, and {x.ndim} axes")
     if not len(starts) == len(ends) == len(places) == len(strides):
         call.refuse("there are as many starts as ends, axes and steps")
     key = [Span(0, size, 1) for size in x.shape]
@@ -245,7 +247,8 @@ def range_(call: Call, start: Node, limit: Node, delta: Node, *, stash_type: int
 @maps("Trilu", since=14)
 def trilu(call: Call, x: Node, k: Node | None = None, *, upper: int = 1) -> Node:
     """The upper or lower triangle of the last two axes."""
-    diagonal = 0 if k is None else call.number(k, "the diagonal")
+    given = 0 if k is None else call.number(k, "the diagonal")
+    diagonal = max(-FAR, min(FAR, given))
     return ops.triu(x, diagonal) if upper else ops.tril(x, diagonal)
 
 

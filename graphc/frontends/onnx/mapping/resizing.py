@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc import ops
+from graphc.errors import ShapeError
 from graphc.frontends.onnx.registry import Call, maps
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
@@ -65,6 +66,8 @@ def upsample(call: Call, x: Node, *, scales: tuple[float, ...], mode: str = "nea
 def by_simple_scales(x: Node, scales: list[float], mode: str) -> Node:
     """Of nearest elements the standard tells no rounding: as onnxruntime's, up for shorter axes."""
     mode = "nearest" if mode == "nearest" else "linear"  # and "bilinear"
+    if len(scales) != x.ndim:
+        raise ShapeError(f"{x.ndim} axes have as many scales, got {len(scales)}")
     for rounding, shorter in (("floor", False), ("ceil", True)):
         axes = [axis for axis, scale in enumerate(scales) if (scale < 1) == shorter]
         options = {"mode": mode, "coordinates": "asymmetric", "rounding": rounding}
@@ -74,6 +77,8 @@ def by_simple_scales(x: Node, scales: list[float], mode: str) -> Node:
 
 def by_scales(x: Node, axes: list[int], scales: list[float], options: dict[str, Any]) -> Node:
     """Lengths are products of 32 bits, as onnxruntime's: 0.7 of 10 elements are 7."""
+    if len(scales) != len(axes) or not all(0 < scale < np.inf for scale in scales):
+        raise ShapeError(f"{len(axes)} axes have as many scales, all above 0, got {scales}")
     lengths = [length_of(x.shape[axis], scale) for axis, scale in zip(axes, scales, strict=True)]
     return ops.interpolate(x, lengths, scale=scales, axes=axes, **options)
 
@@ -89,6 +94,8 @@ def in_proportion(
     call: Call, x: Node, axes: list[int], sizes: tuple[Extent, ...], policy: str
 ) -> tuple[list[int], float]:
     """The lengths with which all axes have one scale: of the smallest, or of the largest."""
+    if len(sizes) != len(axes):
+        call.refuse(f"{len(axes)} axes have as many sizes, got {len(sizes)}")
     both = [(x.shape[axis], size) for axis, size in zip(axes, sizes, strict=True)]
     known = [(n, size) for n, size in both if isinstance(n, int) and isinstance(size, int)]
     if len(known) < len(both) or policy not in ("not_larger", "not_smaller"):

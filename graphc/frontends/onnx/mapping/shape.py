@@ -117,6 +117,8 @@ def split(
         return parts(x, axis, call.sizes(split, "the sizes of the parts"))
     if not num_outputs:
         return parts(x, axis, equal_parts(x, axis, call.outputs))
+    if num_outputs < 1 or num_outputs != call.outputs:
+        call.refuse(f"there are {call.outputs} outputs, and num_outputs is {num_outputs}")
     size = x.shape[normalize_axis(axis, x.ndim)]
     each = dims.floor_divide(size + num_outputs - 1, num_outputs)
     if dims.exact_quotient(size, num_outputs) is not None:
@@ -134,6 +136,8 @@ def equal_parts(x: Node, axis: int, count: int) -> Shape:
 
 def parts(x: Node, axis: int, sizes: Sequence[Extent]) -> tuple[Node, ...]:
     """x cut along an axis into parts of these sizes."""
+    if not sizes:
+        raise ShapeError("there are no parts to cut into")
     *cuts, total = accumulate(sizes)
     own = x.shape[normalize_axis(axis, x.ndim)]
     if isinstance(total, int) and isinstance(own, int) and total != own:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from graphc.ops.shape import arange_on
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
+LARGEST = 1 << 20  # elements of a window: generated code has a step for each
+
 
 # --- geometry ------------------------------------------------------------------------------------
 
@@ -27,6 +30,7 @@ def geometry(
 ) -> dict[str, Any]:  # fmt: skip
     """Stride, padding and dilation of windows as graphc's ops take them."""
     ones = (1,) * len(kernel)
+    require_windows(call, x, kernel, strides, dilations)
     stride, dilation = strides or ones, dilations or ones
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         axes = zip(x.shape[2:], kernel, stride, dilation, strict=False)
@@ -37,6 +41,18 @@ def geometry(
     else:
         padding = pairs(call, pads, len(kernel))
     return {"stride": stride, "padding": padding, "dilation": dilation}
+
+
+def require_windows(call: Call, x: Node, kernel: Sequence[Any], *attributes: Ints) -> None:
+    """Raise UnsupportedError for windows that x, or an attribute, tells something else of."""
+    rank = len(kernel)
+    if rank < 1 or x.ndim != rank + 2:
+        call.refuse(f"windows of {rank} axes slide over inputs of {rank + 2} axes, got {x.ndim}")
+    if math.prod(size for size in kernel if isinstance(size, int)) > LARGEST:
+        call.refuse(f"windows have at most {LARGEST} elements, got {tuple(kernel)}")
+    wrong = [given for given in attributes if given and len(given) != rank]
+    if wrong:
+        call.refuse(f"windows of {rank} axes have {rank} numbers in each attribute, got {wrong[0]}")
 
 
 def pairs(call: Call, pads: Ints, rank: int) -> Pairs:
@@ -100,6 +116,7 @@ def conv_transpose(
     """
     kernel = kernel_of(call, w, kernel_shape)
     ones = (1,) * len(kernel)
+    require_windows(call, x, kernel, strides, dilations, output_padding, output_shape)
     stride, dilation, more = strides or ones, dilations or ones, output_padding or (0,) * len(ones)
     same = auto_pad in ("SAME_UPPER", "SAME_LOWER")
     if output_shape or same:
