@@ -158,7 +158,8 @@ take_along_axis: Op = linear(
     noun="taken",
     operands=("x", "indices"), parameters=("axis",), infer=_along_infer,
     emission=Emission(
-        lambda node: f"np.take_along_axis({{x}}, {{indices}}, axis={node.params.axis})"
+        lambda node: f"np.take_along_axis({{x}}, {{indices}}, axis={node.params.axis})",
+        notation=lambda node: f"take_along_axis({{x}}, {{indices}}, axis={node.params.axis})",
     ),
     transpose=_along_transpose, call=_along_call,
     samples=(

@@ -95,7 +95,7 @@ gather: Op = linear(
     emission=Emission(
         _gather_text,
         lambda node: f"gather({{table}}, {{ids}}, {node.params.axis}, {{out}})",
-        helpers=(indexing.gather,),
+        helpers=(indexing.gather,), notation=_gather_text,
     ),
     transpose=_gather_transpose, call=_gather_call,
     samples=(
@@ -127,7 +127,7 @@ scatter_add = linear(
     operands=("x", "ids"), parameters=("rows",), infer=_scatter_infer,
     emission=Emission(
         lambda node: f"scatter_add({{x}}, {{ids}}, {size_text(node.params.rows)})",
-        helpers=(indexing.scatter_add,),
+        helpers=(indexing.elements, indexing.scatter_add),
     ),
     transpose=lambda bar, y: gather(bar, y.args[1]), call=_scatter_call,
     samples=(

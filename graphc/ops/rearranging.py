@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ def _int(op: str, name: str, value: object) -> int:
     return int(value)
 
 
+def _written(text: Callable[[Node], str]) -> Emission:
+    """A function of NumPy's, which formulas call by the same name."""
+    return Emission(lambda node: f"np.{text(node)}", notation=text)
+
+
 # --- repeated ----------------------------------------------------------------------------------
 
 
@@ -64,7 +70,7 @@ tile = linear(
     infer=lambda require, x, repetitions: TensorType(
         tuple(size * n for size, n in zip(x.shape, repetitions, strict=True)), x.dtype
     ),
-    emission=Emission(lambda node: f"np.tile({{x}}, {tuple_text(node.params.repetitions)})"),
+    emission=_written(lambda node: f"tile({{x}}, {tuple_text(node.params.repetitions)})"),
     transpose=_tile_transpose, call=_tile_call,
     samples=(
         _sample((2, 3), (2, 1)),
@@ -108,8 +114,8 @@ repeat = linear(
     "repeat", "x with each element repeated beside itself along an axis, as np.repeat",
     noun="repeated",
     parameters=("repeats", "axis"), infer=_repeat_infer,
-    emission=Emission(
-        lambda node: f"np.repeat({{x}}, {size_text(node.params.repeats)}, axis={node.params.axis})"
+    emission=_written(
+        lambda node: f"repeat({{x}}, {size_text(node.params.repeats)}, axis={node.params.axis})"
     ),
     transpose=_repeat_transpose, call=_repeat_call,
     samples=(_sample((2, 3), 2, 1), _sample((2, 2), 3), _sample((2, 3), 0, 0)),
@@ -142,14 +148,14 @@ def _roll_call(op: Op, x: Any, shift: Any, axis: Any = None) -> Node:
 
 def _roll_text(node: Node) -> str:
     shift, axis = (p[0] if len(p) == 1 else p for p in node.params)
-    return f"np.roll({{x}}, {shift}, axis={axis})"
+    return f"roll({{x}}, {shift}, axis={axis})"
 
 
 roll: Op = linear(
     "roll", "x moved along axes, what leaves at one end comes in at the other; as np.roll",
     noun="rolled",
     parameters=("shift", "axis"), infer=lambda require, x, shift, axis: x,
-    emission=Emission(_roll_text),
+    emission=_written(_roll_text),
     transpose=lambda bar, y: roll.node((bar,), tuple(-n for n in y.params.shift), y.params.axis),
     call=_roll_call,
     samples=(
@@ -167,12 +173,12 @@ def _triangle(name: str, side: str) -> Op:
         return op.node((require_rank(name, operand(x), 2),), _int(name, "k", k))
 
     def text(node: Node) -> str:
-        return f"np.{name}({{x}}, {node.params.k})" if node.params.k else f"np.{name}({{x}})"
+        return f"{name}({{x}}, {node.params.k})" if node.params.k else f"{name}({{x}})"
 
     op = linear(
         name, f"x with zeros {side} diagonal k of its last two axes, as np.{name}",
         noun="triangle",
-        parameters=("k",), infer=lambda require, x, k: x, emission=Emission(text),
+        parameters=("k",), infer=lambda require, x, k: x, emission=_written(text),
         transpose=lambda bar, y: op.node((bar,), y.params.k), call=call,
         samples=(_sample((3, 4)), _sample((2, 3, 2), -1), _sample((4, 3), 1)),
     )  # fmt: skip
@@ -183,15 +189,14 @@ tril = _triangle("tril", "above")
 triu = _triangle("triu", "below")
 
 
+def _eye_notation(node: Node) -> str:
+    rows, columns, k, _ = node.params
+    width = "" if columns is rows or columns == rows else f", {size_text(columns)}"
+    return f"eye({size_text(rows)}{width}{f', k={k}' if k else ''})"
+
+
 def _eye_text(node: Node) -> str:
-    rows, columns, k, dtype = node.params
-    sizes = (
-        size_text(rows)
-        if columns is rows or columns == rows
-        else f"{size_text(rows)}, {size_text(columns)}"
-    )
-    diagonal = f", k={k}" if k else ""
-    return f"np.eye({sizes}{diagonal}, dtype={dtype.source})"
+    return f"np.{_eye_notation(node)[:-1]}, dtype={node.dtype.source})"
 
 
 def eye_on(graph: Any, rows: Extent, columns: Extent, k: int, dtype: DType) -> Node:
@@ -216,7 +221,7 @@ def _eye_infer(require: Any, rows: Extent, columns: Extent, k: int, dtype: DType
 eye = Op(
     name="eye", doc="zeros with ones on diagonal k: rows x columns, of the graph's dtype",
     operands=(), parameters=("rows", "columns", "k", "dtype"), infer=_eye_infer,
-    emission=Emission(_eye_text), call=_eye_call, differentiable=False,
+    emission=Emission(_eye_text, notation=_eye_notation), call=_eye_call, differentiable=False,
     samples=(
         lambda rng: ((3,), {}),
         lambda rng: ((2, 4, 1), {}),

@@ -19,7 +19,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import BOOL, FLOAT, TensorType, equal_sizes, int64, shape_text
 from graphc.ops.coordinates import grid, leading, paired, places_of
-from graphc.ops.elementwise import mask, where
+from graphc.ops.elementwise import mask, maximum, where
 from graphc.ops.families import add_up
 from graphc.ops.lookup import gather, int_node, scatter_add
 from graphc.ops.operands import is_same, operands
@@ -103,7 +103,7 @@ def _slopes(y: Node) -> tuple[Node, Node]:
         return _products(x, ids, updates), gather(x, ids) * _other_factors(x, ids, updates)
     own, others = x == y, updates == gather(y, ids)
     counts = own.astype(x.dtype) + scatter_add(others.astype(x.dtype), ids, x.shape[0])
-    share = 1.0 / counts
+    share = 1.0 / maximum(counts, 1.0)  # of a NaN, which nothing is equal to, there are none
     return mask(share, own), mask(gather(share, ids), others)
 
 
@@ -134,6 +134,11 @@ def _scatter_jvp(y: Node, tangents: tuple[Node | None, ...], kinks: str) -> Node
     ])  # fmt: skip
 
 
+def _scatter_notation(node: Node) -> str:
+    reduction = node.params.reduction
+    return f"scatter({{x}}, {{ids}}, {{updates}}{'' if reduction == 'none' else f', {reduction}'})"
+
+
 def _scatter_sample(size: int, shape: tuple[int, ...], reduction: str) -> Draw:
     def draw(rng: np.random.Generator) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, updates = rng.normal(size=(4, size)), rng.normal(size=(*shape, size))
@@ -149,7 +154,7 @@ scatter: Op = Op(
     operands=("x", "ids", "updates"), parameters=("reduction",), infer=_scatter_infer,
     emission=Emission(
         lambda node: f'scatter({{x}}, {{ids}}, {{updates}}, "{node.params.reduction}")',
-        helpers=(indexing.scatter,),
+        helpers=(indexing.elements, indexing.scatter), notation=_scatter_notation,
     ),
     call=_scatter_call, vjp=_scatter_vjp, jvp=_scatter_jvp,
     samples=(

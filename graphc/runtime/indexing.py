@@ -20,40 +20,42 @@ def gather(table: Array, ids: Array, axis: int = 0, out: Array | None = None) ->
     return result
 
 
+def elements(ids: Array, columns: int) -> Array:
+    """The places of the elements of rows, in an array of as many columns, one after the other."""
+    rows = ids.ravel().astype(np.intp, copy=False)
+    if columns == 1:
+        return rows
+    return (rows[:, np.newaxis] * columns + np.arange(columns)).ravel()
+
+
 def scatter_add(x: Array, ids: Array, rows: int) -> Array:
     """Zeros of so many rows, to which each row of x is added at its id.
 
-    np.bincount adds up in float64, in a fraction of the time that np.add.at takes.
+    np.bincount adds up in float64, in a fraction of the time that np.add.at takes on rows.
     """
     if ids.size and not (0 <= ids.min() and ids.max() < rows):
         raise IndexError(f"ids must be in 0..{rows - 1}, got {ids.min()}..{ids.max()}")
     rest = x.shape[ids.ndim :]
     columns = int(np.prod(rest))
-    elements = ids.reshape(-1, 1).astype(np.intp) * columns + np.arange(columns)
-    sums = np.bincount(elements.ravel(), x.ravel(), rows * columns)
+    sums = np.bincount(elements(ids, columns), x.ravel(), rows * columns)
     return sums.reshape(rows, *rest).astype(x.dtype)
 
 
 def scatter(x: Array, ids: Array, updates: Array, reduction: str) -> Array:
     """A copy of x with an update at each id; reduction combines those of one id with its row.
 
-    Without one the last update of an id stays. The updates of one id are brought together by
-    sorting: np.ufunc.at goes through them one by one.
+    Without one the last update of an id stays. On one axis the `at` of a ufunc has a fast loop
+    since NumPy 1.25, which takes a tenth of the time of sorting the updates by their ids.
     """
     if ids.size and not (0 <= ids.min() and ids.max() < len(x)):
         raise IndexError(f"ids must be in 0..{len(x) - 1}, got {ids.min()}..{ids.max()}")
     result = x.copy()
-    flat = ids.ravel().astype(np.intp)
-    listed = updates.reshape(flat.shape + x.shape[1:])
     if reduction == "none":
-        result[flat] = listed
-    elif flat.size:
-        combine = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
-        order = flat.argsort(kind="stable")
-        rows, starts = np.unique(flat[order], return_index=True)
-        ufunc = combine[reduction]
-        combined = ufunc.reduceat(listed[order], starts, axis=0, dtype=x.dtype)
-        result[rows] = ufunc(result[rows], combined)
+        result[ids.ravel().astype(np.intp)] = updates.reshape(ids.size, *x.shape[1:])
+        return result
+    ufuncs = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+    columns = int(np.prod(x.shape[1:]))
+    ufuncs[reduction].at(result.reshape(-1), elements(ids, columns), updates.ravel())
     return result
 
 
