@@ -99,6 +99,7 @@ __all__ = [
     *contraction.__all__,
     *convolution.__all__,
     *coordinates.__all__,
+    *coordinates.__all__,
     *cumulative.__all__,
     *derivatives.__all__,
     *elementwise.__all__,

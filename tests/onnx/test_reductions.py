@@ -26,6 +26,9 @@ TIES = RNG.integers(0, 3, (3, 6)).astype("float32")
 LABELS = np.array([[0, 3, 1], [2, 2, 3]])
 
 
+TOLERANCE = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-12}
+
+
 class Case(NamedTuple):
     """One node: an operator, the operator set, inputs (those named in `fixed` are initialisers)."""
 
@@ -160,7 +163,7 @@ def test_a_node_computes_what_onnx_runtime_computes(case: Case) -> None:
     several = results if isinstance(results, tuple) else (results,)
     for result, other in zip(several, expected, strict=True):
         assert (result.dtype, np.shape(result)) == (other.dtype, other.shape)
-        scale = 2e-3 if other.dtype == np.float16 else 2e-5
+        scale = TOLERANCE.get(other.dtype.name, 0.0)
         np.testing.assert_allclose(result, other, rtol=scale, atol=scale / 10)
 
 

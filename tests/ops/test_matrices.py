@@ -13,11 +13,14 @@ from tests.styles import in_every_style, load
 # The gradient of a determinant is made of minors, which need no inverse.
 SINGULAR = {
     "rank 2": ([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[-3, 6, -3], [6, -12, 6], [-3, 6, -3]]),
+    "rank 2, rows swapped": (
+        [[4, 5, 6], [1, 2, 3], [7, 8, 9]], [[-6, 12, -6], [3, -6, 3], [3, -6, 3]]
+    ),
     "rank 1": ([[1, 2, 3], [2, 4, 6], [3, 6, 9]], np.zeros((3, 3))),
     "zeros": (np.zeros((3, 3)), np.zeros((3, 3))),
     "one row of zeros": ([[0, 0], [3, 4]], [[4, -3], [0, 0]]),
     "one number": ([[0]], [[1]]),
-}
+}  # fmt: skip
 
 
 @in_every_style

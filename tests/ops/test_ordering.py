@@ -72,12 +72,23 @@ def test_cotangents_of_sorted_values_return_to_their_places(axis: int, style: st
     np.testing.assert_allclose(module.backward(residuals, *bars)["x"], expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 3, 19, 20])
+def test_the_top_of_crowded_rows_is_that_of_a_stable_sort(count: int, largest: bool) -> None:
+    """Where more elements than are taken equal the last one, a partition alone takes any."""
+    x = np.random.default_rng(7).integers(0, 4, (30, 20)).astype("float32")
+    with gc.Graph("crowded") as g:
+        g.output("places", gc.top_k(g.input("x", ("n", 20)), count, largest=largest)[1])
+    order = np.argsort(-x if largest else x, axis=1, kind="stable")
+    np.testing.assert_array_equal(predicted(g, {"x": x}), order[:, :count])
+
+
 def test_too_few_elements_are_told_when_it_runs() -> None:
     with gc.Graph("few") as g:
         g.output("y", gc.top_k(g.input("x", ("n",)), 3)[0])
     predict = gc.compile(g, inference=True).load().predict
     assert predict(np.float32([1, 4, 2, 3])).tolist() == [4, 3, 2]
-    with pytest.raises(ValueError, match="an index needs n >= 3"):
+    with pytest.raises(ValueError, match="top_k needs n >= 3"):
         predict(np.float32([1, 2]))
 
 
