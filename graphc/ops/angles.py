@@ -6,13 +6,17 @@ the rest the operands; the rule is g times ∂y/∂operand. No square in a rule 
 
 from __future__ import annotations
 
-from graphc.ir.intervals import NOT_NEGATIVE, Domain
-from graphc.ir.node import Node
-from graphc.ops.elementwise import sqrt, square, where
-from graphc.ops.families import Rule, elementwise
-from graphc.ops.functions import hypot
+import functools
+import math
+from typing import Any
 
-__all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "tan"]
+from graphc.ir.intervals import NOT_NEGATIVE, Domain, Interval
+from graphc.ir.node import Node
+from graphc.ops.elementwise import abs, clip, sqrt, square, where
+from graphc.ops.families import Rule, elementwise
+from graphc.ops.functions import cos, hypot, sin
+
+__all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "sinc", "tan"]
 
 _FEW = slice(1, 4, 2)  # of the layouts of samples: missing axes, and no axes
 _INSIDE_1 = Domain(-1.0, 1.0, 0.0)  # excluded are the ends, where slopes are infinite
@@ -61,6 +65,35 @@ atan2 = elementwise(
     rules=(_turning("y"), _turning("x")),
     symbolic=lambda sp, y, x: sp.atan2(y, x),
     kink=dict.fromkeys(("torch", "jax", "textbook"), "atan2'(0, 0) = 0"), layouts=slice(1, 5),
+)  # fmt: skip
+
+_NEAR = 0.25  # of 0: there nothing is left of a difference
+# (cos(πx) - sinc(x)) / x = -π² x Σ (-1)ᵏ 2(k + 1) (πx)²ᵏ / (2k + 3)!, the last term first
+_SERIES = [(-1) ** k * 2 * (k + 1) / math.factorial(2 * k + 3) for k in reversed(range(8))]
+
+
+def _sinc_body(x: Node) -> Node:
+    angle = x.graph.hint(math.pi * where(x == 0, 1.0, x), "angle")
+    return where(x == 0, 1.0, sin(angle) / angle)
+
+
+def _sinc_slope(g: Node, y: Node, x: Node) -> Node:
+    close = abs(x) < _NEAR
+    near, far = clip(x, -_NEAR, _NEAR), where(close, 1.0, x)
+    angle = math.pi * near
+    total: Any = functools.reduce(lambda sum, c: sum * square(angle) + c, _SERIES)
+    return g * where(close, -math.pi * angle * total, (cos(math.pi * far) - y) / far)
+
+
+sinc = elementwise(
+    "sinc", "sin(πx) / (πx), and 1 where x is 0",
+    body=_sinc_body, rules=(_sinc_slope,),
+    symbolic=lambda sp, x: sp.Piecewise((sp.sin(sp.pi * x) / (sp.pi * x), sp.Ne(x, 0)), (1, True)),
+    bounds=lambda x: Interval(-1.0, 1.0),
+    samples=(
+        lambda rng: ((rng.uniform(-2, 2, 5),), {}),
+        lambda rng: ((rng.uniform(-0.1, 0.1, ()),), {}),
+    ),
 )  # fmt: skip
 
 # --- hyperbolic --------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ xlogy = elementwise(
     "xlogy", "x log(y), and 0 where x is 0, unless y is NaN", operands="x y",
     body=lambda x, y: x * log(where((x == 0) & ~isnan(y), 1.0, y)),
     rules=(
-        # As in PyTorch: where x and y are both 0, so is the slope.
+        # By x as in PyTorch; by y it is 0 where both are 0, and not NaN.
         lambda g, out, x, y: g * log(where((x == 0) & (y <= 0), 1.0, y)),
         lambda g, out, x, y: g * (x / where((x == 0) & (y == 0), 1.0, y)),
     ),

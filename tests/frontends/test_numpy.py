@@ -67,6 +67,16 @@ EXPRESSIONS: dict[str, Callable[[Array, Array], Array]] = {
         np.exp(x) + np.log(y) + np.sin(x) * np.cos(y) + np.sqrt(x) + np.expm1(y) + np.log1p(x)
         + np.square(y) + np.reciprocal(x) + np.sign(y) + np.negative(x)
     ),
+    "angles": lambda x, y: (
+        np.arcsin(x / 3) + np.arccos(y / 3) + np.arctan(x) + np.arctan2(x, y) + np.tan(y / 2)
+        + np.arcsinh(x) + np.arccosh(1 + y) + np.arctanh(x / 3) + np.sinc(x)
+    ),
+    "bases": lambda x, y: np.exp2(x) + np.log2(y) - np.log10(x) * np.cbrt(y),
+    "rounding": lambda x, y: (
+        np.floor(4 * x) + np.ceil(4 * y) - np.trunc(3 * x) + np.rint(x) - np.round(y) + np.fix(x)
+    ),
+    "remainders": lambda x, y: x // 0.3 + 5 // y + y % 0.7 + 3 % x + np.fmod(-x, y) + np.mod(x, y),
+    "numbers": lambda x, y: np.nan_to_num(np.where(x > 1, np.nan, y), nan=2.0) + np.isnan(x),
     "axes": lambda x, y: np.expand_dims(x, 1).swapaxes(0, 1) + np.squeeze(y[None], axis=0),
     "np.broadcast_to": lambda x, y: np.broadcast_to(x, (2, 4, 3)) * np.clip(y, 1, 1.5),
     "np.var": lambda x, y: np.var(x, axis=1) + np.std(y, axis=1, ddof=1),

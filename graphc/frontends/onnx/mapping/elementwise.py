@@ -40,7 +40,7 @@ maps_unary("BitwiseNot", ops.bitwise_invert)
 maps_unary("Ceil", ops.ceil)
 maps_unary("Cos", ops.cos)
 maps_unary("Cosh", ops.cosh)
-maps_unary("Erf", ops.erf)
+maps_unary("Erf", lambda x: cast(ops.erf(x), x.dtype))
 maps_unary("Exp", ops.exp)
 maps_unary("Floor", ops.floor)
 maps_unary("IsNaN", ops.isnan)
@@ -69,22 +69,30 @@ def isinf(call: Call, x: Node, *, detect_negative: int = 1, detect_positive: int
 # --- two operands ------------------------------------------------------------------------------
 
 
+# Those that opset 6 has, where an attribute says which axis the second operand starts at.
+ALIGNED = ("Add", "And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub", "Xor")
+
+
 def maps_binary(op_type: str, function: Binary) -> None:
-    """Register an operator of two operands, in both of its forms."""
+    """Register an operator of two operands, in both of its forms if it has two."""
 
     def aligned(
         call: Call, x: Node, y: Node, *, axis: int | None = None, broadcast: int = 0
     ) -> Node:
         return function(call, x, y if axis is None else starting_at(call, x, y, axis))
 
-    maps(op_type, aligned, until=6)
-    maps(op_type, function, since=7)
+    if op_type in ALIGNED:
+        maps(op_type, aligned, until=6)
+        maps(op_type, function, since=7)
+    else:
+        maps(op_type, function)
 
 
 def starting_at(call: Call, x: Node, y: Node, axis: int) -> Node:
     """The second operand with its first axis beside one of the first operand's."""
-    after = x.ndim - (axis + x.ndim if axis < 0 else axis) - y.ndim
-    if after < 0:
+    first = axis + x.ndim if axis < 0 else axis
+    after = x.ndim - first - y.ndim
+    if first < 0 or after < 0:
         call.refuse(f"an operand of {y.ndim} axes does not fit one of {x.ndim} from axis {axis}")
     return ops.expand_dims(y, tuple(range(y.ndim, y.ndim + after))) if after else y
 
