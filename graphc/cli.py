@@ -256,6 +256,9 @@ def run_compile(options: argparse.Namespace) -> int:
     )
     if options.output == "-":
         sys.stdout.write(module.source)
+        if module.companion:
+            note = "graphc: the weights were not written; name a file with -o, or pass --embed"
+            print(note, file=sys.stderr)
         return 0
     if module.companion and not options.force:
         check_companion(target)
