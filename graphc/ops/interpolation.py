@@ -61,9 +61,6 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
     """x with another length of an axis."""
     hint, size, scale = x.graph.hint, resized.size, resized.scale
     places = hint(places_on(x.graph, resized), "places")
-    inside = None if resized.region is None else (places >= 0.0) & (places <= size - 1)
-    if inside is not None:  # far outside, no element has a weight
-        places = hint(where(inside, places, 0.0), "places")
     inside = (places >= 0.0) & (places <= size - 1) if resized.region else None
     if inside is not None:  # what lies outside has no neighbours to be weighed
         places = clip(places, 0.0, size - 1)

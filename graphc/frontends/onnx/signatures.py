@@ -112,13 +112,9 @@ def require_types(schema: Any, inputs: Sequence[Value | None]) -> None:
         return
     bound: dict[str, tuple[Node, str]] = {}
     for place, value in enumerate(inputs):
-        formal = schema.inputs[min(place, len(schema.inputs) - 1)]
         node = value[0] if isinstance(value, Tensors) and value else value
         if node is None or isinstance(node, Tensors):
             continue  # what is left out, or has no tensors, has no dtype
-    for place, node in enumerate(inputs):
-        if node is None:
-            continue
         formal = schema.inputs[min(place, len(schema.inputs) - 1)]
         told = f"tensor({node.dtype})".replace("float32", "float").replace("float64", "double")
         told = f"seq({told})" if isinstance(value, Tensors) else told

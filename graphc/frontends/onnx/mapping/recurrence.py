@@ -52,6 +52,17 @@ class Layer:
     direction: str
     layout: int
 
+    def __post_init__(self) -> None:
+        counts = {"X": (self.X, 3), "W": (self.W, 3), "R": (self.R, 3), "B": (self.B, 2)}
+        for name, (node, count) in counts.items():
+            if node is not None and node.ndim != count:
+                self.call.refuse(f"{name} has {count} axes, got {node.shape}")
+            if node is not None and name != "X" and node.shape[0] != len(self.reversals()):
+                self.call.refuse(
+                    f"{name} has weights for {node.shape[0]} directions, and the direction is "
+                    f"{self.direction!r}"
+                )
+
     @property
     def units(self) -> Extent:
         """The size of a state."""
@@ -91,7 +102,7 @@ class Layer:
     ) -> tuple[Node, ...]:
         """Y and the last states. A direction has a step, and a bias of what comes in."""
         axis = self.steps
-        self._require_steps(axis)
+        self.call.steps(self.X.shape[axis])
         lengths = self._lengths(axis)
         sequences, lasts = [], []
         for place, reverse in enumerate(self.reversals()):
@@ -109,16 +120,6 @@ class Layer:
             lasts.append(last)
         Y = ops.stack(sequences, 2 if self.layout else 1)
         return Y, *(ops.stack(several, axis) for several in zip(*lasts, strict=True))
-
-    def _require_steps(self, axis: int) -> None:
-        steps = self.X.shape[axis]
-        if not isinstance(steps, int):
-            self.call.refuse(
-                f"{self.call.op_type} is unrolled over a fixed number of steps, got {steps}",
-                hint=f"bind the dimension, as in --bind {steps}=8",
-            )
-        if steps < 1:
-            self.call.refuse(f"{self.call.op_type} has no steps: X is {self.X.shape}")
 
     def _lengths(self, axis: int) -> Node | None:
         """The lengths of the sequences; None if all have every step."""

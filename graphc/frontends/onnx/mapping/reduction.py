@@ -95,8 +95,6 @@ def accumulates(op_type: str, accumulate: Callable[[Node, int], Node], first: fl
         call: Call, x: Node, axis: Node, *, exclusive: int = 0, reverse: int = 0
     ) -> Node:
         (place,) = axes_of(op_type, (call.number(axis, "the axis"),), x)
-        start = flipped(x, place) if reverse else x
-        (place,) = axes_of(op_type, call.ints(axis, "axis"), x)
         start = ops.flip(x, place) if reverse else x
         total = cast(accumulate(start, place), x.dtype)
         total = delayed(total, place, first) if exclusive else total
