@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import onnx
 from graphc.frontends.onnx.names import standard
-from graphc.ir.node import Node
+from graphc.frontends.onnx.registry import Tensors, Value
 from onnx import defs, helper
 
 Key: TypeAlias = "tuple[str, str, str]"  # domain, name, and which of several under one name
@@ -44,7 +44,7 @@ def is_defined(domain: str, op_type: str, opset: int) -> bool:
     return schema is not None and (schema.has_function or schema.has_context_dependent_function)
 
 
-def body_of(proto: Any, inputs: Sequence[Node | None], opsets: Mapping[str, int]) -> Any:
+def body_of(proto: Any, inputs: Sequence[Value | None], opsets: Mapping[str, int]) -> Any:
     """The definition of a node's operator by others, for inputs of these types; None without."""
     domain = standard(proto.domain)
     opset = opsets.get(domain, 1)
@@ -86,10 +86,12 @@ def parsed(function: Any) -> Any:
     return function
 
 
-def type_of(node: Node | None) -> Any:
+def type_of(node: Value | None) -> Any:
     """The type of an input in ONNX's terms; an empty one for an input that is left out."""
     if node is None:
         return onnx.TypeProto()
+    if isinstance(node, Tensors):
+        return helper.make_sequence_type_proto(type_of(node[0] if node else None))
     element = helper.np_dtype_to_tensor_dtype(node.dtype.numpy)
     shape = [size if isinstance(size, int) else str(size) for size in node.shape]
     return helper.make_tensor_type_proto(element, shape)

@@ -11,6 +11,7 @@ from typing import Any
 
 from graphc.errors import ModelError
 from graphc.frontends.onnx.names import nearest, quoted
+from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.ir.node import Node
 from onnx import AttributeProto, defs
 
@@ -105,21 +106,26 @@ def require_attributes(proto: Any, schema: Any) -> None:
         raise ModelError(f"the attribute {missing[0]!r} is missing")
 
 
-def require_types(schema: Any, inputs: Sequence[Node | None]) -> None:
+def require_types(schema: Any, inputs: Sequence[Value | None]) -> None:
     """Raise ModelError for inputs whose dtypes an operator does not take together."""
     if schema is None:
         return
     bound: dict[str, tuple[Node, str]] = {}
-    for place, node in enumerate(inputs):
-        if node is None:
-            continue
+    for place, value in enumerate(inputs):
+        node = value[0] if isinstance(value, Tensors) and value else value
+        if node is None or isinstance(node, Tensors):
+            continue  # what is left out, or has no tensors, has no dtype
         formal = schema.inputs[min(place, len(schema.inputs) - 1)]
         told = f"tensor({node.dtype})".replace("float32", "float").replace("float64", "double")
+        told = f"seq({told})" if isinstance(value, Tensors) else told
         if told not in formal.types and f"optional({told})" not in formal.types:
-            allowed = sorted(t.removeprefix("tensor(").removesuffix(")") for t in formal.types)
-            raise ModelError(
-                f"the input {formal.name} holds {node.dtype}, not {' or '.join(allowed)}"
-            )
+            several = [t for t in formal.types if t.startswith("seq(")]
+            if bool(several) != isinstance(value, Tensors):
+                one, other = ("a tensor", "a sequence") if several else ("a sequence", "a tensor")
+                raise ModelError(f"the input {formal.name} is {one}, not {other}")
+            allowed = [t.removeprefix("seq(").removeprefix("tensor(") for t in formal.types]
+            names = " or ".join(sorted(t.rstrip(")") for t in allowed))
+            raise ModelError(f"the input {formal.name} holds {node.dtype}, not {names}")
         if formal.option == VARIADIC and not formal.is_homogeneous:
             continue
         first, name = bound.setdefault(formal.type_str, (node, formal.name))
