@@ -193,7 +193,7 @@ def compile(
         stabilize=stabilize,
         allow_unused=allow_unused,
         debug_nan=debug_nan,
-        embed=None if embed is False else EMBEDDED if embed is True else embed,
+        embed=as_limit(embed),
         command=command or f"graphc.compile(…) of {told(graph.name)}",
         version=VERSION,
     )
@@ -244,6 +244,13 @@ def uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def as_limit(embed: bool | int) -> int | None:
+    """How many bytes of arrays may stand in a module; None where they go into a file beside it."""
+    if not isinstance(embed, int) or embed < 0:
+        raise UsageError(f"embed is True, False or a number of bytes, got {embed!r}")
+    return {False: None, True: EMBEDDED}[embed] if isinstance(embed, bool) else embed
 
 
 def told(name: str) -> str:

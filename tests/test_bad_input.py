@@ -127,7 +127,7 @@ PLACES = {
     "modle.py": "the model file 'modle.py' does not exist; did you mean 'model.py'?",
     "missing/model.py": "the model file 'missing/model.py' does not exist",
     "loop.py": "the model file 'loop.py' does not exist",
-    "folder": "'folder' is no file; use file.py, file.py:name or package.module:name",
+    "folder": "'folder' is no file; use file.py, file.py:name, package.module:name or file.onnx",
     "pipe.py": "'pipe.py' is no file; use",
     "no-model": "'no-model' is neither a file nor a module; use",
     "model.py:": "'model.py:' is neither a file nor a module; use",

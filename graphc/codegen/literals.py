@@ -207,8 +207,9 @@ def factors(text: str) -> list[str]:
 
 
 def parted(text: str, operators: str) -> list[str]:
-    """An expression before each of some operators that stands outside of brackets."""
-    inside = [range(start, end) for start, end in brackets(text)]
+    """An expression before each of some operators that stands outside of brackets and strings."""
+    strings = [m.span() for m in _SIGNS.finditer(text) if m[0][0] in "\"'"]
+    inside = [range(start, end) for start, end in (*brackets(text), *strings)]
     signs = [m.start() + 1 for m in re.finditer(operators, text)]
     cuts = [cut for cut in signs if not any(cut in pair for pair in inside)]
     return [text[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]

@@ -40,12 +40,12 @@ def number(name: str, text: str) -> bool | int | float:
     """One number."""
     if text.lower() in BOOLS:
         return BOOLS[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:  # also of an int of more digits than Python reads
-            continue
-    raise UsageError(f"--bind: {text!r} is no value for {name!r}", hint=FORMS)
+    kind = int if text.lstrip("+-").isdigit() else float
+    try:
+        return kind(text)
+    except ValueError:  # also of an int of more digits than Python reads
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        raise UsageError(f"--bind: {shown!r} is no value for {name!r}", hint=FORMS) from None
 
 
 def stored(name: str, path: str) -> np.ndarray[Any, Any]:

@@ -9,7 +9,7 @@ from graphc.ir.intervals import NOT_NEGATIVE
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import TensorType, equal_sizes
-from graphc.ops.elementwise import abs, sign, where
+from graphc.ops.elementwise import abs, sign, sqrt, where
 from graphc.ops.families import composite, given, linear
 from graphc.ops.operands import flag
 from graphc.ops.pooling import pool_emission, pool_windows, pooled
@@ -179,7 +179,7 @@ def _over_norm(g: Node, y: Node, p: int) -> Node:
 
 def _norm_body(x: Node, windows: Windows, p: int) -> Node:
     total = sum_pool.node((_raised(x, p),), windows)
-    return total if p == 1 else total ** (1 / p)
+    return total if p == 1 else sqrt(total) if p == 2 else total ** (1 / p)
 
 
 def _norm_vjp(index: int, bar: Node, y: Node, kinks: str) -> Node:

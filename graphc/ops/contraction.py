@@ -113,14 +113,14 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Node:
         axes = (range(x.ndim - axes, x.ndim), range(axes))
     try:
         pair = [[each] if isinstance(each, (int, np.integer)) else list(each) for each in axes]
-        of_x, of_y = (
-            [axis_of("tensordot", axis, node) for axis in chosen]
-            for chosen, node in zip(pair, (x, y), strict=True)
-        )
-    except (TypeError, ValueError):
-        raise GraphcError(
-            f"tensordot: axes is an int or a pair of lists of axes, got {axes!r}"
-        ) from None
+    except TypeError:
+        pair = []
+    if len(pair) != 2:
+        raise GraphcError(f"tensordot: axes is an int or a pair of lists of axes, got {axes!r}")
+    of_x, of_y = (
+        [axis_of("tensordot", axis, node) for axis in chosen]
+        for chosen, node in zip(pair, (x, y), strict=True)
+    )
     if len(of_x) != len(of_y) or any(len(set(own)) < len(own) for own in (of_x, of_y)):
         raise ShapeError(f"tensordot: axes pairs each axis with one other, got {axes!r}")
     left = tuple(range(x.ndim))

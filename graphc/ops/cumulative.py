@@ -12,7 +12,7 @@ from graphc.ir.types import FLOAT, TensorType, broadcast, int64
 from graphc.ops.families import add_up, given, linear
 from graphc.ops.joining import concat
 from graphc.ops.operands import axis_of, operand, operands, require_rank
-from graphc.ops.ordering import flipped
+from graphc.ops.rearranging import flip
 from graphc.ops.shape import broadcast_to
 from graphc.runtime import arrays
 
@@ -35,6 +35,7 @@ def _emission(name: str) -> Emission:
     return Emission(
         lambda node: f"{{x}}.{name}(axis={node.params.axis})",
         lambda node: f"{{x}}.{name}(axis={node.params.axis}, out={{out}})",
+        notation=lambda node: f"{node.op.name}({{x}}, axis={node.params.axis})",
     )
 
 
@@ -47,8 +48,8 @@ _SAMPLES: tuple[Draw, ...] = (
 cumulative_sum: Op = linear(
     "cumulative_sum", "along an axis, for each element the sum of all up to it", noun="sums",
     parameters=("axis",), infer=lambda require, x, axis: x, emission=_emission("cumsum"),
-    transpose=lambda bar, y: flipped(
-        cumulative_sum.node((flipped(bar, y.params.axis),), y.params.axis), y.params.axis
+    transpose=lambda bar, y: flip(
+        cumulative_sum.node((flip(bar, y.params.axis),), y.params.axis), y.params.axis
     ),
     call=_call, samples=_SAMPLES,
 )  # fmt: skip
@@ -92,8 +93,8 @@ def _infer(require: Any, factor: TensorType, term: TensorType, axis: int) -> Ten
 
 def _backwards(factor: Node, bar: Node, axis: int) -> Node:
     """s[i] = bar[i] + factor[i+1] s[i+1]: the cotangent of the terms of a recurrence."""
-    later = delayed(flipped(factor, axis), axis, 0.0)
-    return flipped(linear_recurrence.node((later, flipped(bar, axis)), axis), axis)
+    later = delayed(flip(factor, axis), axis, 0.0)
+    return flip(linear_recurrence.node((later, flip(bar, axis)), axis), axis)
 
 
 def _recurrence_vjp(index: int, bar: Node, node: Node, kinks: str) -> Node:
@@ -115,6 +116,7 @@ linear_recurrence: Op = Op(
     emission=Emission(
         lambda node: f"linear_recurrence({{factor}}, {{term}}, {node.params.axis})",
         helpers=(arrays.linear_recurrence,),
+        notation=lambda node: f"linear_recurrence({{factor}}, {{term}}, axis={node.params.axis})",
     ),
     call=lambda op, factor, term, axis: op.node(operands(factor, term, floating=True), axis),
     vjp=_recurrence_vjp, jvp=_recurrence_jvp,

@@ -16,7 +16,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ir.op import function
 from graphc.ops.averaging import spread_pool
-from graphc.ops.elementwise import where
+from graphc.ops.elementwise import clip, where
 from graphc.ops.operands import axis_of, cast, flag, number, operand, require_float, require_number
 from graphc.ops.shape import as_count, expand_dims, matrix_transpose, reshape
 from graphc.ops.shares import (
@@ -61,6 +61,9 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
     """x with another length of an axis."""
     hint, size, scale = x.graph.hint, resized.size, resized.scale
     places = hint(places_on(x.graph, resized), "places")
+    inside = (places >= 0.0) & (places <= size - 1) if resized.region else None
+    if inside is not None:  # what lies outside has no neighbours to be weighed
+        places = clip(places, 0.0, size - 1)
     if kernel.mode == "nearest":
         weights = cast(nearest_weights.node((places,), size, kernel.rounding), x.dtype)
     else:
@@ -74,9 +77,8 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
             (places,), size, x.dtype, cubic, scale if less else None, kernel.exclude_outside
         )
     result = _product(x, axis, hint(weights, "weights"))
-    if resized.region is None:
+    if inside is None:
         return result
-    inside = (places >= 0.0) & (places <= size - 1)
     behind = tuple(range(1, x.ndim - axis))
     return where(expand_dims(inside, behind) if behind else inside, result, extrapolation)
 
@@ -84,7 +86,7 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
 def _repeats(resized: Resized, kernel: Kernel) -> int | None:
     """How many times each element stands in a row, where that is all there is to do."""
     size, length, scale, coordinates, region = resized
-    times = 1 if length == size else dims.exact_quotient(length, size)
+    times = 1 if length == size else dims.exact_quotient(length, size) if size != 0 else None
     if not isinstance(times, int) or times < 1 or scale not in (None, times):
         return None
     middles = ("half_pixel", "half_pixel_symmetric")
@@ -111,12 +113,12 @@ def interpolate(
     mode         "nearest"; "linear" in the distance, as PyTorch's bilinear and trilinear; "cubic"
     coordinates  where new elements lie, by the names in ONNX: "asymmetric" for nearest and
                  "half_pixel" for others unless given; "align_corners" and four more
-    rounding     of the places of nearest elements: "floor", "ceil", "round_prefer_floor" (which is
-                 PyTorch's "nearest-exact", with "half_pixel") or "round_prefer_ceil"
+    rounding     of the places of nearest elements: "floor", "ceil", "round_prefer_floor" or
+                 "round_prefer_ceil" (which is PyTorch's "nearest-exact", with "half_pixel")
     cubic        the coefficient of the cubic: -0.75, or -0.5 for Keys' and for antialiased ones
     exclude_outside  what lies beyond the ends has no share; else the outermost elements stand there
-    antialias    as many elements have a share as fall to one that is made (smaller arrays only);
-                 PyTorch's has `exclude_outside` too
+    antialias    where axes get shorter, shares fall as slowly as new elements are apart; PyTorch's
+                 has `exclude_outside` too
     region       for "tf_crop_and_resize" the pairs (start, end) of the part that is resized, where
                  0 is the first element and 1 the last
     extrapolation  the value of what lies outside then
@@ -154,7 +156,7 @@ def interpolate(
     }
     times = {axis: _repeats(each, kernel) for axis, each in resized.items()}
     result = _repeated(x, {axis: n for axis, n in times.items() if n and n > 1 and axis > 1})
-    for axis, each in sorted(resized.items()):
+    for axis, each in sorted(resized.items(), key=lambda item: (_lengthening(item[1]), item[0])):
         if times[axis] is None or (times[axis] != 1 and axis < 2):
             result = _resized(result, axis, each, kernel, extrapolation)
     return result
@@ -168,6 +170,16 @@ def _repeated(x: Node, times: dict[int, int]) -> Node:
     size = tuple(n * k for n, k in zip(x.shape[2:], kernel, strict=True))
     windows = windows_of("interpolate", kernel, len(kernel), kernel, 0)
     return spread_pool.node((x,), size, windows)
+
+
+def _lengthening(resized: Resized) -> float:
+    """What axes are sorted by for as few multiplications as can be; named sizes tell nothing.
+
+    One of n elements that become m before one of n' that become m': m n n' + m n' m' of them. That
+    is less than the other way round if 1/n - 1/m is less than 1/n' - 1/m'.
+    """
+    n, m = resized.size, resized.length
+    return 1 / n - 1 / m if isinstance(n, int) and isinstance(m, int) and n and m else 0.0
 
 
 def _several(value: Any) -> list[Any]:

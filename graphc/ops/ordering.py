@@ -9,27 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError
+from graphc.ir import dims
 from graphc.ir.dims import Extent
-from graphc.ir.emission import Emission
+from graphc.ir.emission import Emission, size_text
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
-from graphc.ir.types import TensorType, int64
-from graphc.ops.families import given, linear, without_axes
+from graphc.ir.types import Guard, TensorType, int64
+from graphc.ops.coordinates import take_along_axis
+from graphc.ops.families import composite, without_axes
 from graphc.ops.operands import axis_of, flag, operand, require_rank, size_node
+from graphc.ops.rearranging import flip
 from graphc.ops.shape import as_count
+from graphc.runtime import ordering as runtime
 
 __all__ = ["argmax", "argmin", "argsort", "sort", "top_k"]
 
 
-def flipped(x: Node, axis: int) -> Node:
-    """x with an axis in the other direction."""
-    flip: Node = x[(*[slice(None)] * axis, slice(None, None, -1))]
-    return flip
-
-
-def mirrored(places: Node, size: Any) -> Node:
+def mirrored(places: Node, size: Extent) -> Node:
     """The same places along an axis, counted from its other end."""
-    return size_node(places.graph, size, int64) - 1 - places
+    from_end: Node = size_node(places.graph, size - 1, int64) - places
+    return from_end
 
 
 # --- the places of extrema ---------------------------------------------------------------------
@@ -46,6 +45,11 @@ def _extremum_text(node: Node, *more: str) -> str:
     return f"{{x}}.{node.op.name}({', '.join((*options, *more))})"
 
 
+def _extremum_notation(node: Node) -> str:
+    axis = node.params.axis
+    return f"{node.op.name}({{x}}{'' if axis is None else f', axis={axis}'})"
+
+
 def _extremum_call(
     op: Op, x: Any, axis: int | None = None, keepdims: bool = False, *, last: bool = False
 ) -> Node:
@@ -59,10 +63,10 @@ def _extremum_call(
     if not flag(op.name, "last", last):
         return op.node((x,), chosen, kept)
     if chosen is None:
-        from_end = op.node((flipped(x.reshape(-1), 0),), None, False)
+        from_end = op.node((flip(x.reshape(-1), 0),), None, False)
         place = mirrored(from_end, size)
         return place.reshape((1,) * x.ndim) if kept else place
-    return mirrored(op.node((flipped(x, chosen),), chosen, kept), size)
+    return mirrored(op.node((flip(x, chosen),), chosen, kept), size)
 
 
 def _extremum(name: str, which: str) -> Op:
@@ -81,6 +85,7 @@ the place in x as one row (C order). Raises ShapeError where there are no elemen
         infer=_extremum_infer,
         emission=Emission(
             _extremum_text, lambda node: _extremum_text(node, "out={out}"),
+            notation=_extremum_notation,
         ),
         call=_extremum_call, differentiable=False, samples=samples,
     )  # fmt: skip
@@ -92,19 +97,14 @@ argmin = _extremum("argmin", "smallest")
 # --- sorting -----------------------------------------------------------------------------------
 
 
-def _axis_call(op: Op, x: Any, axis: int = -1) -> Node:
-    x = require_rank(op.name, operand(x), 1)
-    return op.node((x,), axis_of(op.name, axis, x))
-
-
 def _argsort_call(op: Op, x: Any, axis: int = -1, *, descending: bool = False) -> Node:
     x = require_rank(op.name, operand(x), 1)
     chosen = axis_of(op.name, axis, x)
     if not flag(op.name, "descending", descending):
         return op.node((x,), chosen)
     # Of equal elements the first one is the last of the flipped ones, and so first again.
-    order = op.node((flipped(x, chosen),), chosen)
-    return mirrored(flipped(order, chosen), x.shape[chosen])
+    order = op.node((flip(x, chosen),), chosen)
+    return mirrored(flip(order, chosen), x.shape[chosen])
 
 
 _SAMPLES: tuple[Draw, ...] = (
@@ -120,52 +120,59 @@ argsort = Op(
 Stable: equal elements keep their order, with descending=True too. int64.""",
     operands=("x",), parameters=("axis",), noun="order",
     infer=lambda require, x, axis: TensorType(x.shape, int64),
-    emission=Emission(lambda node: f'{{x}}.argsort(axis={node.params.axis}, kind="stable")'),
+    emission=Emission(
+        lambda node: f'{{x}}.argsort(axis={node.params.axis}, kind="stable")',
+        notation=lambda node: f"argsort({{x}}, axis={node.params.axis})",
+    ),
     call=_argsort_call, differentiable=False,
     samples=(*_SAMPLES, lambda rng: ((rng.integers(0, 3, (2, 6)).astype(float),), {})),
 )  # fmt: skip
 
 
 def _sort_call(op: Op, x: Any, axis: int = -1, *, descending: bool = False) -> Node:
-    node = _axis_call(op, x, axis)
-    return flipped(node, node.params.axis) if flag(op.name, "descending", descending) else node
+    x = require_rank(op.name, operand(x), 1)
+    node = op.node((x,), axis_of(op.name, axis, x))
+    return flip(node, node.params.axis) if flag(op.name, "descending", descending) else node
 
 
-def _order_of(node: Node) -> Node:
-    return argsort.node(node.args, node.params.axis)
-
-
-sort: Op = Op(
-    name="sort", doc="the elements of x along an axis from the smallest to the largest, or back",
-    operands=("x",), parameters=("axis",), noun="sorted",
-    infer=lambda require, x, axis: x,
-    emission=Emission(lambda node: f"np.sort({{x}}, axis={node.params.axis})"),
-    call=_sort_call,
-    vjp=lambda index, bar, node, kinks: _returned(bar, _order_of(node), node.params.axis),
-    jvp=lambda node, tangents, kinks: reordered.node(
-        (given(tangents), _order_of(node)), node.params.axis
+sort = composite(
+    "sort", "the elements of x along an axis from the smallest to the largest, or back",
+    parameters=("axis",),
+    body=lambda x, axis: take_along_axis(x, argsort(x, axis), axis),
+    emission=Emission(
+        lambda node: f"np.sort({{x}}, axis={node.params.axis})",
+        notation=lambda node: f"sort({{x}}, axis={node.params.axis})",
     ),
-    samples=_SAMPLES,
+    call=_sort_call, samples=_SAMPLES,
 )  # fmt: skip
 
 
-def _returned(bar: Node, order: Node, axis: int) -> Node:
-    """What was put into an order, back in the places that it came from."""
-    return reordered.node((bar, argsort.node((order,), axis)), axis)
+def _top_infer(require: Any, x: TensorType, count: Extent, axis: int, largest: bool) -> TensorType:
+    size = x.shape[axis]
+    if not dims.at_least(size, count, sizes_from=0):
+        require(Guard(size, ">=", count, f"top_k needs {size} >= {count}"))
+    return TensorType((*x.shape[:axis], count, *x.shape[axis + 1 :]), int64)
 
 
-reordered: Op = linear(
-    "reordered", "the elements of x along an axis in an order, which has each place once",
-    operands=("x", "order"), parameters=("axis",), noun="reordered",
-    infer=lambda require, x, order, axis: x,
+def _top_text(node: Node) -> str:
+    count, axis, largest = node.params
+    return f"top_places({{x}}, {size_text(count)}, axis={axis}, largest={largest})"
+
+
+top_places = Op(
+    name="top_places", doc="the places of so many of the largest or smallest elements (gc.top_k)",
+    operands=("x",), parameters=("count", "axis", "largest"), noun="places",
+    infer=_top_infer,
     emission=Emission(
-        lambda node: f"np.take_along_axis({{x}}, {{order}}, axis={node.params.axis})"
+        _top_text, helpers=(runtime.stable_order, runtime.top_places), notation=_top_text
     ),
-    transpose=lambda bar, node: _returned(bar, node.args[1], node.params.axis),
-    call=lambda op, x, order, axis: op.node((operand(x), operand(order)), axis),
+    call=lambda op, x, count, axis, largest: op.node((operand(x),), count, axis, largest),
+    differentiable=False,
     samples=(
-        lambda rng: ((rng.normal(size=(2, 4)), rng.permuted([[0, 1, 2, 3]] * 2, axis=1), 1), {}),
-        lambda rng: ((rng.normal(size=3), rng.permutation(3), 0), {}),
+        lambda rng: ((rng.normal(size=(2, 5)), 3, 1, True), {}),
+        lambda rng: ((rng.integers(0, 3, (6, 2)).astype(float), 3, 0, False), {}),
+        lambda rng: ((rng.integers(0, 3, 4).astype(float), 4, 0, True), {}),
+        lambda rng: ((rng.normal(size=(0, 3)), 0, 0, True), {}),
     ),
 )  # fmt: skip
 
@@ -183,6 +190,5 @@ def top_k(x: Any, k: Extent, axis: int = -1, *, largest: bool = True) -> tuple[N
     if isinstance(size, int) and isinstance(count, int) and count > size:
         name = x.graph.describe(x, site=True)
         raise ShapeError(f"top_k: {count} elements of axis {chosen} of {name}")
-    order = argsort(x, chosen, descending=flag("top_k", "largest", largest))
-    first = (*[slice(None)] * chosen, slice(None, count))
-    return reordered.node((x, order), chosen)[first], order[first]
+    places = top_places.node((x,), count, chosen, flag("top_k", "largest", largest))
+    return take_along_axis(x, places, chosen), places

@@ -75,8 +75,14 @@ def _places_text(node: Node) -> str:
     return _unless_single(length, middles, "np.zeros(1)") if single else middles
 
 
+def _places_notation(node: Node) -> str:
+    size, length, *_ = node.params.resized
+    return f"{node.params.resized.coordinates}({size_text(size)}, {size_text(length)})"
+
+
 def _factor(size: Extent) -> str:
-    return str(size) if isinstance(size, int) else f"({size_text(size)})"
+    text = size_text(size)
+    return text if isinstance(size, int) or dims.pure_name(size) else f"({text})"
 
 
 def _less_one(size: Extent) -> str:
@@ -122,7 +128,7 @@ def places_on(graph: Any, resized: Resized) -> Node:
 interpolation_places = Op(
     name="interpolation_places", doc="where in an axis the elements of a resized one lie",
     operands=(), parameters=("resized", "dtype"), noun="places",
-    infer=_places_infer, emission=Emission(_places_text, notation="places"),
+    infer=_places_infer, emission=Emission(_places_text, notation=_places_notation),
     call=_places_call, differentiable=False,
     samples=(
         lambda rng: ((4, 6, None, "half_pixel"), {}),

@@ -38,17 +38,21 @@ def interpolation_weights(
     from 2 on (Keys, 1981), of which `cubic` is the coefficient. With a scale less than 1, distances
     count so much less. Beyond the ends the outermost elements stand, or nothing.
     """
-    reach = int(np.ceil((1 if cubic is None else 2) / min(scale, 1.0)))
-    distance = np.abs(np.arange(-reach, size + reach) - places[:, np.newaxis]) * min(scale, 1.0)
+    shrink = min(scale, 1.0)
+    reach = int(np.ceil((1 if cubic is None else 2) / shrink))
+    first = np.floor(places).astype(np.int64) - reach + 1
+    near = first[:, np.newaxis] + np.arange(2 * reach)
+    distance = np.abs(near - places[:, np.newaxis]) * shrink
     if cubic is None:
         weights = np.maximum(1 - distance, 0)
     else:
-        near = ((cubic + 2) * distance - (cubic + 3)) * distance * distance + 1
-        far = (((distance - 5) * distance + 8) * distance - 4) * cubic
-        weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
-    shares: Array = weights[:, reach : size + reach]
-    if not exclude_outside:
-        shares[:, 0] += weights[:, :reach].sum(axis=1)
-        shares[:, -1] += weights[:, size + reach :].sum(axis=1)
-    result: Array = (shares / shares.sum(axis=1, keepdims=True)).astype(dtype)
+        inner = ((cubic + 2) * distance - (cubic + 3)) * distance * distance + 1
+        outer = (((distance - 5) * distance + 8) * distance - 4) * cubic
+        weights = np.where(distance <= 1, inner, np.where(distance < 2, outer, 0))
+    if exclude_outside:
+        weights *= (near >= 0) & (near < size)
+    weights /= weights.sum(axis=1, keepdims=True)
+    indices = np.clip(near, 0, size - 1) + size * np.arange(len(places))[:, np.newaxis]
+    shares = np.bincount(indices.ravel(), weights.ravel(), len(places) * size)
+    result: Array = shares.reshape(len(places), size).astype(dtype)
     return result

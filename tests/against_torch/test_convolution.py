@@ -110,6 +110,23 @@ CONVOLUTIONS: dict[str, list[tuple[list[Shape], dict[str, Any]]]] = {
             ((1, 1), 1, 0, 0, 1, 1),
         ]
     ] + [([(2, 3, 3, 3), (3, 2, 3, 3)], {}), ([(2, 4, 3, 3), (4, 1, 3, 3), (4,)], {"groups": 4})],
+    "conv3d": [
+        ([(2, 4, 4, 5, 3), (2, 4 // groups, *kernel), (2,)],
+         {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups})
+        for kernel, stride, padding, dilation, groups in [
+            ((2, 3, 2), 1, 0, 1, 1),
+            ((3, 2, 1), (2, 1, 3), (1, 0, 1), (1, 2, 1), 2),
+            ((2, 2, 2), 1, "same", 1, 1),
+        ]
+    ],
+    "conv_transpose3d": [
+        ([(2, 4, 2, 3, 2), (4, 2, *kernel), (2 * groups,)],
+         {"stride": stride, "padding": padding, "output_padding": more, "groups": groups})
+        for kernel, stride, padding, more, groups in [
+            ((2, 3, 1), 1, 0, 0, 1),
+            ((3, 2, 2), (2, 1, 3), (1, 0, 1), (1, 0, 2), 2),
+        ]
+    ],
 }  # fmt: skip
 
 
@@ -128,7 +145,7 @@ def convolutions() -> Iterator[Case]:
 
 # --- pools -------------------------------------------------------------------------------------
 
-IMAGE, LINE = (2, 3, 7, 6), (2, 3, 9)
+IMAGE, LINE, VOLUME = (2, 3, 7, 6), (2, 3, 9), (2, 2, 4, 5, 3)
 MAX_POOLS: list[tuple[str, Shape, Any, dict[str, Any]]] = [
     *(
         ("max_pool2d", IMAGE, kernel, {"stride": stride, "padding": padding, "dilation": dilation})
@@ -136,6 +153,13 @@ MAX_POOLS: list[tuple[str, Shape, Any, dict[str, Any]]] = [
             [2, (3, 2)], [None, 1, (2, 3)], [0, 1, (1, 0)], [1, (2, 1)]
         )
     ),
+    *(
+        ("max_pool2d", IMAGE, kernel, {"stride": stride, "padding": 1, "ceil_mode": True})
+        for kernel, stride in itertools.product([2, (3, 2)], [None, 1, 3, (2, 4)])
+    ),
+    ("max_pool1d", LINE, 2, {"stride": 3, "dilation": 3, "ceil_mode": True}),
+    ("max_pool3d", VOLUME, (2, 3, 1), {"stride": (1, 2, 2), "padding": (1, 0, 0)}),
+    ("max_pool3d", VOLUME, 2, {"stride": 3, "padding": 1, "ceil_mode": True}),
     ("max_pool2d", (1, 1, 3, 3), 3, {}),
     ("max_pool2d", (0, 3, 7, 6), 2, {}),
     *(
@@ -150,7 +174,12 @@ AVERAGES: list[tuple[str, Shape, Any, dict[str, Any]]] = [
      {"stride": stride, "padding": padding, "count_include_pad": counted})
     for shape, kernel in [(IMAGE, 2), (IMAGE, (3, 2)), (LINE, 3)]
     for stride, padding, counted in itertools.product([None, 1, 3], [0, 1], [True, False])
-]  # fmt: skip
+] + [
+    (f"avg_pool{len(shape) - 2}d", shape, kernel,
+     {"stride": stride, "padding": padding, "count_include_pad": counted, "ceil_mode": True})
+    for shape, kernel in [(IMAGE, 2), (LINE, 3), (VOLUME, 2)]
+    for stride, padding, counted in itertools.product([None, 3], [0, 1], [True, False])
+] + [("avg_pool3d", VOLUME, (2, 3, 1), {"stride": (1, 2, 2), "padding": (1, 0, 0)})]  # fmt: skip
 
 
 def pools() -> Iterator[Case]:
@@ -171,7 +200,28 @@ def pools() -> Iterator[Case]:
             )
 
 
+def padded(name: str, cut: bool = False) -> Callable[..., Any]:
+    """PyTorch's function on what is padded by hand, or of which the result is cut."""
+
+    def call(torch: Any, x: Any, w: Any) -> Any:
+        function = getattr(torch.nn.functional, name)
+        if cut:
+            return function(x, w, stride=2)[:, :, 1:, :-2]
+        return function(torch.nn.functional.pad(x, (0, 2, 1, 0)), w, stride=2)
+
+    return call
+
+
+ENDS = ((1, 0), (0, 2))  # of the height, and of the width
 OTHERS = [
+    Case("conv2d-ends", lambda x, w: gc.conv2d(x, w, stride=2, padding=ENDS), padded("conv2d"),
+         normal((2, 4, 7, 6), (3, 4, 3, 2))),
+    Case("conv_transpose2d-ends",
+         lambda x, w: gc.conv_transpose2d(x, w, stride=2, padding=ENDS),
+         padded("conv_transpose2d", cut=True), normal((2, 4, 3, 4), (4, 3, 3, 2))),
+    *(Case(f"lp_pool2d-{p}", lambda x, p=p: gc.lp_pool2d(gc.exp(x), p, (2, 3), stride=2),
+           lambda torch, x, p=p: torch.nn.functional.lp_pool2d(torch.exp(x), p, (2, 3), stride=2),
+           normal(IMAGE)) for p in (1, 2, 3)),
     Case("global_avg_pool", gc.global_avg_pool, lambda torch, x: x.mean((2, 3)), normal(IMAGE)),
     Case("global_max_pool", gc.global_max_pool,
          lambda torch, x: torch.nn.functional.adaptive_max_pool2d(x, 1)[:, :, 0, 0], tied(IMAGE)),

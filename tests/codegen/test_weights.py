@@ -344,6 +344,9 @@ def test_a_number_says_how_many(embed: int, allowed: bool) -> None:
         return
     with pytest.raises(UsageError, match="limit is 1199999"):
         gc.compile(scope["g"], embed=embed)
+    for wrong in (-1, 0.5, "all", None):
+        with pytest.raises(UsageError, match="embed is True, False or a number of bytes"):
+            gc.compile(scope["g"], embed=wrong)  # type: ignore[arg-type]
 
 
 # --- as a file of its own -----------------------------------------------------------------------

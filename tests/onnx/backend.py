@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 from onnx.backend.base import Backend, BackendRep
 
 import graphc as gc
@@ -84,19 +84,20 @@ class GraphcBackend(Backend):
     ) -> tuple[Any, ...]:
         """The outputs of one node for all its inputs that are not left out."""
         names = [name for name in node.input if name]
+        arrays = dict(zip(names, map(np.asarray, inputs), strict=True))
         given = {
             name: helper.make_tensor_type_proto(
-                helper.np_dtype_to_tensor_dtype(np.asarray(value).dtype), np.shape(value)
+                helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
             )
-            for name, value in zip(names, inputs, strict=True)
+            for name, array in arrays.items()
         }
         version = kwargs.get("opset_version", onnx.defs.onnx_opset_version())
         schema = onnx.defs.get_schema(node.op_type, version, node.domain)
         opsets = [helper.make_opsetid(node.domain, version)]
+        tensors = {name: numpy_helper.from_array(array, name) for name, array in arrays.items()}
         computed = shape_inference.infer_node_outputs(
-            schema, node, given, {name: numpy_tensor(v, name) for name, v in zip(names, inputs)},
-            opset_imports=opsets,
-        )  # fmt: skip
+            schema, node, given, tensors, opset_imports=opsets
+        )
         graph = helper.make_graph(
             [node],
             "node",
@@ -105,11 +106,6 @@ class GraphcBackend(Backend):
         )
         model = helper.make_model_gen_version(graph, opset_imports=opsets)
         return cls.prepare(model, device).run(inputs)
-
-
-def numpy_tensor(value: Any, name: str) -> onnx.TensorProto:
-    """An array as a tensor of a model."""
-    return onnx.numpy_helper.from_array(np.asarray(value), name)
 
 
 def input_names(model: onnx.ModelProto) -> list[str]:
@@ -137,14 +133,17 @@ def asked_for(error: UnsupportedError, names: Sequence[str]) -> str | None:
     return found[1] if found and found[1] in names else None
 
 
-def arguments(module: gc.Module, program: Any, arrays: Mapping[str, Any]) -> list[Any]:
-    """What a function of the module takes: parameters, states, inputs."""
+def arguments(module: gc.Module, program: Any, values: Mapping[str, Any]) -> list[Any]:
+    """What a function of the module takes: parameters, states, inputs.
+
+    values  inputs by name, and parameters that are to differ from those that the model came with
+    """
     kinds = {node.params.kind for node in program.arguments}
     graph = module.lowered.graph
     given: list[Any] = []
     if "parameter" in kinds:
-        given.append({name: p.init for name, p in graph.parameters.items()})
+        given.append({name: values.get(name, p.init) for name, p in graph.parameters.items()})
     if "state" in kinds:
         given.append({name: init for name, (_, init) in graph.states.items()})
     inputs = [node.params.name for node in program.arguments if node.params.kind == "input"]
-    return given + [arrays[name] for name in inputs]
+    return given + [values[name] for name in inputs]

@@ -12,6 +12,7 @@ import json
 import unittest
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,3 +48,34 @@ def cases() -> dict[str, unittest.TestCase]:
 def run(name: str) -> None:
     """Run a case; raises whatever the suite or graphc raises."""
     cases()[name].debug()
+
+
+@functools.cache
+def models() -> dict[str, Any]:
+    """Model and data of all cases but the light models, as the suite has them."""
+    from onnx.backend.test.loader import load_model_tests
+
+    cases()  # under the same seed
+    kinds = ("node", "simple", "pytorch-converted", "pytorch-operator")
+    return {f"{case.name}_cpu": case for kind in kinds for case in load_model_tests(kind=kind)}
+
+
+def example(name: str) -> tuple[Any, list[Any]]:
+    """The model of a case and its first inputs."""
+    import onnx
+
+    case = models()[name]
+    if case.model is not None:
+        return case.model, [plain(value) for value in case.data_sets[0][0]]
+    folder = Path(case.model_dir)
+    model = onnx.load(folder / "model.onnx")
+    files = sorted(folder.glob("test_data_set_0/input_*.pb"), key=lambda p: int(p.stem[6:]))
+    tensors = [onnx.TensorProto.FromString(file.read_bytes()) for file in files]
+    return model, [plain(tensor) for tensor in tensors]
+
+
+def plain(value: Any) -> Any:
+    """An array, also of what the suite keeps as a tensor."""
+    from onnx import TensorProto, numpy_helper
+
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)

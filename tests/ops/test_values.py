@@ -243,7 +243,6 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     ),
     "prelu": lambda x, slope: np.where(x > 0, x, channels(slope, x) * x),
     "product_of_others": lambda x: np.prod(x, -1, keepdims=True) / x,
-    "reordered": lambda x, order, axis: np.take_along_axis(x, order, axis),
     "relu": lambda x: np.where(x > 0, x, 0),
     "remainder": lambda x, y: x - y * np.floor(x / y),
     "rms_scaled": lambda x, axes=-1, eps=1e-5: np.divide(*moments(x, axes, eps, centred=False)),
@@ -272,6 +271,9 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     ),
     "stop_gradient": lambda x: x,
     "threshold": lambda x, limit, value: np.where(x > limit, x, value),
+    "top_places": lambda x, count, axis, largest: np.argsort(
+        -x if largest else x, axis, kind="stable"
+    ).take(range(count), axis),
     "unbiased": lambda variance, count: variance * count / (count - 1),
     "var": lambda x, axis=None, keepdims=False, correction=0: np.var(
         x, axis=axis, keepdims=keepdims, ddof=correction

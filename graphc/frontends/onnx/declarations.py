@@ -13,7 +13,8 @@ import numpy as np
 
 from graphc.errors import ModelError, UnsupportedError, UsageError, suggest
 from graphc.frontends.builder import Graph
-from graphc.frontends.onnx.names import quoted, standard
+from graphc.frontends.onnx.names import COUNTED, quoted, standard
+from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.frontends.onnx.tensors import element_type, tensor_array
 from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.node import Node
@@ -42,11 +43,11 @@ class Declarations:
         self.weights: dict[Node, np.ndarray[Any, Any]] = {}
         self._check_names()
 
-    def values(self) -> dict[str, Node | None]:
+    def values(self) -> dict[str, Value | None]:
         """Declare everything: the node of each name."""
         given = {tensor.name for tensor in self.proto.initializer}
         inputs = [info for info in self.proto.input if info.name not in given]
-        found: dict[str, Node | None] = {info.name: self.input(info) for info in inputs}
+        found: dict[str, Value | None] = {info.name: self.input(info) for info in inputs}
         running = running_statistics(self.proto)
         for tensor in self.proto.initializer:
             found[tensor.name] = self.initializer(tensor, tensor.name in running)
@@ -63,9 +64,11 @@ class Declarations:
         """A parameter or a state with its value; a constant if it cannot be trained."""
         name, array = tensor.name, tensor_array(tensor)
         listed = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.trainable)
-        if array.dtype.kind != "f" or not (array.ndim or (listed and self.trainable != ("*",))):
+        asked = listed and self.trainable != ("*",)
+        number = not array.ndim or (array.size == 1 and COUNTED.fullmatch(name))
+        if array.dtype.kind != "f" or (number and not asked):
             return self.graph.constant(array, array.dtype)
-        if running and not (listed and self.trainable != ("*",)):
+        if running and not asked:
             node = self.graph.state(name, array.shape, init=array, dtype=array.dtype)
         else:
             node = self.graph.parameter(
@@ -74,11 +77,13 @@ class Declarations:
         self.weights[node] = array
         return node
 
-    def output(self, info: Any, node: Node | None) -> Node:
+    def output(self, info: Any, node: Value | None) -> Node:
         """What an output is. Raises ModelError for what it is not declared to be."""
         what = f"the output {quoted(info.name)}"
         if node is None:
             raise ModelError(f"{what} is an input that was left out")
+        if isinstance(node, Tensors):
+            raise UnsupportedError(f"{what} is a sequence of tensors", hint="name each of them")
         if info.type.WhichOneof("value") is not None:
             dtype = dtype_of(info, what)
             if dtype is not node.dtype:

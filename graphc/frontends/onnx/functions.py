@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import onnx
 from graphc.frontends.onnx.names import standard
-from graphc.ir.node import Node
+from graphc.frontends.onnx.registry import Tensors, Value
 from onnx import defs, helper
 
 Key: TypeAlias = "tuple[str, str, str]"  # domain, name, and which of several under one name
@@ -41,10 +41,10 @@ def schema_of(domain: str, op_type: str, opset: int) -> Any:
 def plain_body(schema: Any, opset: int) -> Any:
     """The definition of an operator by others that is the same for all nodes."""
     version = newest(schema.function_opset_versions, opset)
-    return parsed(schema.get_function_with_opset_version(version))
+    return with_defaults(parsed(schema.get_function_with_opset_version(version)), schema)
 
 
-def body_of(proto: Any, inputs: Sequence[Node | None], opsets: Mapping[str, int]) -> Any:
+def body_of(proto: Any, inputs: Sequence[Value | None], opsets: Mapping[str, int]) -> Any:
     """The definition of a node's operator by others, for inputs of these types; None without."""
     domain = standard(proto.domain)
     opset = opsets.get(domain, 1)
@@ -63,6 +63,14 @@ def body_of(proto: Any, inputs: Sequence[Node | None], opsets: Mapping[str, int]
     return None
 
 
+def with_defaults(function: Any, schema: Any) -> Any:
+    """A definition in which the attributes that an operator may leave out have their defaults."""
+    named = {attribute.name for attribute in function.attribute_proto}
+    defaults = [attribute.default_value for attribute in schema.attributes.values()]
+    function.attribute_proto.extend(d for d in defaults if d.name and d.name not in named)
+    return function
+
+
 def newest(versions: Sequence[int], opset: int) -> int:
     """The newest of some versions that an operator set has; the oldest if it has none of them."""
     return max((v for v in versions if v <= opset), default=min(versions))
@@ -77,10 +85,12 @@ def parsed(function: Any) -> Any:
     return function
 
 
-def type_of(node: Node | None) -> Any:
+def type_of(node: Value | None) -> Any:
     """The type of an input in ONNX's terms; an empty one for an input that is left out."""
     if node is None:
         return onnx.TypeProto()
+    if isinstance(node, Tensors):
+        return helper.make_sequence_type_proto(type_of(node[0] if node else None))
     element = helper.np_dtype_to_tensor_dtype(node.dtype.numpy)
     shape = [size if isinstance(size, int) else str(size) for size in node.shape]
     return helper.make_tensor_type_proto(element, shape)

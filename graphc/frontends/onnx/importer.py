@@ -31,12 +31,13 @@ from graphc.frontends.onnx.functions import (
 from graphc.frontends.onnx.names import (
     NodeSite,
     describe,
+    hint_of,
     label_of,
     located,
     noun_of,
     standard,
 )
-from graphc.frontends.onnx.registry import Call, mapping_of
+from graphc.frontends.onnx.registry import Call, Tensors, Value, mapping_of
 from graphc.frontends.onnx.registry import Mapping as OpMapping
 from graphc.frontends.onnx.signatures import require_types
 from graphc.frontends.onnx.static import Known
@@ -46,6 +47,7 @@ from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, entered
 from graphc.ir.node import Node
 
+NAMING_EXPORTERS = ("pytorch",)  # all names of values are theirs, none is the author's
 DEEPEST = 64  # functions within functions, and branches within branches
 FOLDED = 1 << 12  # elements: a constant that follows from constants may have as many
 
@@ -77,7 +79,7 @@ class ImportedGraph(Graph):
 class Frame:
     """Where a node is walked: the values and attributes in scope, and the operator sets."""
 
-    values: ChainMap[str, Node | None]
+    values: ChainMap[str, Value | None]
     opsets: Mapping[str, int]
     attributes: Mapping[str, Any]
     depth: int = 0
@@ -126,6 +128,7 @@ class Importer:
         self.graph: ImportedGraph = graph
         self.place = place
         self.functions = functions_of(model)
+        self.named_by_exporter = model.producer_name in NAMING_EXPORTERS
         self.static = Known(graph)
         self.frame: Frame | None = None
 
@@ -140,7 +143,9 @@ class Importer:
                     if name and node is not None:
                         frame.values[name] = self.settled(node, name, proto, frame)
 
-    def applied(self, proto: Any, inputs: list[Node | None], frame: Frame) -> Sequence[Node | None]:
+    def applied(
+        self, proto: Any, inputs: list[Value | None], frame: Frame
+    ) -> Sequence[Value | None]:
         """What one node computes, by a function of the model, a mapping, or its definition."""
         domain, op_type = standard(proto.domain), proto.op_type
         while inputs and inputs[-1] is None:
@@ -164,22 +169,22 @@ class Importer:
         return self.called(body, proto, inputs, frame)
 
     def called(
-        self, body: Any, proto: Any, inputs: list[Node | None], frame: Frame
-    ) -> list[Node | None]:
+        self, body: Any, proto: Any, inputs: list[Value | None], frame: Frame
+    ) -> list[Value | None]:
         """What a function computes: its nodes, in a frame that holds its inputs and attributes."""
         if frame.depth >= DEEPEST:
             raise ModelError(f"functions are nested more than {DEEPEST} deep")
         given = {a.name: a for a in body.attribute_proto}
         given |= {a.name: self.resolved(a, frame) for a in proto.attribute}
         padded = [*inputs, *[None] * (len(body.input) - len(inputs))]
-        values: dict[str, Node | None] = dict(zip(body.input, padded, strict=False))
+        values: dict[str, Value | None] = dict(zip(body.input, padded, strict=False))
         opsets = {**frame.opsets, **operator_sets(body)}
         attributes = {name: a for name, a in given.items() if a is not None}
         inner = Frame(ChainMap(values), opsets, attributes, frame.depth + 1)
         self.walk(body.node, inner)
         return [self.read(name, inner) for name in body.output]
 
-    def branch(self, graph: Any) -> tuple[Node, ...]:
+    def branch(self, graph: Any) -> tuple[Value, ...]:
         """The outputs of a graph that is an attribute of the node that is walked."""
         frame = self.frame
         assert frame is not None
@@ -195,7 +200,7 @@ class Importer:
 
     # --- what a node reads and enters ---------------------------------------------------------
 
-    def read(self, name: str, frame: Frame) -> Node | None:
+    def read(self, name: str, frame: Frame) -> Value | None:
         """The value of a name; the empty name is an input that is left out."""
         if not name:
             return None
@@ -207,18 +212,22 @@ class Importer:
         """The value of a node where it is known by now."""
         return self.static.of(node)
 
-    def settled(self, node: Node, name: str, proto: Any, frame: Frame) -> Node:
+    def settled(self, node: Value, name: str, proto: Any, frame: Frame) -> Value:
         """A result under its name; what follows from constants alone is a constant."""
+        if isinstance(node, Tensors):
+            return node
         require_possible(node)
         value = self.static.constant(node)
         if value is not None and node.op is not CONSTANT and value.size <= FOLDED:
             return self.graph.constant(value, node.dtype)
         if self.known(node) is None:
-            label = label_of(name) if frame.depth == 0 else None
-            if label is not None:
-                self.graph.label(node, label)
-            else:
+            label = None if self.named_by_exporter else label_of(name)
+            if frame.depth:
                 self.graph.hint(node, noun_of(proto.op_type))
+            elif label is None:
+                self.graph.hint(node, hint_of(name, proto.op_type))
+            else:
+                self.graph.label(node, label)
         return node
 
     def resolved(self, attribute: Any, frame: Frame) -> Any:
@@ -247,8 +256,8 @@ class Importer:
 
 
 def mapped(
-    found: OpMapping, call: Call, inputs: list[Node | None], attributes: dict[str, Any]
-) -> Sequence[Node | None]:
+    found: OpMapping, call: Call, inputs: list[Value | None], attributes: dict[str, Any]
+) -> Sequence[Value | None]:
     """What a mapping makes of a call. Raises UnsupportedError for what it does not take."""
     unknown = [name for name in attributes if name not in found.attributes]
     if unknown:
@@ -258,7 +267,7 @@ def mapped(
     except TypeError as error:
         raise ModelError(f"{error}, of {len(inputs)} inputs and {sorted(attributes)}") from None
     results = found.function(*bound.args, **bound.kwargs)
-    return (results,) if isinstance(results, Node) else results
+    return (results,) if isinstance(results, (Node, Tensors)) else results
 
 
 def require_possible(node: Node) -> None:

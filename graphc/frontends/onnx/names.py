@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from graphc.errors import GraphcError, Site, UsageError, suggest
@@ -77,9 +77,23 @@ def describe(proto: Any) -> str:
 
 
 def label_of(name: str) -> str | None:
-    """A value's name as a label; None for one that says nothing."""
-    plain = OUTPUT.sub("", name).strip("/")
-    return None if not plain or COUNTED.fullmatch(plain) else plain.replace("/", ".")
+    """A value's name as a label; None for one that an exporter made up of scope and operator."""
+    return None if "/" in name or COUNTED.fullmatch(name) else name
+
+
+def hint_of(name: str, op_type: str) -> str:
+    """What an exporter's name says of a value: where it is computed, and by what.
+
+    `/block/mlp/mlp.0/MatMul_1_output_0` is `block_mlp_0_mat_mul_1`, `/0/Conv` is `conv_0`.
+    """
+    *scope, last = OUTPUT.sub("", name).strip("/").split("/")
+    if COUNTED.fullmatch(last) and not scope and not last.startswith(op_type.lower()):
+        return noun_of(op_type)
+    own = [part for part, inner in pairwise((*scope, "")) if not inner.startswith(f"{part}.")]
+    words = [*own, noun_of(last)] if name[:1] == "/" or scope else [last]
+    if words[0][:1].isdigit():
+        words = [words[-1], *words[:-1]]
+    return re.sub(r"\W+", "_", "_".join(words))
 
 
 def noun_of(op_type: str) -> str:

@@ -20,10 +20,15 @@ from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import INT
 
-Results: TypeAlias = "Node | tuple[Node | None, ...]"
+Results: TypeAlias = "Value | tuple[Value | None, ...]"
+Value: TypeAlias = "Node | Tensors"
 Made = TypeVar("Made", bound="Callable[..., Results]")
 MOST_STEPS = 1 << 14  # of a recurrence; generated code has some lines for each
 STANDARD = ""  # the domain of the standard's own operators; files may spell it `ai.onnx`
+
+
+class Tensors(tuple[Node, ...]):
+    """A sequence of tensors. How many there are is known while a model is imported."""
 
 
 class Importing(Protocol):
@@ -36,7 +41,7 @@ class Importing(Protocol):
     def known(self, node: Node) -> np.ndarray[Any, Any] | None:
         """The value of a node that is known now: numbers, or an array of objects with sizes."""
 
-    def branch(self, graph: Any) -> tuple[Node, ...]:
+    def branch(self, graph: Any) -> tuple[Value, ...]:
         """The outputs of a graph that is an attribute, with the values around it in scope."""
 
 
@@ -63,7 +68,7 @@ class Call:
         """A constant, of the dtype that the value has unless one is given."""
         return self.graph.constant(value, np.asarray(value).dtype if dtype is None else dtype)
 
-    def branch(self, graph: Any) -> tuple[Node, ...]:
+    def branch(self, graph: Any) -> tuple[Value, ...]:
         """The outputs of a graph that is an attribute."""
         return self.importing.branch(graph)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from graphc.errors import ModelError
 from graphc.frontends.onnx.names import nearest, quoted
+from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.ir.node import Node
 from graphc.ir.types import DTYPES, DType
 from onnx import AttributeProto, defs
@@ -106,19 +107,24 @@ def require_attributes(proto: Any, schema: Any) -> None:
         raise ModelError(f"the attribute {missing[0]!r} is missing")
 
 
-def require_types(schema: Any, inputs: Sequence[Node | None]) -> None:
+def require_types(schema: Any, inputs: Sequence[Value | None]) -> None:
     """Raise ModelError for inputs whose dtypes an operator does not take together."""
     if schema is None:
         return
     bound: dict[str, tuple[Node, str]] = {}
-    for place, node in enumerate(inputs):
-        if node is None:
-            continue
+    for place, value in enumerate(inputs):
+        node = value[0] if isinstance(value, Tensors) and value else value
+        if node is None or isinstance(node, Tensors):
+            continue  # what is left out, or has no tensors, has no dtype
         formal = schema.inputs[min(place, len(schema.inputs) - 1)]
-        if not takes(formal, node.dtype):
-            allowed = [name for name, dtype in DTYPES.items() if takes(formal, dtype)]
+        several = isinstance(value, Tensors)
+        if not takes(formal, node.dtype, several):
+            allowed = [name for name, dtype in DTYPES.items() if takes(formal, dtype, several)]
+            if not allowed:
+                what = "a sequence" if several else "a tensor"
+                raise ModelError(f"the input {formal.name} is {what}, and has to be another type")
             raise ModelError(
-                f"the input {formal.name} holds {node.dtype}, not {' or '.join(allowed) or 'that'}"
+                f"the input {formal.name} holds {node.dtype}, not {' or '.join(allowed)}"
             )
         if formal.option == VARIADIC and not formal.is_homogeneous:
             continue
@@ -130,7 +136,8 @@ def require_types(schema: Any, inputs: Sequence[Node | None]) -> None:
             )
 
 
-def takes(formal: Any, dtype: DType) -> bool:
-    """Whether an input may hold a dtype."""
+def takes(formal: Any, dtype: DType, several: bool = False) -> bool:
+    """Whether an input may hold a dtype, in one tensor or in a sequence of them."""
     element = {"float32": "float", "float64": "double"}.get(dtype.name, dtype.name)
-    return bool({f"tensor({element})", f"optional(tensor({element}))"} & formal.types)
+    held = f"seq(tensor({element}))" if several else f"tensor({element})"
+    return bool({held, f"optional({held})"} & formal.types)

@@ -14,9 +14,9 @@ import numpy as np
 
 from graphc.ir.dims import Dim
 from graphc.ir.emission import evaluate
-from graphc.ir.graph import ARGUMENT, CONSTANT, Graph
+from graphc.ir.graph import ARGUMENT, CONSTANT, ITEM, Graph
 from graphc.ir.node import Node
-from graphc.ir.types import INT
+from graphc.ir.types import INT, DType
 from graphc.ops.operands import dimension
 
 Value: TypeAlias = np.ndarray[Any, Any]
@@ -40,6 +40,7 @@ class Known:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.values: dict[Node, Value] = {}
+        self.results: dict[Node, tuple[Value, ...]] = {}  # of nodes that have several
         self.weights: set[Node] = set()  # initialisers, and what is computed from them
         self._next = 0
 
@@ -51,9 +52,12 @@ class Known:
     def of(self, node: Node) -> Value | None:
         """The value of a node, or None. Its dtype is `object` where it has named sizes."""
         for new in self.graph.nodes[self._next :]:
-            value = self._evaluated(new)
-            if value is not None:
-                self.values[new] = value
+            found = self._evaluated(new)
+            if found is not None:
+                if isinstance(found, tuple):
+                    self.results[new] = found
+                else:
+                    self.values[new] = found
                 if any(arg in self.weights for arg in new.args):
                     self.weights.add(new)
         self._next = len(self.graph.nodes)
@@ -65,13 +69,16 @@ class Known:
         fixed = value is not None and value.dtype != object and node not in self.weights
         return value if fixed else None
 
-    def _evaluated(self, node: Node) -> Value | None:
+    def _evaluated(self, node: Node) -> Value | tuple[Value, ...] | None:
         if node.op is CONSTANT:
             value: Value = node.params.data.array
             return value
         if node.op is dimension:
             return np.array(node.params.size, dtype=object)
-        if node.op is ARGUMENT or node.op.random or len(node.types) != 1:
+        if node.op is ITEM:
+            results = self.results.get(node.args[0])
+            return None if results is None else results[node.params.index]
+        if node.op is ARGUMENT or node.op.random:
             return None
         if not node.op.emission.numpy:  # a composite that is written out by its body only
             return None
@@ -89,16 +96,27 @@ class Known:
             return None  # a size has no square root: the generated module computes it
         if result is None:
             return None
-        value = np.asarray(result)
-        if value.dtype == object and not any(isinstance(size, Dim) for size in value.flat):
-            value = value.astype(node.dtype.numpy)
-        return value
+        if len(node.types) > 1:
+            pairs = zip(result, node.types, strict=True)
+            return tuple([_plain(value, type.dtype) for value, type in pairs])
+        return _plain(result, node.dtype)
+
+
+def _plain(result: Any, dtype: DType) -> Value:
+    """A result as an array, of its dtype unless it has named sizes."""
+    value = np.asarray(result)
+    if value.dtype == object and not any(isinstance(size, Dim) for size in value.flat):
+        value = value.astype(dtype.numpy)
+    return value
 
 
 def _elements(node: Node) -> int:
-    count = 1
-    for size in node.shape:
-        if not isinstance(size, int):
-            return MOST + 1
-        count *= size
-    return count
+    total = 0
+    for type in node.types:
+        count = 1
+        for size in type.shape:
+            if not isinstance(size, int):
+                return MOST + 1
+            count *= size
+        total += count
+    return total

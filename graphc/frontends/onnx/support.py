@@ -113,6 +113,8 @@ def has_form(domain: str, op_type: str, opset: int) -> bool:
         return False
     if mapping_of(domain, op_type, opset) is not None:
         return True
+    if op_type in KIND_OF:
+        return False
     if schema is not None and schema.has_function:
         body = plain_body(schema, opset)
         return all(

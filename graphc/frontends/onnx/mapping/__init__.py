@@ -12,6 +12,7 @@ from . import losses as losses
 from . import normalization as normalization
 from . import products as products
 from . import randomness as randomness
+from . import recurrence as recurrence
 from . import reduction as reduction
 from . import resizing as resizing
 from . import sequences as sequences

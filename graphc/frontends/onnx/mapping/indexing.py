@@ -277,12 +277,6 @@ def compress(call: Call, x: Node, condition: Node, *, axis: int | None = None) -
     return ops.take(x, np.flatnonzero(known), axis)
 
 
-@maps("Unique", since=11)
-def unique(call: Call, x: Node, *, axis: int | None = None, sorted: int = 1) -> Node:
-    """Never known: refused with the reason."""
-    undecided(call, "elements differ")
-
-
 def undecided(call: Call, what: str) -> NoReturn:
     """Refuse an operator whose result has a shape that depends on data."""
     call.refuse(

@@ -17,7 +17,6 @@ from graphc.ir.types import BOOL, FLOAT, float64
 from graphc.ops.cumulative import delayed
 from graphc.ops.families import without_axes
 from graphc.ops.operands import axes_of, cast, size_node
-from graphc.ops.ordering import flipped
 from graphc.ops.reduction import reduced_size
 from graphc.ops.shape import broadcast_to
 
@@ -96,10 +95,10 @@ def accumulates(op_type: str, accumulate: Callable[[Node, int], Node], first: fl
         call: Call, x: Node, axis: Node, *, exclusive: int = 0, reverse: int = 0
     ) -> Node:
         (place,) = axes_of(op_type, (call.number(axis, "the axis"),), x)
-        start = flipped(x, place) if reverse else x
+        start = ops.flip(x, place) if reverse else x
         total = cast(accumulate(start, place), x.dtype)
         total = delayed(total, place, first) if exclusive else total
-        return flipped(total, place) if reverse else total
+        return ops.flip(total, place) if reverse else total
 
     maps(op_type, accumulated)
 

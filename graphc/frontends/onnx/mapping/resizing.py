@@ -47,14 +47,14 @@ def resize(
         return ops.interpolate(x, lengths, scale=factor, axes=chosen, **options)
     if scales is None or not given(scales):
         call.refuse("Resize needs scales or sizes")
-    return by_scales(x, chosen, decimals(call.array(scales, "scales")), options)
+    return by_scales(x, chosen, decimals(call, scales, len(chosen)), options)
 
 
 @maps("Upsample", since=9, until=9)
 @maps("Resize", since=10, until=10)
 def resize_simply(call: Call, x: Node, scales: Node, *, mode: str = "nearest") -> Node:
     """Interpolation by scales, from the first element on."""
-    return by_simple_scales(x, decimals(call.array(scales, "scales")), mode)
+    return by_simple_scales(x, decimals(call, scales, x.ndim), mode)
 
 
 @maps("Upsample", since=7, until=8)
@@ -110,6 +110,9 @@ def given(value: Node) -> bool:
     return value.shape != (0,)
 
 
-def decimals(scales: np.ndarray[Any, Any]) -> list[float]:
+def decimals(call: Call, scales: Node, count: int) -> list[float]:
     """Numbers of 32 bits as the shortest decimals that are stored as they are."""
-    return [float(str(scale)) for scale in scales]
+    values = call.array(scales, "scales")
+    if values.shape != (count,):
+        call.refuse(f"scales are {count} numbers, got {values.size}")
+    return [float(str(value)) for value in values]

@@ -9,11 +9,13 @@ from typing import Any
 from graphc import ops
 from graphc.frontends.onnx.registry import Call, maps
 from graphc.ir import dims
+from graphc.ir.dims import Extent
 from graphc.ir.node import Node
+from graphc.ir.types import TensorType
 from graphc.ops.averaging import averages, lp_pool
 from graphc.ops.convolution import convolution, transposed_convolution, with_bias
 from graphc.ops.pooling import max_pool
-from graphc.ops.shape import arange_on
+from graphc.ops.shape import arange_on, zeros_of
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -34,7 +36,9 @@ def geometry(
     stride, dilation = strides or ones, dilations or ones
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         axes = zip(x.shape[2:], kernel, stride, dilation, strict=False)
-        totals = [same_total(call, size, k, step, spread) for size, k, step, spread in axes]
+        totals = [
+            same_total(call, auto_pad, size, k, step, spread) for size, k, step, spread in axes
+        ]
         padding = halves(totals, auto_pad == "SAME_UPPER")
     elif auto_pad == "VALID":
         padding = ((0, 0),) * len(kernel)
@@ -69,17 +73,24 @@ def halves(totals: Sequence[int], more_behind: bool) -> Pairs:
     return tuple(parts if more_behind else [(most, least) for least, most in parts])
 
 
-def same_total(call: Call, size: Any, kernel: int, stride: int, dilation: int) -> int:
+def same_total(
+    call: Call, auto_pad: str, size: Extent, kernel: int, stride: int, dilation: int
+) -> int:
     """The padding with which there are as many windows as strides begin in an axis."""
     span = dilation * (kernel - 1) + 1
     if stride == 1:
         return span - 1
     if not isinstance(size, int):
         call.refuse(
-            f"auto_pad SAME with stride {stride} needs a size that is known, got {size}",
-            hint=f"bind the dimension: --bind {size}=64",
+            f"auto_pad {auto_pad} with stride {stride} needs a size that is known, got {size}",
+            hint=bound(size),
         )
     return max((-(-size // stride) - 1) * stride + span - size, 0)
+
+
+def bound(size: Extent) -> str:
+    """How the names in a size are given sizes."""
+    return f"bind the dimension, as in --bind {next(dims.names(size))}=64"
 
 
 def kernel_of(call: Call, w: Node, kernel_shape: Ints) -> Sequence[Any]:
@@ -124,11 +135,11 @@ def conv_transpose(
         wanted = output_shape[-len(kernel) :] or [n * s for n, s in zip(sizes, stride, strict=True)]
         axes = zip(sizes, stride, kernel, dilation, more, wanted, strict=True)
         totals = [(n - 1) * s + d * (k - 1) + 1 + m - size for n, s, k, d, m, size in axes]
-        unknown = [total for total in totals if not isinstance(total, int)]
-        if unknown:
+        unknown = [n for n, total in zip(sizes, totals, strict=True) if not isinstance(total, int)]
+        for size in unknown[:1]:
             call.refuse(
-                f"output_shape {output_shape} needs sizes of the input that are known",
-                hint="bind the dimensions of the image",
+                f"output_shape {output_shape} needs sizes of the input that are known, got {size}",
+                hint=bound(size),
             )
         more = tuple(m - min(total, 0) for m, total in zip(more, totals, strict=True))
         padding = halves([max(total, 0) for total in totals], auto_pad == "SAME_UPPER")
@@ -173,6 +184,32 @@ def max_pooling(
     batch, channels, *size = x.shape
     firsts = arange_on(call.graph, batch * channels) * dims.product(tuple(size))
     return y, in_channel + ops.reshape(firsts, (batch, channels, *[1] * len(size)))
+
+
+@maps("MaxUnpool")
+def max_unpooling(
+    call: Call, x: Node, indices: Node, output_shape: Node | None = None, *, kernel_shape: Ints,
+    strides: Ints = (), pads: Ints = (),
+) -> Node:  # fmt: skip
+    """Zeros with x where the indices of a max pool tell, in arrays as large as its input at least.
+
+    The indices are places in what windows and padding make of x; a larger shape has zeros behind.
+    """
+    rank = len(kernel_shape)
+    axes = zip(
+        x.shape[2:], kernel_shape, strides or (1,) * rank, pairs(call, pads, rank), strict=True
+    )
+    size = [(n - 1) * step + k - front - end for n, k, step, (front, end) in axes]
+    shape = (*x.shape[:2], *size)
+    zeros = zeros_of(x, TensorType((dims.product(shape),), x.dtype))
+    flat = (dims.product(x.shape),)
+    places, values = ops.reshape(indices, flat), ops.reshape(x, flat)
+    y = ops.reshape(ops.scatter_along_axis(zeros, places, values), shape)
+    wanted = shape if output_shape is None else call.sizes(output_shape, "output_shape")
+    more = [size - own for size, own in zip(wanted, shape, strict=False)]
+    if len(wanted) != len(shape) or not all(isinstance(n, int) and n >= 0 for n in more):
+        call.refuse(f"output_shape is at least {shape}, got {wanted}")
+    return ops.pad(y, [(0, n) for n in more])
 
 
 @maps("AveragePool")
@@ -222,5 +259,6 @@ def global_lp_pool(call: Call, x: Node, *, p: float = 2) -> Node:
         return ops.norm(x, behind(x), keepdims=True)
     named = [size for size in x.shape[2:] if not isinstance(size, int)]
     if named:
-        call.refuse(f"GlobalLpPool with p = {p} needs sizes that are known, got {named[0]}")
+        told = f"GlobalLpPool with p = {p} needs sizes that are known, got {named[0]}"
+        call.refuse(told, hint=bound(named[0]))
     return lp_pool(x, exponent, x.shape[2:])

@@ -1,0 +1,154 @@
+"""Identities of shapes and views, all EXACT: what is moved or repeated more than it has to be."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import CONSTANT, ITEM, scalar_value
+from graphc.ir.node import Node
+from graphc.ir.pattern import EXACT, Rule, call, wilds
+from graphc.ir.types import FLOAT, broadcast
+from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
+
+x, y, s = wilds("x y s")
+
+# Rounded in one way: functions of arrays and of scalars may differ in their last bits.
+ARITHMETIC = ("add", "subtract", "multiply", "divide", "negative")
+
+
+def absorb_broadcast(node: Node) -> Node | None:
+    """An elementwise op repeats its operands itself: f(broadcast(a), b) = f(a, b)."""
+    for index, arg in enumerate(node.args):
+        plain = _unrepeated(arg)
+        if plain is not None:
+            args = (*node.args[:index], plain, *node.args[index + 1 :])
+            if broadcast([a.shape for a in args])[0] == node.shape:
+                return node.graph.rebuild(node, args)
+    return None
+
+
+def _unrepeated(x: Node) -> Node | None:
+    """What broadcasting makes of x what x is."""
+    if x.op is CONSTANT and x.ndim and x.params.data.array.size == 1:
+        return x.graph.constant(x.params.data.array.reshape(()), x.dtype)
+    return x.args[0] if x.op is broadcast_to or (x.op is expand_dims and _leading(x)) else None
+
+
+def _leading(node: Node) -> bool:
+    axes: tuple[int, ...] = node.params.axes
+    return axes == tuple(range(len(axes)))
+
+
+def broadcast_adds_axes(node: Node, x: Node) -> Node | None:
+    """Broadcasting adds leading axes itself."""
+    return broadcast_to(x, node.shape) if _leading(node.args[0]) else None
+
+
+def is_scalar_broadcast(node: Node) -> bool:
+    """Whether every element is the same scalar."""
+    return node.op is broadcast_to and not node.args[0].shape
+
+
+def view_of_scalar(node: Node) -> Node | None:
+    """Another view of a repeated scalar is that scalar repeated otherwise."""
+    if node.op is broadcast_to or len(node.types) > 1 or not is_scalar_broadcast(node.args[0]):
+        return None
+    return broadcast_to(node.args[0].args[0], node.shape)
+
+
+def broadcast_last(node: Node) -> Node | None:
+    """What is the same in every element is computed once."""
+    if not all(arg.ndim == 0 or is_scalar_broadcast(arg) for arg in node.args):
+        return None
+    scalars = tuple(arg.args[0] if arg.ndim else arg for arg in node.args)
+    return broadcast_to(node.graph.rebuild(node, scalars), node.shape)
+
+
+def times_ones(node: Node, x: Node, s: Node) -> Node | None:
+    """A product with ones repeats the other factor at most."""
+    if s.op is CONSTANT and scalar_value(s) == 1:
+        return broadcast_to(x, node.shape)
+    return None
+
+
+def compose_permutations(node: Node, x: Node) -> Node | None:
+    """Two permutations are one."""
+    inner, outer = node.args[0].params.axes, node.params.axes
+    result: Node = permute_dims(x, tuple(inner[axis] for axis in outer))
+    return result
+
+
+def permute_unmerged(node: Node, x: Node) -> Node | None:
+    """Leading axes that are merged for a transposition of others, and split again, need not be."""
+    permuted = node.args[0]
+    merged, axes = permuted.args[0], permuted.params.axes
+    count = x.ndim - merged.ndim + 1  # of the axes that are merged
+    kept = count > 1 and axes[0] == 0 and x.shape[count:] == merged.shape[1:]
+    if not kept or node.shape != (*x.shape[:count], *permuted.shape[1:]):
+        return None
+    order = (*range(count), *(axis + count - 1 for axis in axes[1:]))
+    result: Node = permute_dims(x, order)
+    return result
+
+
+def undo_expand(node: Node, x: Node) -> Node | None:
+    """Axes added and taken away again."""
+    return x if node.args[0].params.axes == node.params.axes else None
+
+
+def drop_kept_axes(node: Node, x: Node) -> Node | None:
+    """A reduction that keeps axes of size 1 which are then squeezed keeps none."""
+    reduction = node.args[0]
+    if reduction.params.axes == node.params.axes and reduction.params.keepdims:
+        return reduction.op.node((x,), reduction.params.axes, False)
+    return None
+
+
+def over_nothing(node: Node, x: Node) -> Node | None:
+    """A reduction over no axes reduces nothing."""
+    return x if node.params.axes == () else None
+
+
+def narrow_again(node: Node, x: Node) -> Node | None:
+    """A float widened and then cast back is unchanged."""
+    wide = node.args[0].dtype
+    exact = x.dtype.kind == FLOAT == wide.kind and x.dtype.itemsize <= wide.itemsize
+    return x if exact and node.dtype is x.dtype else None
+
+
+SHAPES = (
+    Rule("f(broadcast(x), y) = f(x, y)",
+         lambda op: op.family == "elementwise" and len(op.operands) > 1,
+         absorb_broadcast, EXACT,
+         operands=lambda ops: broadcast_to in ops or expand_dims in ops or CONSTANT in ops),
+    Rule("view(broadcast(scalar)) = broadcast(scalar)",
+         lambda op: op.emission.view and len(op.operands) == 1 and op is not ITEM,
+         view_of_scalar, EXACT, operands=lambda ops: broadcast_to in ops),
+    Rule("f(broadcast(scalar)) = broadcast(f(scalar))", lambda op: op.name in ARITHMETIC,
+         broadcast_last, EXACT, operands=lambda ops: broadcast_to in ops),
+    Rule("x * broadcast(1) = broadcast(x)", x * call("broadcast_to", s), times_ones, EXACT),
+    Rule("permute(permute(x)) = permute(x)",
+         call("permute_dims", call("permute_dims", x)), compose_permutations, EXACT),
+    Rule("reshape(permute(reshape(x))) = permute(x)",
+         call("reshape", call("permute_dims", call("reshape", x))), permute_unmerged, EXACT),
+    Rule("permute(x) in order = x", call("permute_dims", x),
+         lambda node, x: x if node.params.axes == tuple(range(x.ndim)) else None, EXACT),
+    Rule("reshape(reshape(x)) = reshape(x)", call("reshape", call("reshape", x)),
+         lambda node, x: reshape(x, node.shape), EXACT),
+    Rule("squeeze(reshape(x)) = reshape(x)", call("squeeze", call("reshape", x)),
+         lambda node, x: reshape(x, node.shape), EXACT),
+    Rule("reshape(x) to its shape = x", call("reshape", x),
+         lambda node, x: x if node.shape == x.shape else None, EXACT),
+    Rule("broadcast(x) to its shape = x", call("broadcast_to", x),
+         lambda node, x: x if node.shape == x.shape else None, EXACT),
+    Rule("broadcast(broadcast(x)) = broadcast(x)", call("broadcast_to", call("broadcast_to", x)),
+         lambda node, x: broadcast_to(x, node.shape), EXACT),
+    Rule("broadcast(expand(x)) = broadcast(x)", call("broadcast_to", call("expand_dims", x)),
+         broadcast_adds_axes, EXACT),
+    Rule("squeeze(expand(x)) = x", call("squeeze", call("expand_dims", x)), undo_expand, EXACT),
+    Rule("expand(squeeze(x)) = x", call("expand_dims", call("squeeze", x)), undo_expand, EXACT),
+    *(Rule(f"squeeze({name}(x, keepdims)) = {name}(x)",
+           call("squeeze", call(name, x)), drop_kept_axes, EXACT)
+      for name in ("sum", "mean", "max", "min", "prod")),
+    *(Rule(f"{name}(x) over no axes = x", call(name, x), over_nothing, EXACT)
+      for name in ("max", "min", "prod")),
+    Rule("cast(cast(x)) = x", call("astype", call("astype", x)), narrow_again, EXACT),
+)  # fmt: skip
