@@ -229,8 +229,9 @@ class Node:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = NUMPY_NAMES.get(function.__name__, function.__name__)
-        module = function.__module__.replace("numpy", "np", 1)
-        return _numpy_call(name, f"{module}.{function.__name__}", args, kwargs)
+        spelling = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+        own = spelling.removeprefix("np.")  # np.linalg.trace is not np.trace
+        return _numpy_call(own if own in FUNCTIONS else name, spelling, args, kwargs)
 
     # --- what a symbolic value cannot do ----------------------------------------------------
 

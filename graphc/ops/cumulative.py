@@ -35,6 +35,7 @@ def _emission(name: str) -> Emission:
     return Emission(
         lambda node: f"{{x}}.{name}(axis={node.params.axis})",
         lambda node: f"{{x}}.{name}(axis={node.params.axis}, out={{out}})",
+        notation=lambda node: f"{node.op.name}({{x}}, axis={node.params.axis})",
     )
 
 
@@ -115,6 +116,7 @@ linear_recurrence: Op = Op(
     emission=Emission(
         lambda node: f"linear_recurrence({{factor}}, {{term}}, {node.params.axis})",
         helpers=(arrays.linear_recurrence,),
+        notation=lambda node: f"linear_recurrence({{factor}}, {{term}}, axis={node.params.axis})",
     ),
     call=lambda op, factor, term, axis: op.node(operands(factor, term, floating=True), axis),
     vjp=_recurrence_vjp, jvp=_recurrence_jvp,

@@ -10,7 +10,7 @@ from graphc.errors import GraphcError, ShapeError
 from graphc.ir.dims import Extent, Shape
 from graphc.ir.emission import Emission, tuple_text
 from graphc.ir.node import Node
-from graphc.ir.op import Draw, Op, function
+from graphc.ir.op import Draw, Op, function, registered
 from graphc.ir.types import TensorType, equal_sizes, float32
 from graphc.ops.families import given, linear
 from graphc.ops.operands import axis_of, cast, operand, require_rank
@@ -52,18 +52,26 @@ def _diagonal_call(op: Op, x: Any, offset: int = 0, axis1: int = 0, axis2: int =
     return op.node((x,), int(offset), first, second)
 
 
-def _diagonal_text(node: Node) -> str:
+def _diagonal_options(node: Node) -> str:
     offset, first, second = node.params
     options = [f"offset={offset}"] if offset else []
     if (first, second) != (0, 1):
         options += [f"axis1={first}", f"axis2={second}"]
-    return f"{{x}}.diagonal({', '.join(options)})"
+    return ", ".join(options)
+
+
+def _diagonal_notation(node: Node) -> str:
+    options = _diagonal_options(node)
+    return f"diagonal({{x}}{', ' if options else ''}{options})"
 
 
 diagonal: Op = linear(
     "diagonal", "the diagonal of x over two axes, as a last axis; offset > 0 lies above the main",
     noun="diagonal", parameters=("offset", "axis1", "axis2"), infer=_diagonal_infer,
-    emission=Emission(_diagonal_text, view=True),
+    emission=Emission(
+        lambda node: f"{{x}}.diagonal({_diagonal_options(node)})", view=True,
+        notation=_diagonal_notation,
+    ),
     transpose=lambda bar, y: embed_diagonal.node((bar,), y.args[0].shape, *y.params),
     call=_diagonal_call,
     samples=(
@@ -102,6 +110,20 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     """The sum of a diagonal over two axes: np.trace(x), or x.trace()."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
 
+
+# NumPy's of the same names are over the last two axes.
+def _matrix_diagonal(x: Any, *, offset: int = 0) -> Node:
+    """The diagonal of x over the last two axes: np.linalg.diagonal(x)."""
+    return diagonal(x, offset, -2, -1)
+
+
+def _matrix_trace(x: Any, *, offset: int = 0) -> Node:
+    """The sum of a diagonal over the last two axes: np.linalg.trace(x)."""
+    return trace(x, offset, -2, -1)
+
+
+registered("linalg.diagonal", _matrix_diagonal)
+registered("linalg.trace", _matrix_trace)
 
 # --- square matrices ---------------------------------------------------------------------------
 

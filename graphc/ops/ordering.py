@@ -45,6 +45,11 @@ def _extremum_text(node: Node, *more: str) -> str:
     return f"{{x}}.{node.op.name}({', '.join((*options, *more))})"
 
 
+def _extremum_notation(node: Node) -> str:
+    axis = node.params.axis
+    return f"{node.op.name}({{x}}{'' if axis is None else f', axis={axis}'})"
+
+
 def _extremum_call(
     op: Op, x: Any, axis: int | None = None, keepdims: bool = False, *, last: bool = False
 ) -> Node:
@@ -80,6 +85,7 @@ the place in x as one row (C order). Raises ShapeError where there are no elemen
         infer=_extremum_infer,
         emission=Emission(
             _extremum_text, lambda node: _extremum_text(node, "out={out}"),
+            notation=_extremum_notation,
         ),
         call=_extremum_call, differentiable=False, samples=samples,
     )  # fmt: skip
@@ -114,7 +120,10 @@ argsort = Op(
 Stable: equal elements keep their order, with descending=True too. int64.""",
     operands=("x",), parameters=("axis",), noun="order",
     infer=lambda require, x, axis: TensorType(x.shape, int64),
-    emission=Emission(lambda node: f'{{x}}.argsort(axis={node.params.axis}, kind="stable")'),
+    emission=Emission(
+        lambda node: f'{{x}}.argsort(axis={node.params.axis}, kind="stable")',
+        notation=lambda node: f"argsort({{x}}, axis={node.params.axis})",
+    ),
     call=_argsort_call, differentiable=False,
     samples=(*_SAMPLES, lambda rng: ((rng.integers(0, 3, (2, 6)).astype(float),), {})),
 )  # fmt: skip
@@ -130,7 +139,10 @@ sort = composite(
     "sort", "the elements of x along an axis from the smallest to the largest, or back",
     parameters=("axis",),
     body=lambda x, axis: take_along_axis(x, argsort(x, axis), axis),
-    emission=Emission(lambda node: f"np.sort({{x}}, axis={node.params.axis})"),
+    emission=Emission(
+        lambda node: f"np.sort({{x}}, axis={node.params.axis})",
+        notation=lambda node: f"sort({{x}}, axis={node.params.axis})",
+    ),
     call=_sort_call, samples=_SAMPLES,
 )  # fmt: skip
 
@@ -151,7 +163,9 @@ top_places = Op(
     name="top_places", doc="the places of so many of the largest or smallest elements (gc.top_k)",
     operands=("x",), parameters=("count", "axis", "largest"), noun="places",
     infer=_top_infer,
-    emission=Emission(_top_text, helpers=(runtime.stable_order, runtime.top_places)),
+    emission=Emission(
+        _top_text, helpers=(runtime.stable_order, runtime.top_places), notation=_top_text
+    ),
     call=lambda op, x, count, axis, largest: op.node((operand(x),), count, axis, largest),
     differentiable=False,
     samples=(

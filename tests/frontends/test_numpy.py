@@ -168,11 +168,15 @@ REFUSED: dict[str, tuple[Callable[[dict[str, gc.Node]], object], type[Exception]
     "where=": (lambda n: np.exp(n["i"], where=np.ones(3, bool)), UnsupportedError, "where= has no"),
     "dtype=": (lambda n: np.add(n["i"], 1, dtype=np.float64), UnsupportedError, "dtype= has no"),
     "np.linalg.svd": (lambda n: np.linalg.svd(n["square"]), UnsupportedError, "svd has no op"),
-    "np.sort": (lambda n: np.sort(n["x"]), UnsupportedError, "np.sort has no op in graphc"),
-    "np.einsum": (
-        lambda n: np.einsum("ij->i", n["x"]),
+    "np.partition": (
+        lambda n: np.partition(n["x"], 1),
         UnsupportedError,
-        "np.einsum has no op in graphc; did you mean 'sum'?",
+        "np.partition has no op in graphc",
+    ),
+    "np.nansum": (
+        lambda n: np.nansum(n["x"]),
+        UnsupportedError,
+        "np.nansum has no op in graphc; did you mean 'sum'?",
     ),
     "np.add.accumulate": (
         lambda n: np.add.accumulate(n["x"]),

@@ -135,8 +135,8 @@ def test_mistakes_explain_themselves() -> None:
         gc.trace(lambda x: None, x=(3,))
     with pytest.raises(DeclarationError, match="there is an output '1' already"):
         gc.trace(lambda x: {1: x, "1": x + 1}, x=(3,))
-    with pytest.raises(UnsupportedError, match=r"np\.sort has no op"):
-        gc.trace(lambda x: np.sort(x), x=(3,))
+    with pytest.raises(UnsupportedError, match=r"np\.partition has no op"):
+        gc.trace(lambda x: np.partition(x, 1), x=(3,))
     with pytest.raises(ShapeError, match="matmul: sizes 3 and 4 differ"):
         gc.trace(network, x=("n", 3), W=gc.param((4, 2)), b=gc.param((2,)))
     with pytest.raises(DTypeError, match="cannot be trained"):

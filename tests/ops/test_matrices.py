@@ -96,6 +96,24 @@ def test_the_recurrence_of_many_steps_keeps_its_digits() -> None:
     np.testing.assert_allclose(slope, expected, rtol=1e-11, atol=1e-300)
 
 
+MATRICES: dict[str, Any] = {
+    "diagonal": lambda x: np.diagonal(x, 1) + np.diagonal(x, 0, 1, 2)[:, :3],
+    "linalg.diagonal": lambda x: np.linalg.diagonal(x, offset=-1),
+    "trace": lambda x: np.trace(x) + x.trace(axis1=1, axis2=2)[:3, None].sum(),
+    "linalg.trace": lambda x: np.linalg.trace(x, offset=1),
+    "det": lambda x: np.linalg.det(x @ x.swapaxes(1, 2)),
+    "inv": lambda x: np.linalg.inv(x + 5 * np.eye(4)),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_numpys_functions_of_matrices_are_over_its_own_axes(name: str) -> None:
+    x = np.random.default_rng(7).normal(size=(4, 4, 4))
+    graph = gc.trace(MATRICES[name], dtype="float64", x=x.shape)
+    result = gc.compile(graph, inference=True).load().predict(x)
+    np.testing.assert_allclose(result, MATRICES[name](x), rtol=1e-10)
+
+
 def test_numpys_own_names_of_sums_are_known() -> None:
     graph = gc.trace(lambda x: np.cumsum(x, axis=0) + np.cumprod(x, 0) + np.trace(x), x=(2, 2))
     x = np.array([[1, 2], [3, 4]], "float32")
