@@ -113,12 +113,12 @@ def interpolate(
     mode         "nearest"; "linear" in the distance, as PyTorch's bilinear and trilinear; "cubic"
     coordinates  where new elements lie, by the names in ONNX: "asymmetric" for nearest and
                  "half_pixel" for others unless given; "align_corners" and four more
-    rounding     of the places of nearest elements: "floor", "ceil", "round_prefer_floor" (which is
-                 PyTorch's "nearest-exact", with "half_pixel") or "round_prefer_ceil"
+    rounding     of the places of nearest elements: "floor", "ceil", "round_prefer_floor" or
+                 "round_prefer_ceil" (which is PyTorch's "nearest-exact", with "half_pixel")
     cubic        the coefficient of the cubic: -0.75, or -0.5 for Keys' and for antialiased ones
     exclude_outside  what lies beyond the ends has no share; else the outermost elements stand there
-    antialias    as many elements have a share as fall to one that is made (smaller arrays only);
-                 PyTorch's has `exclude_outside` too
+    antialias    where axes get shorter, shares fall as slowly as new elements are apart; PyTorch's
+                 has `exclude_outside` too
     region       for "tf_crop_and_resize" the pairs (start, end) of the part that is resized, where
                  0 is the first element and 1 the last
     extrapolation  the value of what lies outside then

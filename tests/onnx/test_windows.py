@@ -237,6 +237,37 @@ def test_what_is_unpooled_stands_where_it_was_largest(overlap: bool) -> None:
         np.testing.assert_array_equal(grad, expected != 0)
 
 
+def test_an_image_is_resized_to_the_size_of_another() -> None:
+    """As PyTorch exports `interpolate(x, y.shape[2:])`: the sizes have names, and so do ours."""
+    onnx = peer("onnx")
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [
+            node("Shape", ["x"], ["both"], end=2),
+            node("Shape", ["y"], ["size"], start=2),
+            node("Concat", ["both", "size"], ["sizes"], axis=0),
+            node("Resize", ["x", "", "", "sizes"], ["z"], mode="cubic"),
+        ],
+        "as_large",
+        [
+            value("x", onnx.TensorProto.FLOAT, ["N", 2, "H", "W"]),
+            value("y", onnx.TensorProto.FLOAT, ["N", 1, "P", "Q"]),
+        ],
+        [value("z", onnx.TensorProto.FLOAT, None)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
+    model.ir_version = 8
+    content = model.SerializeToString()
+    net = load(gc.from_onnx(content), style="functional", inference=True)
+    session = peer("onnxruntime").InferenceSession(content)
+    rng = np.random.default_rng(0)
+    for size, other in [((5, 4), (7, 9)), ((6, 6), (3, 12)), ((4, 3), (1, 3))]:
+        x = rng.normal(size=(2, 2, *size)).astype("float32")
+        y = np.zeros((2, 1, *other), "float32")
+        (expected,) = session.run(None, {"x": x, "y": y})
+        np.testing.assert_allclose(net.predict(x, y), expected, rtol=2e-5, atol=2e-6)
+
+
 def test_a_network_of_an_import_has_the_gradients_of_pytorch() -> None:
     """Convolution, pool, resizing and transposed convolution, with a batch and sizes by name."""
     onnx, torch = peer("onnx"), peer("torch")

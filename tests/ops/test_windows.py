@@ -259,6 +259,51 @@ def test_indices_find_the_largest_elements(size: tuple[int, ...], order: Any) ->
     assert found == {tuple(map(int, each)) for each in first}
 
 
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("ceil_mode", [True, False])
+def test_means_are_of_what_counts(ceil_mode: bool, padded: bool) -> None:
+    kernel, stride, padding, dilation = (2, 3), (3, 2), ((1, 0), (0, 2)), (2, 1)
+    with gc.Graph("means", dtype="float64") as g:
+        x = g.input("x", (1, 1, "height", "width"))
+        g.output("y", gc.avg_pool2d(
+            x, kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
+            count_include_pad=padded,
+        ))  # fmt: skip
+    for size in [(6, 5), (7, 7), (5, 4)]:
+        value = np.random.default_rng(0).normal(size=(1, 1, *size))
+        geometry: tuple[Any, ...] = (kernel, stride, list(padding), dilation)
+        wider = sliding.with_a_last_one(size, geometry) if ceil_mode else geometry
+        expected = np.zeros(sliding.counts(size, *wider))
+        for window in np.ndindex(*expected.shape):
+            starts = [w * s - p[0] for w, s, p in zip(window, stride, padding, strict=True)]
+            places = [
+                tuple(a + d * e for a, d, e in zip(starts, dilation, element, strict=True))
+                for element in np.ndindex(*kernel)
+            ]
+            inside = [p for p in places if all(0 <= i < n for i, n in zip(p, size, strict=True))]
+            ends = [n + pad[1] for n, pad in zip(size, padding, strict=True)]
+            known = [p for p in places if all(i < end for i, end in zip(p, ends, strict=True))]
+            total = sum(value[0, 0][place] for place in inside)
+            expected[window] = total / len(known if padded else inside)
+        y = load(g, style="functional", inference=True).predict(value)
+        np.testing.assert_allclose(y, expected[None, None], rtol=1e-13)
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
+def test_the_nearest_of_a_whole_factor_is_that_of_its_place(
+    coordinates: str, rounding: str
+) -> None:
+    with gc.Graph("nearest") as g:
+        x = g.input("x", (1, 1, 4))
+        y = gc.interpolate(x, scale=3, coordinates=coordinates, rounding=rounding)
+        g.output("y", y)
+    value = np.arange(4, dtype="float32")[None, None]
+    rows = definitions.nearest(definitions.places(4, 12, 3.0, coordinates), 4, rounding)
+    predicted = load(g, style="functional", inference=True).predict(value)
+    np.testing.assert_array_equal(predicted, value @ rows.T)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])
 def test_whole_numbers_have_pools_and_neighbours(dtype: Any) -> None:
     with gc.Graph("whole") as g:

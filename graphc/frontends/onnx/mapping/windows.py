@@ -9,6 +9,7 @@ from typing import Any
 from graphc import ops
 from graphc.frontends.onnx.registry import Call, maps
 from graphc.ir import dims
+from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ir.types import TensorType
 from graphc.ops.averaging import averages, lp_pool
@@ -73,7 +74,7 @@ def halves(totals: Sequence[int], more_behind: bool) -> Pairs:
 
 
 def same_total(
-    call: Call, auto_pad: str, size: Any, kernel: int, stride: int, dilation: int
+    call: Call, auto_pad: str, size: Extent, kernel: int, stride: int, dilation: int
 ) -> int:
     """The padding with which there are as many windows as strides begin in an axis."""
     span = dilation * (kernel - 1) + 1
@@ -82,9 +83,14 @@ def same_total(
     if not isinstance(size, int):
         call.refuse(
             f"auto_pad {auto_pad} with stride {stride} needs a size that is known, got {size}",
-            hint=f"bind the dimension: --bind {size}=64",
+            hint=bound(size),
         )
     return max((-(-size // stride) - 1) * stride + span - size, 0)
+
+
+def bound(size: Extent) -> str:
+    """How the names in a size are given sizes."""
+    return f"bind the dimension, as in --bind {next(dims.names(size))}=64"
 
 
 def kernel_of(call: Call, w: Node, kernel_shape: Ints) -> Sequence[Any]:
@@ -133,7 +139,7 @@ def conv_transpose(
         for size in unknown[:1]:
             call.refuse(
                 f"output_shape {output_shape} needs sizes of the input that are known, got {size}",
-                hint=f"bind the dimension: --bind {size}=64",
+                hint=bound(size),
             )
         more = tuple(m - min(total, 0) for m, total in zip(more, totals, strict=True))
         padding = halves([max(total, 0) for total in totals], auto_pad == "SAME_UPPER")
@@ -253,5 +259,6 @@ def global_lp_pool(call: Call, x: Node, *, p: float = 2) -> Node:
         return ops.norm(x, behind(x), keepdims=True)
     named = [size for size in x.shape[2:] if not isinstance(size, int)]
     if named:
-        call.refuse(f"GlobalLpPool with p = {p} needs sizes that are known, got {named[0]}")
+        told = f"GlobalLpPool with p = {p} needs sizes that are known, got {named[0]}"
+        call.refuse(told, hint=bound(named[0]))
     return lp_pool(x, exponent, x.shape[2:])
