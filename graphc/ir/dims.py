@@ -15,6 +15,13 @@ from graphc.errors import ShapeError
 # A model has few sizes and does the same with them at every node; sizes live for ever anyway.
 remembered = lru_cache(maxsize=4096)
 
+# A size beyond these fixes no axis of any array. Arithmetic on sizes that squares and adds what it
+# has made would reach them within a few steps, and all memory within a few more.
+MOST_TERMS = 128
+HIGHEST_DEGREE = 64
+LARGEST = 1 << 63
+LONGEST_FLOOR = 10_000  # characters of a floor division as text
+
 
 class Floor:
     """The floor division `dividend // divisor`, an atom of polynomials."""
@@ -110,6 +117,8 @@ def floor_divide(dividend: Extent, divisor: Extent) -> Extent:
         if isinstance(dividend, int):
             return whole
     floor = _floors.setdefault((dividend, divisor), Floor(dividend, divisor))
+    if len(floor.key) > LONGEST_FLOOR:
+        raise ShapeError(f"a size is too complicated: {floor.key[:80]}…")
     return whole + _intern({((floor, 1),): 1})
 
 
@@ -289,10 +298,22 @@ def _intern(terms: Terms) -> Extent:
         return kept[0][1]
     dim = _polynomials.get(kept)
     if dim is None:
+        _require_simple(kept)
         dim = Dim.__new__(Dim)
         dim.terms = kept
         _polynomials[kept] = dim
     return dim
+
+
+def _require_simple(terms: tuple[tuple[Monomial, int], ...]) -> None:
+    """Raise ShapeError for a polynomial that is no size of an axis."""
+    highest = -_order(terms[0])[0]
+    if len(terms) > MOST_TERMS or highest > HIGHEST_DEGREE:
+        raise ShapeError(
+            f"a size is too complicated: {len(terms)} terms, and a product of {highest} sizes"
+        )
+    if any(abs(coefficient) >= LARGEST for _, coefficient in terms):
+        raise ShapeError("a size has a factor or summand of 2**63 or more")
 
 
 @remembered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -226,3 +228,19 @@ def test_a_size_divided_by_its_factor_is_the_other_factor() -> None:
     assert (6 * n * m) // (2 * n) is 3 * m
     assert (n * m + n) // (m + 1) is n
     assert dims.has_floor((n * m + 1) // n)
+
+
+@pytest.mark.parametrize(
+    ("grow", "told"),
+    [
+        (lambda size: size * size, "a product of 128 sizes"),
+        (lambda size: size * (size + dims.named("m") + dims.named("k") + 1), "terms"),
+        (lambda size: size * 10**18, "2\\*\\*63"),
+        (lambda size: dims.floor_divide(size, 2) + dims.floor_divide(size, 3), "too complicated"),
+    ],
+)
+def test_sizes_that_grow_without_end_are_refused(
+    grow: Callable[[Extent], Extent], told: str
+) -> None:
+    with pytest.raises(ShapeError, match=told):
+        functools.reduce(lambda size, _: grow(size), range(100), dims.named("n"))

@@ -22,8 +22,8 @@ def require_finite(model: Any) -> None:
     total = walked(model.graph, functions, sizes)
     if total > MOST_NODES:
         raise ModelError(
-            f"the model has {total} nodes, with those of its functions in each place that they "
-            f"are called; the most that are read is {MOST_NODES}"
+            f"there are {total} nodes, with those of functions in each place that calls them; "
+            f"at most {MOST_NODES} are read"
         )
 
 

@@ -89,7 +89,7 @@ def import_model(
     model: Any, place: str, bind: dict[str, Any], trainable: str | Sequence[str] | bool
 ) -> Graph:
     """The graph of a model that was read."""
-    with located(NodeSite(place, 0)):
+    with located(lambda: NodeSite(place, 0)):
         return imported(model, place, bind, trainable)
 
 
@@ -249,7 +249,7 @@ class Importer:
             self.graph.site = NodeSite(self.place, 0, describe(proto))
         self.frame = frame
         try:
-            with located(self.graph.site or NodeSite(self.place, 0)):
+            with located(lambda: self.graph.site or NodeSite(self.place, 0)):
                 yield
         finally:
             self.frame, self.graph.site = before

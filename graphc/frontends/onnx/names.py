@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
@@ -30,14 +30,14 @@ class NodeSite(Site):
 
 
 @contextlib.contextmanager
-def located(site: NodeSite) -> Iterator[None]:
+def located(site: Callable[[], NodeSite]) -> Iterator[None]:
     """In here, errors about the model are told with a place in it, the innermost one."""
     try:
         yield
     except GraphcError as error:
         if isinstance(error, UsageError) or isinstance(error.site, NodeSite):
             raise  # what the caller asks for is wrong, or the place is known already
-        raise type(error)(error.message, site=site, hint=error.hint) from None
+        raise type(error)(error.message, site=site(), hint=error.hint) from None
 
 
 def standard(domain: str) -> str:

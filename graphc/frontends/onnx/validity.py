@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import onnx
@@ -36,20 +37,19 @@ def require_valid(model: Any, place: str) -> None:
 
     Raises UnsupportedError for one of another time, or with what graphc does not read at all.
     """
-    with located(NodeSite(place, 0)):
-        require_versions(model)
-        functions = functions_of(model)
-        if len(functions) < len(model.functions):
-            names = [(standard(f.domain), f.name, f.overload) for f in model.functions]
-            raise ModelError(f"the function {quoted(repeated(names)[1])} is defined twice")
-        require_finite(model)
-        validity = Validity(place, functions)
-        opsets = operator_sets(model)
-        validity.graph(model.graph, (), opsets, "the graph")
-        if not model.graph.output:
-            raise ModelError("the graph has no outputs")
-        for function in model.functions:
-            validity.function(function, {**opsets, **operator_sets(function)})
+    require_versions(model)
+    functions = functions_of(model)
+    if len(functions) < len(model.functions):
+        names = [(standard(f.domain), f.name, f.overload) for f in model.functions]
+        raise ModelError(f"the function {quoted(repeated(names)[1])} is defined twice")
+    require_finite(model)
+    validity = Validity(place, functions)
+    opsets = operator_sets(model)
+    validity.graph(model.graph, (), opsets, "the graph")
+    if not model.graph.output:
+        raise ModelError("the graph has no outputs")
+    for function in model.functions:
+        validity.function(function, {**opsets, **operator_sets(function)})
 
 
 def require_versions(model: Any) -> None:
@@ -145,24 +145,25 @@ class Validity:
 
         attributes  those of the function that the nodes are part of, None outside of functions
         """
-        own = scopes[0]
         for proto in nodes:
-            self.texts(proto)
-            with located(NodeSite(self.place, 0, describe(proto))):
+            with located(partial(self.site, proto)):
+                require_texts(proto)
                 domain = standard(proto.domain)
-                function = self.functions.get(called_by(proto))
                 schema = schema_of(domain, proto.op_type, opsets.get(domain, 1))
-                require_call(proto, function, schema, attributes)
+                require_call(proto, self.functions.get(called_by(proto)), schema, attributes)
                 for name in proto.input:
                     if name and not any(name in scope for scope in scopes):
                         raise unsorted(name, proto, nodes, scopes)
                 for graph in branches_of(proto):
                     self.graph(graph, scopes, opsets, "a branch", attributes)
-                for name in proto.output:
-                    if name in own:
+                for name in filter(None, proto.output):
+                    if name in scopes[0]:
                         raise ModelError(f"{quoted(name)} is computed, or declared, twice")
-                    if name:
-                        own.add(name)
+                    scopes[0].add(name)
+
+    def site(self, proto: Any) -> NodeSite:
+        """The place of a node."""
+        return NodeSite(self.place, 0, describe(proto))
 
     def names(self, names: Sequence[str], what: str) -> list[str]:
         """Names that are there, are text, and differ."""
@@ -173,15 +174,13 @@ class Validity:
             raise ModelError(f"{quoted(twice)} is the name of {what} twice")
         return [*names]
 
-    def texts(self, proto: Any) -> None:
-        """The names that a node says."""
-        with located(NodeSite(self.place, 0, "a node")):
-            for name in (proto.name, proto.op_type, proto.domain):
-                text(name, "the name, operator or domain of a node")
-            for name in (*proto.input, *proto.output):
-                text(name, f"an input or output of {describe(proto)}")
-            if not proto.op_type:
-                raise ModelError(f"{describe(proto)} has no operator")
+
+def require_texts(proto: Any) -> None:
+    """Raise ModelError for a node whose names are no text, or that has no operator."""
+    for name in (proto.name, proto.op_type, proto.domain, *proto.input, *proto.output):
+        text(name, "a name")
+    if not proto.op_type:
+        raise ModelError("the node has no operator")
 
 
 def text(name: str | bytes, what: str) -> str:

@@ -237,6 +237,8 @@ def range_(call: Call, start: Node, limit: Node, delta: Node, *, stash_type: int
         count = Span(first, last, step).length()
     else:
         first, last, step = (call.number(node, what) for node, what in inputs)
+        if step == 0 or not np.isfinite([first, last, step]).all():
+            call.refuse(f"a range goes from {first} to {last} by {step}")
         count = int(np.ceil((last - first) / step))
     count = max(count, 0) if isinstance(count, int) else count
     numbers = arange_on(call.graph, count, start.dtype)

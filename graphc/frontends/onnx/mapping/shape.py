@@ -151,7 +151,7 @@ def parts(x: Node, axis: int, sizes: Sequence[Extent]) -> tuple[Node, ...]:
 @maps("DepthToSpace")
 def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") -> Node:
     """Channels become the pixels of blocks; they count blocks first (DCR) or last (CRD)."""
-    batch, channels, height, width = images(call, x)
+    batch, channels, height, width = images(call, x, blocksize)
     kept = dims.floor_divide(channels, blocksize * blocksize)
     block = (blocksize, blocksize)
     first = moded(call, mode) == "DCR"
@@ -165,7 +165,7 @@ def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") ->
 @maps("SpaceToDepth")
 def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") -> Node:
     """The pixels of blocks become channels; they count blocks first (DCR) or last (CRD)."""
-    batch, channels, height, width = images(call, x)
+    batch, channels, height, width = images(call, x, blocksize)
     rows, columns = (dims.floor_divide(size, blocksize) for size in (height, width))
     apart = ops.reshape(x, (batch, channels, rows, blocksize, columns, blocksize))
     order = (0, 3, 5, 1, 2, 4) if moded(call, mode) == "DCR" else (0, 1, 3, 5, 2, 4)
@@ -173,8 +173,10 @@ def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") ->
     return ops.reshape(ops.permute_dims(apart, order), joined)
 
 
-def images(call: Call, x: Node) -> Shape:
-    """The sizes of a batch of images."""
+def images(call: Call, x: Node, blocksize: int) -> Shape:
+    """The sizes of a batch of images that is made of blocks."""
+    if blocksize < 1:
+        call.refuse(f"blocks have at least 1 pixel, got blocksize {blocksize}")
     if x.ndim != 4:
         call.refuse(f"{call.op_type} expects images (batch, channels, height, width)")
     return x.shape
