@@ -26,8 +26,9 @@ from graphc.errors import GraphcError, UsageError
 from graphc.frontends.bindings import as_bindings
 from graphc.frontends.builder import Graph, default_dtype
 from graphc.frontends.model import load_model, split
+from graphc.frontends.onnx import known_operators
 from graphc.inspect.formulas import ops_text
-from graphc.inspect.supported import supported_text
+from graphc.inspect.supported import operators_text, supported_text
 from graphc.inspect.text import inspect_text, passes_text, printable
 from graphc.ir.op import KINKS
 from graphc.passes.driver import Report, normalize
@@ -171,6 +172,9 @@ def parser() -> Parser:
         "--format", choices=["text", "markdown"], default="text",
         help="text: with each derivative; markdown: a table of all names",
     )  # fmt: skip
+    command.add_argument(
+        "--onnx", action="store_true", help="a table of the operators of ONNX, with their versions"
+    )
     command.set_defaults(run=run_ops)
     return top
 
@@ -366,6 +370,9 @@ def run_derive(options: argparse.Namespace) -> int:
 
 def run_ops(options: argparse.Namespace) -> int:
     """graphc ops"""
+    if options.onnx:
+        sys.stdout.write(operators_text(known_operators()))
+        return 0
     if options.format == "markdown":
         public = {name: getattr(graphc, name) for name in graphc.__all__}
         named = {f"{name}.": m for name, m in public.items() if hasattr(m, "__all__")}

@@ -206,17 +206,32 @@ def test_adding_an_op_touches_one_file_and_no_test(tmp_path: Path) -> None:
 # --- the table of what is supported --------------------------------------------------------------
 
 MARKED = re.compile(r"(?<=<!-- supported -->\n).*?(?=<!-- /supported -->)", re.DOTALL)
+OPERATORS = re.compile(r"(?<=<!-- operators -->\n).*?(?=<!-- /operators -->)", re.DOTALL)
 UPDATE = "if this is what it should be: pytest tests/test_readme.py --update"
 
 
 def test_the_table_is_what_is_supported(request: pytest.FixtureRequest) -> None:
     # In a process of its own: other tests register ops, as users do.
-    printed = run_process(["ops", "--format", "markdown"], ROOT, PYTHONIOENCODING="utf-8").out
+    compare_table(request, MARKED, "ops", "--format", "markdown")
+
+
+def test_the_operators_of_onnx_are_those_that_are_known(request: pytest.FixtureRequest) -> None:
+    onnx = peer("onnx")
+    (newest,) = re.findall(r"from opset 7 to (\d+), which is onnx", README)
+    if onnx.defs.onnx_opset_version() != int(newest):
+        pytest.skip(f"README's table is that of opset {newest}")
+    compare_table(request, OPERATORS, "ops", "--onnx")
+
+
+def compare_table(request: pytest.FixtureRequest, place: re.Pattern[str], *command: str) -> None:
+    """What a command prints, beside what stands in README; or put there with --update."""
+    printed = run_process(command, ROOT, PYTHONIOENCODING="utf-8").out
     table = f"\n{printed}\n"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     if request.config.getoption("--update"):
-        (ROOT / "README.md").write_text(MARKED.sub(lambda _: table, README), encoding="utf-8")
+        (ROOT / "README.md").write_text(place.sub(lambda _: table, readme), encoding="utf-8")
     else:
-        assert MARKED.findall(README) == [table], UPDATE
+        assert place.findall(readme) == [table], UPDATE
 
 
 def test_the_table_has_every_public_name_once() -> None:

@@ -105,10 +105,11 @@ class Graph(arena.Graph):
         trainable: bool = True,
         fans: tuple[Any, Any] | None = None,
     ) -> Node:
-        """A parameter, with the initialiser that `init_params` uses.
+        """A parameter, with the initialiser that `init_params` uses, or with its value.
 
         init  one of `gc.init`, its name (`he_normal`, `glorot_uniform`, `zeros`, …), a number, or
-              an array of the shape
+              an array of the shape. Where all parameters are given as arrays, the module comes with
+              a file of them, which `load_params()` reads: there is no `init_params`
         fans  how many inputs and outputs a unit has, where the shape is not that of a W that is
               used as `x @ W`
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
 
@@ -21,6 +21,18 @@ def supported_text(namespaces: Mapping[str, ModuleType]) -> str:
             if not isinstance(getattr(namespace, name), ModuleType):  # has rows of its own
                 rows.setdefault(home(namespace, name), []).append(f"`{prefix}{name}`")
         lines += [f"| {subject(module)} | {', '.join(names)} |" for module, names in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def operators_text(rows: Mapping[ModuleType | None, Sequence[object]]) -> str:
+    """One row for each file that maps operators of ONNX; None: what has the standard's definition.
+
+    rows  the operators of each file, as they are to be printed
+    """
+    lines = ["| what | operators |", "| --- | --- |"]
+    for module, listed in rows.items():
+        told = "By their definition in the standard" if module is None else subject(module)
+        lines.append(f"| {told} | {', '.join(map(str, listed))} |")
     return "\n".join(lines) + "\n"
 
 

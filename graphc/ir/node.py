@@ -291,13 +291,20 @@ def _apply(name: str, *operands: Any) -> Node:
     return result
 
 
+_BITWISE = {
+    "logical_and": "bitwise_and", "logical_or": "bitwise_or",
+    "logical_xor": "bitwise_xor", "logical_not": "bitwise_invert",
+}  # fmt: skip
+
+
 def _logical(name: str, *operands: Any) -> Node:
-    """`& | ^ ~` on conditions; NumPy's bitwise operations on ints are no ops."""
+    """`& | ^ ~` on conditions; on numbers they could mean truth or bits, which have names."""
     for operand in operands:
         if isinstance(operand, Node) and operand.dtype.kind != BOOL:
             described = operand.graph.describe(operand, site=True)
             raise UnsupportedError(
-                f"& | ^ ~ combine conditions, got {described}", hint=f"gc.{name}"
+                f"& | ^ ~ combine conditions, got {described}",
+                hint=f"gc.{name}, or gc.{_BITWISE[name]} for the bits of ints",
             )
     return _apply(name, *operands)
 

@@ -15,20 +15,15 @@ from graphc.errors import GraphcError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Shape
 from graphc.ir.emission import Emission, tuple_text
-from graphc.ir.graph import CONSTANT
+from graphc.ir.graph import CONSTANT, Graph
 from graphc.ir.node import Node
 from graphc.ir.op import Op, function
-from graphc.ir.types import TensorType, broadcast, int64
+from graphc.ir.types import TensorType, broadcast, equal_sizes, int64
 from graphc.ops.families import linear
 from graphc.ops.indexing import getitem
 from graphc.ops.lookup import gather, int_node, scatter_add
 from graphc.ops.operands import axis_of, is_same, operand, require_rank
-from graphc.ops.shape import (
-    arange_on,
-    broadcast_to,
-    expand_dims,
-    reshape,
-)
+from graphc.ops.shape import arange_on, broadcast_to, expand_dims, reshape
 from graphc.runtime import indexing
 
 __all__ = ["gather_nd", "take", "take_along_axis"]
@@ -69,14 +64,12 @@ def places_of(op: str, coordinates: Sequence[Node], shape: Shape) -> Node:
     Constants are looked at here, and GraphcError names those outside of the shape; others are
     checked when the module runs.
     """
-    for axis, (index, size) in enumerate(zip(coordinates, shape, strict=True)):
+    for index, size in zip(coordinates, shape, strict=True):
         if index.op is CONSTANT and isinstance(size, int):
             values = index.params.data.array
             wrong = values[(values < -size) | (values >= size)]
             if wrong.size:
-                raise GraphcError(
-                    f"{op}: index {wrong.flat[0]} does not exist in axis {axis} of {size}"
-                )
+                raise GraphcError(f"{op}: index {wrong.flat[0]} does not exist in {size} elements")
     graph = coordinates[0].graph
     known = [index.params.data.array for index in coordinates if index.op is CONSTANT]
     if len(known) == len(coordinates) and all(isinstance(size, int) for size in shape):
@@ -84,16 +77,17 @@ def places_of(op: str, coordinates: Sequence[Node], shape: Shape) -> Node:
     return places.node(tuple(coordinates), shape)
 
 
-def grid(x: Node, shape: Shape, axis: int, index: Node) -> list[Node]:
-    """The coordinates of all elements of a shape, with an index in place of those of one axis."""
-    return [
-        index
-        if i == axis
-        else expand_dims(arange_on(x.graph, size), tuple(range(1, len(shape) - i)))
-        if i < len(shape) - 1
-        else arange_on(x.graph, size)
-        for i, size in enumerate(shape)
-    ]
+def counters(graph: Graph, shape: Shape) -> list[Node]:
+    """For each axis of a shape the numbers of its places, which broadcast along the others."""
+    numbers = [arange_on(graph, size) for size in shape]
+    behind = [tuple(range(1, len(shape) - axis)) for axis in range(len(shape))]
+    return [expand_dims(n, axes) if axes else n for n, axes in zip(numbers, behind, strict=True)]
+
+
+def along(index: Node, shape: Shape, axis: int) -> list[Node]:
+    """The coordinates of all elements of a shape, with an index for their place along an axis."""
+    own = counters(index.graph, shape)
+    return [*own[:axis], index, *own[axis + 1 :]]
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -119,6 +113,9 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Node:
 
 
 def _along_infer(require: Any, x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    for i, (own, size) in enumerate(zip(indices.shape, x.shape, strict=True)):
+        if i != axis:
+            require(equal_sizes(own, size))
     return TensorType(indices.shape, x.dtype)
 
 
@@ -135,20 +132,21 @@ def paired(op: str, x: Any, indices: Any, axis: int) -> tuple[Node, Node, int]:
 
 def _along_call(op: Op, x: Any, indices: Any, axis: int = -1) -> Node:
     x, index, axis = paired(op.name, x, indices, axis)
-    shapes = [(*node.shape[:axis], 1, *node.shape[axis + 1 :]) for node in (x, index)]
-    common, _ = broadcast(shapes)
-    x, index = (
-        broadcast_to(node, (*common[:axis], node.shape[axis], *common[axis + 1 :]))
-        if (*node.shape[:axis], 1, *node.shape[axis + 1 :]) != common
-        else node
-        for node in (x, index)
-    )
-    return op.node((x, index), axis)
+    return op.node((_widened(x, index, axis), _widened(index, x, axis)), axis)
+
+
+def _widened(x: Node, other: Node, axis: int) -> Node:
+    """x repeated where it has one element and the other has more, except along one axis."""
+    wide = list(other.shape)
+    for i, size in enumerate(x.shape):
+        if i == axis or size != 1:
+            wide[i] = size
+    return broadcast_to(x, tuple(wide)) if tuple(wide) != x.shape else x
 
 
 def _along_transpose(bar: Node, y: Node) -> Node:
     x, index = y.args
-    place = places_of("take_along_axis", grid(x, index.shape, y.params.axis, index), x.shape)
+    place = places_of("take_along_axis", along(index, index.shape, y.params.axis), x.shape)
     flat, rows = reshape(bar, (bar.size,)), dims.product(x.shape)
     return reshape(scatter_add.node((flat, reshape(place, (bar.size,))), rows), x.shape)
 
@@ -183,7 +181,7 @@ def leading(op: str, x: Node, indices: Any, batch_dims: int = 0) -> tuple[Node, 
     if len(batch) < batch_dims or not all(map(is_same, batch, x.shape)):
         raise ShapeError(f"{op}: the first {batch_dims} sizes have to be equal, got {told}")
     own = [_column(index, i) for i in range(count)]
-    in_batch = grid(x, own[0].shape, own[0].ndim, own[0])[:batch_dims]
+    in_batch = counters(x.graph, own[0].shape)[:batch_dims]
     rows = x.shape[: batch_dims + count]
     return places_of(op, [*in_batch, *own], rows), rows
 

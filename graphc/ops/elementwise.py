@@ -288,7 +288,8 @@ def _plain_clip(node: Node) -> str:
 _CLOSED = _clip_rules(lambda x, low, high: (x >= low) & (x <= high), 1.0)
 _HALVED = _clip_rules(lambda x, low, high: (x > low) & (x < high), 0.5)
 _clip = elementwise(
-    "clip", "x limited to low..high; high everywhere if low > high", operands="x low high", result="same",
+    "clip", "x limited to low..high; high everywhere if low > high",
+    operands="x low high", result="same",
     numpy="np.clip({x}, {low}, {high})", out="np.clip({x}, {low}, {high}, out={out})",
     math=_plain_clip, plain=(scalars.maximum, scalars.minimum),
     rules=tuple(Kinked(torch=c, jax=h, textbook=c) for c, h in zip(_CLOSED, _HALVED, strict=True)),

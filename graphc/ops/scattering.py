@@ -18,7 +18,7 @@ from graphc.ir.graph import CONSTANT
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import BOOL, FLOAT, TensorType, equal_sizes, int64, shape_text
-from graphc.ops.coordinates import grid, leading, paired, places_of
+from graphc.ops.coordinates import along, leading, paired, places_of
 from graphc.ops.elementwise import mask, maximum, where
 from graphc.ops.families import add_up
 from graphc.ops.lookup import gather, int_node, scatter_add
@@ -147,7 +147,6 @@ def _scatter_sample(size: int, shape: tuple[int, ...], reduction: str) -> Draw:
     return draw
 
 
-_EVEN = "scatter by max or min, ties: shared evenly"
 scatter: Op = Op(
     name="scatter", doc="x with updates at the rows that ids tell, which a reduction combines",
     noun="scattered",
@@ -179,8 +178,8 @@ def _put(x: Node, place: Node, updates: Node, reduction: str) -> Node:
 
 
 def written(
-    op: str, x: Node, place: Node, updates: Node, indexed: int, reduction: object
-) -> Node:  # fmt: skip
+    op: str, x: Node, place: Node, updates: Node, indexed: int, reduction: object = "none"
+) -> Node:
     """x, whose first so many axes the places number, with updates (*places, *rest)."""
     shape = (*place.shape, *x.shape[indexed:])
     if len(updates.shape) != len(shape) or not all(map(is_same, updates.shape, shape)):
@@ -214,7 +213,7 @@ def scatter_along_axis(
         if i != axis and isinstance(own, int) and isinstance(size, int) and own > size:
             told = f"{index.graph.describe(index, site=True)} for {x.graph.describe(x, site=True)}"
             raise ShapeError(f"scatter_along_axis: indices are longer in axis {i}: {told}")
-    place = places_of("scatter_along_axis", grid(x, index.shape, axis, index), x.shape)
+    place = places_of("scatter_along_axis", along(index, index.shape, axis), x.shape)
     return written("scatter_along_axis", x, place, updates, x.ndim, reduction)
 
 

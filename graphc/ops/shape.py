@@ -334,6 +334,8 @@ def arange_on(graph: Any, size: Extent, dtype: DType = int64) -> Node:
 
 
 def _arange_infer(require: Any, size: Extent, dtype: DType) -> TensorType:
+    if isinstance(size, int) and size < 0:
+        raise ShapeError(f"a size is not negative, got {size}")
     if not dims.at_least(size, 0, sizes_from=0):
         require(Guard(size, ">=", 0, f"there are no {size} numbers to count"))
     return TensorType((size,), dtype)

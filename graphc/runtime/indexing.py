@@ -65,10 +65,10 @@ def places(coordinates: list[Array], shape: tuple[int, ...]) -> Array:
     IndexError names coordinates that lie outside of the shape.
     """
     place: Any = 0
-    for axis, (index, size) in enumerate(zip(coordinates, shape)):
+    for index, size in zip(coordinates, shape):
         if index.size and not (-size <= index.min() and index.max() < size):
             found = f"{index.min()}..{index.max()}"
-            raise IndexError(f"indices of axis {axis} must be in {-size}..{size - 1}, got {found}")
+            raise IndexError(f"indices must be in {-size}..{size - 1}, got {found}")
         index = index.astype(np.int64)
         place = place * size + np.where(index < 0, index + size, index)
     result: Array = place

@@ -99,6 +99,24 @@ def constants() -> gc.Graph:
     return g
 
 
+def pretrained() -> gc.Graph:
+    """Weights and states that are given, one large, called like what reads them; a large table."""
+    rng = np.random.default_rng(6)
+    with gc.Graph("pretrained") as g:
+        x = g.input("x", ("batch", 3))
+        W = g.parameter("CHECKSUM", (3, 150), init=rng.normal(size=(3, 150)) / 3)
+        V = g.parameter("arrays/V.npy", (150, 120), init=rng.normal(size=(150, 120)) / 150)
+        bias = g.parameter('lo"ad\\_companion', (120,), init=np.linspace(-1, 1, 120))
+        scale = g.parameter("path", init=np.array(0.5))
+        shift = g.state("shift", (3,), init=np.array([0.1, -0.0, 2.0]))
+        g.update(shift, 0.5 * shift + 0.5 * x.mean(axis=0))
+        hidden = np.tanh((x - shift) @ W) @ V + bias * scale
+        y = hidden @ g.constant(rng.normal(size=(120, 150)) / 120)
+        g.output("y", y)
+        g.loss((y**2).mean())
+    return g
+
+
 AWKWARD = [
     "lambda",
     "np",
@@ -341,6 +359,9 @@ VARIED: dict[str, tuple[Callable[[], gc.Graph], dict[str, Any]]] = {
     "attention": (attention, {"optimizer": gc.optim.sgd(0.1, momentum=0.9)}),
     "running_mean": (running_mean, {"optimizer": gc.optim.sgd(weight_decay=0.1), "fit": True}),
     "constants": (constants, {}),
+    "pretrained": (pretrained, {"optimizer": "adam", "fit": True}),
+    "pretrained_embedded": (pretrained, {"embed": True}),
+    "pretrained_inference": (pretrained, {"inference": True}),
     "awkward_names": (
         awkward_names,
         {"optimizer": gc.optim.momentum(dampening=0.1), "fit": True},

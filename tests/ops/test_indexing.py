@@ -71,12 +71,12 @@ def test_an_index_that_does_not_exist_is_an_error_when_it_runs(case: Any, style:
 @pytest.mark.parametrize("case", [*WRONG[:2], *WRONG[3:]], ids=range(len(WRONG) - 1))
 def test_a_constant_index_that_does_not_exist_is_an_error_at_once(case: Any) -> None:
     op, indices = case
-    with pytest.raises(GraphcError, match=r"index -?\d does not exist in axis"):
+    with pytest.raises(GraphcError, match=r"index -?\d does not exist in \d elements"):
         indexed(op, indices, constant=True)
 
 
 def test_an_index_of_each_axis_is_checked_by_itself() -> None:
-    message = r"indices of axis 1 must be in -3\.\.2, got 3\.\.3"
+    message = r"indices must be in -3\.\.2, got 3\.\.3"
     module = gc.compile(indexed(gc.gather_nd, [[0, 3]]), inference=True).load()
     with pytest.raises(IndexError, match=message):
         module.predict(X, np.array([[0, 3]]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from graphc.errors import ModelError
@@ -33,14 +34,30 @@ def from_onnx(
     have no form in graphc (all of them in one message) and for what depends on data and must not,
     and UsageError for names in `bind` that the model does not have.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise ModelError(
-            "reading an ONNX model needs the package onnx", hint='run `pip install "graphc[onnx]"`'
-        ) from None
+    require_onnx("reading an ONNX model")
     from graphc.frontends.onnx.importer import import_model
     from graphc.frontends.onnx.reading import read_model
 
     proto, place = read_model(model)
     return import_model(proto, place, dict(bind or {}), trainable)
+
+
+def known_operators() -> dict[ModuleType | None, list[Any]]:
+    """The operators that have a form in graphc, by the file that maps them (see `catalogue`).
+
+    Raises ModelError where the package onnx is missing.
+    """
+    require_onnx("the list of ONNX's operators")
+    from graphc.frontends.onnx.catalogue import operators
+
+    return {**operators()}
+
+
+def require_onnx(what: str) -> None:
+    """Raise ModelError, with the way out, where the package onnx is missing."""
+    try:
+        import onnx
+    except ImportError:
+        raise ModelError(
+            f"{what} needs the package onnx", hint='run `pip install "graphc[onnx]"`'
+        ) from None

@@ -240,15 +240,3 @@ def encoded_values(*choices: tuple[Any, Any, Any]) -> tuple[Any, Any]:
             fallback = -1 if array.dtype.kind in "iu" else -0.0
             return array, np.asarray(fallback if default is None else default, array.dtype)[()]
     return np.zeros(0), np.zeros(())
-
-
-@maps("ZipMap", domain=LEARNING)
-def zip_map(
-    call: Call, x: Node, *, classlabels_int64s: tuple[int, ...] = (),
-    classlabels_strings: tuple[str, ...] = (),
-) -> Node:  # fmt: skip
-    """Refused: its result is a list of dictionaries, no array."""
-    call.refuse(
-        "a list of dictionaries is no array",
-        hint='convert with options={"zipmap": False}: the probabilities then are an array',
-    )

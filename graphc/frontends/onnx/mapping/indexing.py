@@ -15,7 +15,7 @@ from graphc.ir import dims
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.node import Node
 from graphc.ir.types import INT, int64, normalize_axis
-from graphc.ops.coordinates import grid, places_of
+from graphc.ops.coordinates import along, places_of
 from graphc.ops.indexing import Span, getitem
 from graphc.ops.operands import cast
 from graphc.ops.rearranging import eye_on
@@ -87,26 +87,21 @@ def span(call: Call, size: Extent, start: Extent, end: Extent, step: int) -> Spa
         first, stop, step = slice(start, end, step).indices(size)
         return Span(first, max(first, stop) if step > 0 else min(first, stop), step)
     low, high = (0, size) if step > 0 else (-1, size - 1)
-    begin, behind = (from_front(call, bound, size, low, high) for bound in (start, end))
+    begin, behind = (from_front(bound, size, low, high) for bound in (start, end))
     empty = dims.at_least(begin, behind) if step > 0 else dims.at_least(behind, begin)
     return Span(begin, begin if empty else behind, step)
 
 
-def from_front(call: Call, bound: Extent, size: Extent, low: Extent, high: Extent) -> Extent:
+def from_front(bound: Extent, size: Extent, low: Extent, high: Extent) -> Extent:
     """A bound counted from the front, not below `low` and not above `high`.
 
-    What names leave open (whether n is more than 5) is checked when the module runs; what the bound
-    counts from has to be clear.
+    What names leave open is a condition that the module checks when it runs: that n is not below
+    5 for a bound of 5, and that n - m is not negative, which would count from the end.
     """
     if isinstance(bound, int) and abs(bound) >= FAR:
         return high if bound > 0 else low
     if dims.at_least(-1, bound):
         bound = bound + size
-    elif not dims.at_least(bound, 0):
-        call.refuse(
-            f"whether the bound {bound} counts from the front or from the end depends on sizes",
-            hint="bind the dimension: --bind NAME=SIZE",
-        )
     if dims.at_least(bound, high):
         return high
     return low if dims.at_least(low, bound) else bound
@@ -146,11 +141,13 @@ def reverse_sequence(
     call: Call, x: Node, lengths: Node, *, batch_axis: int = 1, time_axis: int = 0
 ) -> Node:
     """Each sequence of a batch backwards, as far as its length goes."""
+    if lengths.ndim != 1:
+        call.refuse(f"the lengths are one for each sequence, got {lengths.ndim} axes")
     moved = ops.moveaxis(x, (batch_axis, time_axis), (0, 1))
     time, length = arange_on(call.graph, moved.shape[1]), ops.expand_dims(cast(lengths, int64), 1)
     index = ops.where(time < length, length - 1 - time, time)
     rows = moved.shape[:2]
-    order = places_of(call.op_type, grid(x, rows, 1, index), rows)
+    order = places_of(call.op_type, along(index, rows, 1), rows)
     flat = ops.reshape(moved, (dims.product(rows), *moved.shape[2:]))
     return ops.moveaxis(ops.take(flat, order, 0), (0, 1), (batch_axis, time_axis))
 
@@ -189,14 +186,16 @@ def tensor_scatter(
     axis = normalize_axis(axis, cache.ndim)
     if mode not in ("linear", "circular") or axis == 0:
         call.refuse(f"the mode {mode!r} along axis {axis} is not supported")
+    if update.ndim != cache.ndim:
+        call.refuse(f"the update has {update.ndim} axes, and the cache {cache.ndim}")
     rows, size = update.shape[: axis + 1], cache.shape[axis]
     index = arange_on(call.graph, rows[-1])
     if starts is not None:
         index = ops.expand_dims(cast(starts, int64), tuple(range(1, axis + 1))) + index
     if mode == "circular":
         index = ops.where(index >= size, index - size, index)
-    place = places_of(call.op_type, grid(cache, rows, axis, index), cache.shape[: axis + 1])
-    return written(call.op_type, cache, place, update, axis + 1, "none")
+    place = places_of(call.op_type, along(index, rows, axis), cache.shape[: axis + 1])
+    return written(call.op_type, cache, place, update, axis + 1)
 
 
 # --- made of indices -----------------------------------------------------------------------------
@@ -205,14 +204,18 @@ def tensor_scatter(
 @maps("OneHot", since=9)
 def one_hot(call: Call, indices: Node, depth: Node, values: Node, *, axis: int = -1) -> Node:
     """The second value at each index, else the first; indices outside of the depth have none."""
-    counted = depth.dtype.kind == INT
-    count = call.size(depth, "the depth") if counted else int(call.number(depth, "the depth"))
+    count: Extent
+    if depth.dtype.kind == INT:
+        count = call.size(depth, "the depth")
+    else:
+        number = call.number(depth, "the depth")
+        count = int(number) if float(number).is_integer() else call.refuse(f"a depth of {number}")
     axis = normalize_axis(axis, indices.ndim + 1)
     index = cast(indices, int64)
     own = ops.expand_dims(ops.where(index < 0, index + count, index), axis)
     behind = tuple(range(1, own.ndim - axis))
-    number = arange_on(call.graph, count)
-    return ops.where(own == (ops.expand_dims(number, behind) if behind else number),
+    numbers = arange_on(call.graph, count)
+    return ops.where(own == (ops.expand_dims(numbers, behind) if behind else numbers),
                      values[1], values[0])  # fmt: skip
 
 
@@ -237,8 +240,8 @@ def range_(call: Call, start: Node, limit: Node, delta: Node, *, stash_type: int
         count = Span(first, last, step).length()
     else:
         first, last, step = (call.number(node, what) for node, what in inputs)
-        if step == 0 or not np.isfinite([first, last, step]).all():
-            call.refuse(f"a range goes from {first} to {last} by {step}")
+        if not np.isfinite([first, last, step]).all() or step == 0:
+            call.refuse(f"a range from {first} to {last} in steps of {step}")
         count = int(np.ceil((last - first) / step))
     count = max(count, 0) if isinstance(count, int) else count
     numbers = arange_on(call.graph, count, start.dtype)
@@ -273,12 +276,6 @@ def compress(call: Call, x: Node, condition: Node, *, axis: int | None = None) -
     if known is None:
         undecided(call, "elements the condition chooses")
     return ops.take(x, np.flatnonzero(known), axis)
-
-
-@maps("Unique", since=11)
-def unique(call: Call, x: Node, *, axis: int | None = None, sorted: int = 1) -> Node:
-    """Never known: refused with the reason."""
-    undecided(call, "elements differ")
 
 
 def undecided(call: Call, what: str) -> NoReturn:

@@ -15,6 +15,7 @@ from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.node import Node
 from graphc.ir.types import int64, normalize_axes, normalize_axis
 from graphc.ops.operands import size_node
+from graphc.ops.shape import as_count
 
 # --- sizes as values ---------------------------------------------------------------------------
 
@@ -115,21 +116,19 @@ def split(
     """The sizes of the parts are an input; without them all are equal, but maybe for the last."""
     if split is not None:
         return parts(x, axis, call.sizes(split, "the sizes of the parts"))
-    if not num_outputs:
-        return parts(x, axis, equal_parts(x, axis, call.outputs))
-    if num_outputs < 1 or num_outputs != call.outputs:
+    if num_outputs not in (0, call.outputs):
         call.refuse(f"there are {call.outputs} outputs, and num_outputs is {num_outputs}")
     size = x.shape[normalize_axis(axis, x.ndim)]
+    if num_outputs < 1 or dims.exact_quotient(size, num_outputs) is not None:
+        return parts(x, axis, equal_parts(x, axis, num_outputs or call.outputs))
     each = dims.floor_divide(size + num_outputs - 1, num_outputs)
-    if dims.exact_quotient(size, num_outputs) is not None:
-        return parts(x, axis, equal_parts(x, axis, num_outputs))
     return parts(x, axis, (*[each] * (num_outputs - 1), size - each * (num_outputs - 1)))
 
 
 def equal_parts(x: Node, axis: int, count: int) -> Shape:
     """The sizes of so many equal parts. Raises ShapeError where there are none."""
     size = x.shape[normalize_axis(axis, x.ndim)]
-    if isinstance(size, int) and size % count:
+    if count < 1 or (isinstance(size, int) and size % count):
         raise ShapeError(f"{size} does not divide into {count} equal parts")
     return (dims.floor_divide(size, count),) * count
 
@@ -138,11 +137,11 @@ def parts(x: Node, axis: int, sizes: Sequence[Extent]) -> tuple[Node, ...]:
     """x cut along an axis into parts of these sizes."""
     if not sizes:
         raise ShapeError("there are no parts to cut into")
-    *cuts, total = accumulate(sizes)
     own = x.shape[normalize_axis(axis, x.ndim)]
+    *cuts, total = accumulate(sizes, initial=0)
     if isinstance(total, int) and isinstance(own, int) and total != own:
         raise ShapeError(f"parts of {tuple(sizes)} do not make up {own}")
-    return tuple(ops.split(x, cuts, axis))
+    return tuple(ops.split(x, cuts[1:], axis))
 
 
 # --- blocks of images ----------------------------------------------------------------------------
@@ -231,8 +230,12 @@ def padded(
     widths = [(0, 0)] * x.ndim
     for axis, before, behind in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         widths[axis] = before, behind
-    cut = [slice(max(0, -before), size + min(0, behind))
-           for size, (before, behind) in zip(x.shape, widths, strict=True)]  # fmt: skip
+    cut = []
+    for size, (before, behind) in zip(x.shape, widths, strict=True):
+        start, stop = max(0, -before), size + min(0, behind)
+        if isinstance(stop, int) and start > stop:
+            call.refuse(f"widths of {before} and {behind} leave nothing of {size} elements")
+        cut.append(slice(start, stop))
     kept = x[tuple(cut)]
     added = [(max(0, before), max(0, behind)) for before, behind in widths]
     if mode != "constant" or value is None:
@@ -256,6 +259,7 @@ def center_crop_pad(
     key, widths = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
     for axis, wanted in zip(places, sizes, strict=True):
         own = x.shape[axis]
+        as_count("CenterCropPad", wanted)
         if dims.at_least(own, wanted):
             start = dims.floor_divide(own - wanted, 2)
             key[axis] = slice(start, start + wanted)
