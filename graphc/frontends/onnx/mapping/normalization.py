@@ -271,6 +271,8 @@ def local_response_norm(
 
     Krizhevsky, Sutskever, Hinton 2012.
     """
+    if size < 1:
+        call.refuse(f"size is at least 1, got {size}")
     before = (call.steps(size) - 1) // 2
     none = [(0, 0)] * (x.ndim - 2)
     squares = ops.pad(ops.square(x), [(0, 0), (before, size - 1 - before), *none])
