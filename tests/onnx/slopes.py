@@ -40,8 +40,11 @@ class Slopes:
         if self.start and self.floats:
             self.module = gc.compile(wide, wrt=[*self.start], allow_unused=True)
             self.loaded = self.module.load()
-            y = self.outputs(self.start)
-            self.bars = [self.rng.normal(size=value.shape) for value in y]
+            if not all(is_moderate(y).all() for y in self.outputs(self.start)):
+                self.start = {n: self.rng.uniform(0.2, 0.8, v.shape) for n, v in self.start.items()}
+            # What is infinite whatever goes in, as a masked score, has no slope.
+            self.bars = [self.rng.normal(size=y.shape) * is_moderate(y)
+                         for y in self.outputs(self.start)]  # fmt: skip
             if self.module.lowered.loss:
                 self.bars = [np.ones(())]
 
@@ -67,7 +70,8 @@ class Slopes:
         moved = {name: value + distance * direction[name] if name in direction else value
                  for name, value in self.start.items()}  # fmt: skip
         y = self.outputs(moved)
-        return float(sum(np.vdot(bar, value) for bar, value in zip(self.bars, y, strict=True)))
+        pairs = zip(self.bars, y, strict=True)
+        return float(sum(bar[bar != 0] @ value[bar != 0] for bar, value in pairs))
 
     def gradients(self) -> Arrays:
         """What backward returns."""
@@ -136,6 +140,11 @@ class Slopes:
         across = (8 * (far[1] - far[-1]) - (far[2] - far[-2])) / (12 * step)
         size = max(abs(value) for value in (*far.values(), here))
         return ahead, behind, across, 1e-14 * size / step
+
+
+def is_moderate(y: Any) -> Any:
+    """Which elements are neither infinite, nor NaN, nor so large that rounding is all there is."""
+    return np.abs(y) < 1e12
 
 
 def slopes_of(model: Any, inputs: Sequence[Any]) -> Slopes:
