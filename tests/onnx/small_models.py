@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+
+from graphc.errors import GraphcError, ModelError
+
+
+class Case(NamedTuple):
+    """A model, or what it is made of, and what is said about it."""
+
+    name: str
+    make: Callable[[], Any]
+    told: str
+    kind: type[GraphcError] = ModelError
+
 
 node = helper.make_node
 FLOAT = TensorProto.FLOAT

@@ -204,6 +204,6 @@ def dtype_of(info: Any, what: str) -> DType:
     """The dtype of an input or output. Raises UnsupportedError for what is no tensor of numbers."""
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type":
-        told = (kind or "untyped value").removesuffix("_type").replace("_", " ")
-        raise UnsupportedError(f"{what} is a {told}, not a tensor")
+        told = (kind or "none").removesuffix("_type").replace("_", " ")
+        raise UnsupportedError(f"{what} is no tensor; its type is {told}")
     return element_type(info.type.tensor_type.elem_type, what)

@@ -38,10 +38,10 @@ def schema_of(domain: str, op_type: str, opset: int) -> Any:
         return None
 
 
-def is_defined(domain: str, op_type: str, opset: int) -> bool:
-    """Whether the standard defines an operator by others."""
-    schema = schema_of(domain, op_type, opset)
-    return schema is not None and (schema.has_function or schema.has_context_dependent_function)
+def plain_body(schema: Any, opset: int) -> Any:
+    """The definition of an operator by others that is the same for all nodes."""
+    version = newest(schema.function_opset_versions, opset)
+    return with_defaults(parsed(schema.get_function_with_opset_version(version)), schema)
 
 
 def body_of(proto: Any, inputs: Sequence[Value | None], opsets: Mapping[str, int]) -> Any:
@@ -52,8 +52,7 @@ def body_of(proto: Any, inputs: Sequence[Value | None], opsets: Mapping[str, int
     if schema is None:
         return None
     if schema.has_function:
-        version = newest(schema.function_opset_versions, opset)
-        return with_defaults(parsed(schema.get_function_with_opset_version(version)), schema)
+        return plain_body(schema, opset)
     if schema.has_context_dependent_function:
         version = newest(schema.context_dependent_function_opset_versions, opset)
         types = [type_of(node).SerializeToString() for node in inputs]

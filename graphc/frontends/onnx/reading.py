@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 import onnx
 from graphc.errors import ModelError, suggest
 from graphc.frontends.onnx.external import locate
+from graphc.frontends.onnx.names import NodeSite, located
 from graphc.frontends.onnx.validity import require_valid
 
 LARGEST = 2**31 - 1  # bytes: what a message of protobuf can hold
@@ -40,8 +41,9 @@ def read_model(model: str | os.PathLike[str] | bytes | Any) -> tuple[Any, str]:
         raise ModelError(
             f"a model is a path, bytes or an onnx.ModelProto, got {type(model).__name__}"
         )
-    require_valid(proto, place)
-    locate(proto, folder)
+    with located(lambda: NodeSite(place, 0)):
+        require_valid(proto, place)
+        locate(proto, folder)
     return proto, place
 
 

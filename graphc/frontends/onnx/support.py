@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from graphc.errors import UnsupportedError
-from graphc.frontends.onnx.contents import nodes_of
-from graphc.frontends.onnx.functions import called_by, functions_of, is_defined, schema_of
+from graphc.frontends.onnx.contents import all_nodes, nodes_of
+from graphc.frontends.onnx.functions import called_by, functions_of, plain_body, schema_of
 from graphc.frontends.onnx.names import nearest, qualified, quoted, standard
 from graphc.frontends.onnx.registry import MAPPINGS, mapping_of
 from onnx import defs
@@ -113,7 +113,12 @@ def has_form(domain: str, op_type: str, opset: int) -> bool:
         return False
     if mapping_of(domain, op_type, opset) is not None:
         return True
-    return is_defined(domain, op_type, opset) and op_type not in KIND_OF
+    if schema is not None and schema.has_function:
+        body = plain_body(schema, opset)
+        return all(
+            has_form(standard(proto.domain), proto.op_type, opset) for proto in all_nodes(body.node)
+        )
+    return schema is not None and bool(schema.has_context_dependent_function)
 
 
 @cache

@@ -37,20 +37,19 @@ def require_valid(model: Any, place: str) -> None:
 
     Raises UnsupportedError for one of another time, or with what graphc does not read at all.
     """
-    with located(lambda: NodeSite(place, 0)):
-        require_versions(model)
-        functions = functions_of(model)
-        if len(functions) < len(model.functions):
-            names = [(standard(f.domain), f.name, f.overload) for f in model.functions]
-            raise ModelError(f"the function {quoted(repeated(names)[1])} is defined twice")
-        require_finite(model)
-        validity = Validity(place, functions)
-        opsets = operator_sets(model)
-        validity.graph(model.graph, (), opsets, "the graph")
-        if not model.graph.output:
-            raise ModelError("the graph has no outputs")
-        for function in model.functions:
-            validity.function(function, {**opsets, **operator_sets(function)})
+    require_versions(model)
+    functions = functions_of(model)
+    if len(functions) < len(model.functions):
+        names = [(standard(f.domain), f.name, f.overload) for f in model.functions]
+        raise ModelError(f"the function {quoted(repeated(names)[1])} is defined twice")
+    require_finite(model)
+    validity = Validity(place, functions)
+    opsets = operator_sets(model)
+    validity.graph(model.graph, (), opsets, "the graph")
+    if not model.graph.output:
+        raise ModelError("the graph has no outputs")
+    for function in model.functions:
+        validity.function(function, {**opsets, **operator_sets(function)})
 
 
 def require_versions(model: Any) -> None:
