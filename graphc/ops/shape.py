@@ -209,7 +209,8 @@ reshape: Op = linear(
 def _expand_call(op: Op, x: Any, axis: Any = 0) -> Node:
     x = operand(x)
     several = axis if isinstance(axis, (tuple, list)) else (axis,)
-    return op.node((x,), axes_of("expand_dims", axis, x, added=len(several)))
+    axes = axes_of("expand_dims", axis, x, added=len(several))
+    return op.node((x,), axes) if axes else x
 
 
 def _expand_infer(require: Any, x: TensorType, axes: tuple[int, ...]) -> TensorType:

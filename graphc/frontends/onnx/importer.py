@@ -43,7 +43,7 @@ from graphc.frontends.onnx.registry import Mapping as OpMapping
 from graphc.frontends.onnx.signatures import require_types
 from graphc.frontends.onnx.static import Known
 from graphc.frontends.onnx.support import require_supported
-from graphc.frontends.onnx.tensors import tensor_array
+from graphc.frontends.onnx.tensors import MOST_AXES, tensor_array
 from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, entered
 from graphc.ir.node import Node
@@ -282,7 +282,9 @@ def is_shorter(value: np.ndarray[Any, Any], node: Node) -> bool:
 
 
 def require_possible(node: Node) -> None:
-    """Raise ShapeError for a result that no memory has addresses for."""
+    """Raise ShapeError for a result that no memory has addresses for, or NumPy no axes."""
+    if node.ndim > MOST_AXES:
+        raise ShapeError(f"the result has {node.ndim} axes; NumPy has at most {MOST_AXES}")
     known = math.prod(size for size in node.shape if isinstance(size, int) and size)
     if known * node.dtype.itemsize > sys.maxsize:
         raise ShapeError(f"the result has more elements than memory has addresses: {node.shape}")

@@ -25,6 +25,7 @@ FIELDS = {
         ("bool", "int8", "int16", "int32", "uint8", "uint16", "float16"), ("int32_data", "int32")
     ),
 }
+MOST_AXES = 32  # of NumPy 1; NumPy 2 has 64
 ALL_FIELDS = (
     "raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data",
     "string_data",
@@ -61,8 +62,8 @@ def tensor_array(tensor: Any) -> np.ndarray[Any, Any]:
         raise ModelError(f"{what} has a negative size: {shape}")
     if math.prod(size or 1 for size in shape) * dtype.itemsize > sys.maxsize:
         raise ModelError(f"{what} has more elements than memory has addresses: {shape}")
-    if len(shape) > 32:
-        raise UnsupportedError(f"{what} has {len(shape)} axes; NumPy has at most 32")
+    if len(shape) > MOST_AXES:
+        raise UnsupportedError(f"{what} has {len(shape)} axes; NumPy has at most {MOST_AXES}")
     if tensor.HasField("segment"):
         raise UnsupportedError(f"{what} is a segment of a larger one")
     if tensor.data_location == onnx.TensorProto.EXTERNAL:

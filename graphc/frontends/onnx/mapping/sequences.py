@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from graphc import ops
-from graphc.frontends.onnx.mapping.shape import parts
+from graphc.frontends.onnx.mapping.shape import MOST_PARTS, parts
 from graphc.frontends.onnx.registry import Call, Tensors, maps
 from graphc.ir.node import Node
+from graphc.ir.types import normalize_axis
 
 maps("SequenceConstruct", lambda call, *inputs: Tensors(inputs))
 maps("SequenceEmpty", lambda call, *, dtype=1: Tensors())
@@ -49,7 +50,7 @@ def split_to_sequence(
     """
     if split is not None and split.ndim == 1:
         return Tensors(parts(x, axis, call.sizes(split, "the sizes of the parts")))
-    size = x.shape[axis]
+    size = x.shape[normalize_axis(axis, x.ndim)]
     if not isinstance(size, int):
         call.refuse(
             f"{size} is split, and has to be known when the model is compiled",
@@ -58,6 +59,8 @@ def split_to_sequence(
     each = 1 if split is None else call.number(split, "the size of the parts")
     if each < 1:
         call.refuse(f"parts have a size of at least 1, got {each}")
+    if size > each * MOST_PARTS:
+        call.refuse(f"an array is split into at most {MOST_PARTS} parts, got {size} by {each}")
     sizes = [min(each, size - start) for start in range(0, size, each)]
     found = parts(x, axis, sizes) if sizes else ()
     if split is None and not keepdims:

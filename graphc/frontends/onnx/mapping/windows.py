@@ -195,6 +195,7 @@ def max_unpooling(
 
     The indices are places in what windows and padding make of x; a larger shape has zeros behind.
     """
+    require_windows(call, x, kernel_shape, strides)
     rank = len(kernel_shape)
     axes = zip(
         x.shape[2:], kernel_shape, strides or (1,) * rank, pairs(call, pads, rank), strict=True
