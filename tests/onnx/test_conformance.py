@@ -30,7 +30,7 @@ def marked(name: str) -> object:
     return pytest.param(name, marks=[pytest.mark.xfail(reason=reason)] if reason else [])
 
 
-@pytest.mark.parametrize("name", map(marked, suite.names()))
+@pytest.mark.parametrize("name", list(map(marked, suite.names())))
 def test_the_case_passes(name: str) -> None:
     suite.run(name)
 

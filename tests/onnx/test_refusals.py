@@ -35,7 +35,7 @@ def mixed() -> Any:
             node("Relu", ["x"], ["r"]),
             *(node("QuantizeLinear", ["r", "s"], [f"q{i}"], name=f"q{i}") for i in range(5)),
             node("Loop", ["", "t", "r"], ["l"], name="loop", body=body()),
-            node("SequenceConstruct", ["r"], ["seq"]),
+            node("Optional", ["r"], ["maybe"]),
             node("StringNormalizer", ["words"], ["word"]),
             node("NonMaxSuppression", ["r", "r"], ["kept"]),
             node("Fused", ["r"], ["f"], name="fast", domain="com.microsoft"),
@@ -54,7 +54,7 @@ MIXED = (
     "NonMaxSuppression (results whose shapes depend on data; 1 node: that of 'kept'); ",
     "QuantizeLinear (quantised numbers; 5 nodes: 'q0', 'q1', 'q2' and 2 more); ",
     "Rellu (the standard has no such operator, did you mean 'Relu'?; 1 node: that of 'y'); ",
-    "SequenceConstruct (sequences of tensors; 1 node: that of 'seq'); ",
+    "Optional (optional values; 1 node: that of 'maybe'); ",
     "StringNormalizer (strings; 1 node: that of 'word'); ",
     "com.microsoft.Fused (of the domain 'com.microsoft', and the model does not define it; "
     "1 node: 'fast'); ",
