@@ -1,8 +1,8 @@
 """How an op is written in mathematics: templates like those of emissions, in other signs.
 
 `x · W` with spaces is a product of matrices, `2·x` without them one with a number, `x ⊙ y` one of
-elements; `xᵀ` is a transpose, `x²` and `x^p` are powers, and `1[c]` is 1 where c holds and 0
-elsewhere. An op that says nothing is written `name(x, y)`.
+elements; `xᵀ` is a transpose, `x²` and `x^p` are powers, `⌊x⌋` and `⌈x⌉` are rounded, and
+`1[c]` is 1 where c holds and 0 elsewhere. An op that says nothing is written `name(x, y)`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from graphc.ir.node import Node
 # Each sign and the Python that is parsed in its place, so that the grammar finds its operands.
 SIGNS = {
     " · ": " @ ", "·": "//", "⊙": "*", "ᵀ": ".T", "²": "**2", "^": "**", " = ": " == ", "≠": "!=",
-    "≤": "<=", "≥": ">=", "√": "sqrt", "'": "_", "∞": "inf",
+    "≤": "<=", "≥": ">=", "√": "sqrt", "'": "_", "∞": "inf", " mod ": " % ",
+    "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")",
 }  # fmt: skip
 
 # Binding strength, weakest first. Products and quotients are apart: mixed, they are parenthesised
@@ -31,6 +32,7 @@ _BINARY: dict[type[ast.operator], tuple[int, int, int]] = {
     ast.MatMult: (MATRIX, NEGATIVE, POWER),
     ast.Mult: (PRODUCT, PRODUCT, SCALAR),
     ast.Div: (QUOTIENT, PRODUCT, POWER),
+    ast.Mod: (QUOTIENT, PRODUCT, POWER),
     ast.FloorDiv: (SCALAR, SCALAR, POWER),
     ast.Pow: (POWER, PRIMARY, PRIMARY),
 }

@@ -27,24 +27,26 @@ def _rounding_call(op: Op, x: Any) -> Node:
 
 floor = elementwise(
     "floor", "the largest whole number ≤ x",
-    ufunc="np.floor", math="float(math.floor({x}))", notation="⌊{x}⌋",
+    ufunc="np.floor", math="math.copysign(math.floor({x}), {x})", notation="⌊{x}⌋",
     result="number", call=_rounding_call,
     symbolic=lambda sp, x: sp.floor(x), layouts=_FEW,
 )  # fmt: skip
 ceil = elementwise(
     "ceil", "the smallest whole number ≥ x",
-    ufunc="np.ceil", math="float(math.ceil({x}))", notation="⌈{x}⌉",
+    ufunc="np.ceil", math="math.copysign(math.ceil({x}), {x})", notation="⌈{x}⌉",
     result="number", call=_rounding_call,
     symbolic=lambda sp, x: sp.ceiling(x), layouts=_FEW,
 )  # fmt: skip
 trunc = elementwise(
     "trunc", "x without its digits behind the point",
-    ufunc="np.trunc", math="float(math.trunc({x}))", result="number", call=_rounding_call,
+    ufunc="np.trunc", math="math.copysign(math.trunc({x}), {x})",
+    result="number", call=_rounding_call,
     symbolic=lambda sp, x: sp.sign(x) * sp.floor(sp.Abs(x)), layouts=_FEW,
 )  # fmt: skip
 round = elementwise(
     "round", "the whole number nearest to x; of two, the even one",
-    ufunc="np.rint", math="float(round({x}))", result="number", call=_rounding_call, layouts=_FEW,
+    ufunc="np.rint", math="math.copysign(round({x}), {x})",
+    result="number", call=_rounding_call, layouts=_FEW,
 )  # fmt: skip
 
 # Ratios of samples stay away from whole numbers, where the quotient jumps.
@@ -54,8 +56,7 @@ floor_divide = elementwise(
     "floor_divide", "⌊x / y⌋", operands="x y", result="number",
     numpy="{x} // {y}", out="np.floor_divide({x}, {y}, out={out})", math="{x} // {y}",
     notation="⌊{x} / {y}⌋",
-    symbolic=lambda sp, x, y: sp.floor(x / y), domain=_UNEVEN, finite=(None, NOT_ZERO),
-    layouts=_FEW,
+    symbolic=lambda sp, x, y: sp.floor(x / y), domain=_UNEVEN, layouts=_FEW,
 )  # fmt: skip
 remainder = elementwise(
     "remainder", "x - y ⌊x / y⌋, which has the sign of y", operands="x y", result="number",

@@ -2,18 +2,29 @@
 
 Whatever is changed, reading and compiling either works or says what is wrong: an exception that is
 none of graphc's, a crash, or memory and time that the model does not account for, is a bug.
+
+    python -m tests.onnx.mutations 600
+
+looks for such for ten minutes, and prints what the damaged model was made of.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
-from collections.abc import Callable
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from onnx.backend.test.case.node import collect_testcases
+
+import graphc as gc
 
 INTS = (-(2**63), -(2**31), -100, -2, -1, 0, 1, 2, 3, 7, 100, 10**12, 2**31, 2**62, 2**63 - 1)
 FLOATS = (float("nan"), float("inf"), -float("inf"), -1.0, 0.0, 0.5, 1.0, 1e-40, 1e30)
@@ -22,10 +33,16 @@ TYPES = (0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 22, 99)
 Mutation = Callable[[random.Random, Any], None]
 
 
+@functools.cache
 def valid_models() -> dict[str, Any]:
     """The models of the suite's single operators; what fixes shapes is in the model."""
+    from onnx.backend.test.case.node import collect_testcases  # seconds
+
     found = {}
-    for case in collect_testcases(None):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the suite divides by zero to get its infinities
+        cases = collect_testcases(None)
+    for case in cases:
         if case.model is not None and case.data_sets:
             model = onnx.ModelProto()
             model.CopyFrom(case.model)
@@ -34,6 +51,25 @@ def valid_models() -> dict[str, Any]:
                     model.graph.initializer.append(numpy_helper.from_array(value, info.name))
             found[case.name] = model
     return found
+
+
+def drawn(seed: int, count: int | None = None) -> Iterator[tuple[str, Any]]:
+    """Damaged models, each with what it is called and how it is drawn again."""
+    names = [*valid_models()]
+    for number in range(count) if count is not None else itertools.count():
+        draw = random.Random(f"{seed}/{number}")
+        name = draw.choice(names)
+        change = torn if draw.random() < 0.15 else damaged
+        yield f"{name} of {seed}/{number}", change(valid_models()[name], draw)
+
+
+def ending(made: Any) -> str:
+    """How reading and compiling a model ends: `compiled`, or the class of graphc's error."""
+    try:
+        gc.compile(gc.from_onnx(made), inference=True)
+    except gc.GraphcError as error:
+        return type(error).__name__
+    return "compiled"
 
 
 def damaged(model: Any, draw: random.Random) -> Any:
@@ -196,3 +232,21 @@ MUTATIONS: tuple[Mutation, ...] = (
     attribute, attribute, attribute, tensor, tensor, shape, shape, wiring, operator,
 )  # fmt: skip
 OPERATORS = sorted(schema.name for schema in onnx.defs.get_all_schemas())
+
+
+def main(seconds: float) -> int:
+    """Look for bugs; the number of those found."""
+    start, bugs = time.monotonic(), 0
+    for name, made in drawn(int(time.time())):
+        if time.monotonic() - start > seconds:
+            break
+        try:
+            ending(made)
+        except Exception:  # whatever it is, it is what is looked for
+            bugs += 1
+            print(f"{name}:\n{traceback.format_exc(limit=-4)}", flush=True)
+    return bugs
+
+
+if __name__ == "__main__":
+    sys.exit(min(1, main(float(sys.argv[1]))))

@@ -176,8 +176,8 @@ CASES = [
     ),
     Case(
         "an operator that was dropped",
-        lambda: model([node("Scatter", ["x", "i", "x"], ["y"])], [value("x"), value("i", (2,), 7)]),
-        "Scatter (the standard dropped it in opset 11, the model is 17",
+        lambda: model([node("Upsample", ["x", "s"], ["y"])], [value("x"), value("s", (2,))]),
+        "Upsample (the standard dropped it in opset 10, the model is 17",
     ),
 ]
 

@@ -13,6 +13,7 @@ from graphc.errors import ModelError
 from graphc.frontends.onnx.names import nearest, quoted
 from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.ir.node import Node
+from graphc.ir.types import DTYPES, FLOAT, DType
 from onnx import AttributeProto, defs
 
 SINGLE = defs.OpSchema.FormalParameterOption.Single
@@ -43,7 +44,7 @@ def require_call(proto: Any, function: Any, schema: Any, around: set[str] | None
     if function is not None:
         require_count("inputs", proto.input, 0, len(function.input))
         require_count("outputs", proto.output, 0, len(function.output))
-    elif schema is not None:
+    elif schema is not None and not schema.deprecated:  # what was dropped is described no more
         require_count("inputs", proto.input, schema.min_input, schema.max_input)
         require_count("outputs", proto.output, schema.min_output, schema.max_output)
         for name, formal in zip(proto.input, schema.inputs, strict=False):
@@ -108,7 +109,7 @@ def require_attributes(proto: Any, schema: Any) -> None:
 
 def require_types(schema: Any, inputs: Sequence[Value | None]) -> None:
     """Raise ModelError for inputs whose dtypes an operator does not take together."""
-    if schema is None:
+    if schema is None or schema.deprecated:
         return
     bound: dict[str, tuple[Node, str]] = {}
     for place, value in enumerate(inputs):
@@ -116,21 +117,28 @@ def require_types(schema: Any, inputs: Sequence[Value | None]) -> None:
         if node is None or isinstance(node, Tensors):
             continue  # what is left out, or has no tensors, has no dtype
         formal = schema.inputs[min(place, len(schema.inputs) - 1)]
-        told = f"tensor({node.dtype})".replace("float32", "float").replace("float64", "double")
-        told = f"seq({told})" if isinstance(value, Tensors) else told
-        if told not in formal.types and f"optional({told})" not in formal.types:
-            several = [t for t in formal.types if t.startswith("seq(")]
-            if bool(several) != isinstance(value, Tensors):
-                one, other = ("a tensor", "a sequence") if several else ("a sequence", "a tensor")
-                raise ModelError(f"the input {formal.name} is {one}, not {other}")
-            allowed = [t.removeprefix("seq(").removeprefix("tensor(") for t in formal.types]
-            names = " or ".join(sorted(t.rstrip(")") for t in allowed))
-            raise ModelError(f"the input {formal.name} holds {node.dtype}, not {names}")
+        several = isinstance(value, Tensors)
+        if not takes(formal, node.dtype, several):
+            allowed = [name for name, dtype in DTYPES.items() if takes(formal, dtype, several)]
+            if not allowed:
+                kinds = ("a sequence", "a tensor") if several else ("a tensor", "a sequence")
+                raise ModelError(f"the input {formal.name} is {kinds[0]}, not {kinds[1]}")
+            raise ModelError(
+                f"the input {formal.name} holds {node.dtype}, not {' or '.join(allowed)}"
+            )
         if formal.option == VARIADIC and not formal.is_homogeneous:
             continue
         first, name = bound.setdefault(formal.type_str, (node, formal.name))
-        if first.dtype is not node.dtype:
+        floats = first.dtype.kind == node.dtype.kind == FLOAT  # converters do mix these
+        if first.dtype is not node.dtype and not floats:
             raise ModelError(
                 f"the inputs {name} and {formal.name} hold {first.dtype} and {node.dtype}, and "
                 "have to hold the same"
             )
+
+
+def takes(formal: Any, dtype: DType, several: bool = False) -> bool:
+    """Whether an input may hold a dtype, in one tensor or in a sequence of them."""
+    element = {"float32": "float", "float64": "double"}.get(dtype.name, dtype.name)
+    held = f"seq(tensor({element}))" if several else f"tensor({element})"
+    return bool({held, f"optional({held})"} & formal.types)

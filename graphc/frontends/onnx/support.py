@@ -49,7 +49,11 @@ KINDS = (
         ),
         "prepare texts before the model",
     ),
-    Kind("maps", ("ZipMap", "CastMap", "DictVectorizer"), "export with zipmap=False"),
+    Kind(
+        "dictionaries, which are no arrays",
+        ("ZipMap", "CastMap", "DictVectorizer"),
+        'convert with options={"zipmap": False}',
+    ),
     Kind(
         "results whose shapes depend on data",
         ("NonMaxSuppression", "NonZero", "Compress", "Unique"),
@@ -101,7 +105,7 @@ def require_supported(model: Any) -> None:
 def has_form(domain: str, op_type: str, opset: int) -> bool:
     """Whether graphc knows an operator in a version of its operator set."""
     schema = schema_of(domain, op_type, opset)
-    if domain in described() and (schema is None or schema.deprecated):
+    if domain in described() and schema is None:
         return False
     if mapping_of(domain, op_type, opset) is not None:
         return True

@@ -66,10 +66,9 @@ def sliced(
     steps: Sequence[int] | None,
 ) -> Node:
     """x between bounds that may lie beyond its ends, or count from its end."""
-    places = range(len(starts)) if axes is None else [normalize_axis(a, x.ndim) for a in axes]
+    listed = range(len(starts)) if axes is None else axes
+    places = [normalize_axis(axis, x.ndim) for axis in listed]
     strides = [1] * len(starts) if steps is None else steps
-    if any(place >= x.ndim for place in places):
-        call.refuse(f"there are {len(starts)} bounds, and {x.ndim} axes")
     if not len(starts) == len(ends) == len(places) == len(strides):
         call.refuse("there are as many starts as ends, axes and steps")
     key = [Span(0, size, 1) for size in x.shape]
@@ -252,8 +251,8 @@ def range_(call: Call, start: Node, limit: Node, delta: Node, *, stash_type: int
 @maps("Trilu", since=14)
 def trilu(call: Call, x: Node, k: Node | None = None, *, upper: int = 1) -> Node:
     """The upper or lower triangle of the last two axes."""
-    given = 0 if k is None else call.number(k, "the diagonal")
-    diagonal = max(-FAR, min(FAR, given))
+    told = 0 if k is None else call.number(k, "the diagonal")
+    diagonal = max(-FAR, min(told, FAR))  # NumPy counts with 64 bits beyond it
     return ops.triu(x, diagonal) if upper else ops.tril(x, diagonal)
 
 
