@@ -13,6 +13,7 @@ import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ from graphc.ir.node import Node
 
 NAMING_EXPORTERS = ("pytorch",)  # all names of values are theirs, none is the author's
 DEEPEST = 64  # functions within functions, and branches within branches
-FOLDED = 1 << 12  # elements: a constant that follows from constants may have as many
+FEW = 32  # elements: a constant that is as small stands in the file as a literal
 
 
 class ImportedGraph(Graph):
@@ -98,7 +99,8 @@ def imported(
 ) -> Graph:
     """As `import_model`; errors may have no place yet."""
     require_supported(model)
-    graph = ImportedGraph(model.graph.name or "model", dtype=graph_dtype(model))
+    name = PurePath(place).stem if place.endswith(".onnx") else model.graph.name
+    graph = ImportedGraph(name or "model", dtype=graph_dtype(model))
     importer = Importer(model, graph, place)
     with entered(graph):
         declarations = Declarations(graph, model, bind, trainable)
@@ -218,7 +220,7 @@ class Importer:
             return node
         require_possible(node)
         value = self.static.constant(node)
-        if value is not None and node.op is not CONSTANT and value.size <= FOLDED:
+        if value is not None and is_shorter(value, node):
             return self.graph.constant(value, node.dtype)
         if self.known(node) is None:
             label = None if self.named_by_exporter else label_of(name)
@@ -268,6 +270,15 @@ def mapped(
         raise ModelError(f"{error}, of {len(inputs)} inputs and {sorted(attributes)}") from None
     results = found.function(*bound.args, **bound.kwargs)
     return (results,) if isinstance(results, (Node, Tensors)) else results
+
+
+def is_shorter(value: np.ndarray[Any, Any], node: Node) -> bool:
+    """Whether a known value takes less room in the file than what it is computed from.
+
+    Zeros that are repeated, or the numbers up to n, do not.
+    """
+    made_of = [arg.params.data.array.size for arg in node.args if arg.op is CONSTANT]
+    return node.op is not CONSTANT and value.size <= max(FEW, *made_of, 0)
 
 
 def require_possible(node: Node) -> None:
