@@ -247,6 +247,10 @@ def test_the_table_has_every_public_name_once() -> None:
 
 
 def is_public(name: str) -> bool:
-    """Whether a name of the registry, `relu` or `random.normal`, is one that users have."""
+    """Whether a name of the registry, `relu` or `random.normal`, is one that users have.
+
+    `linalg.det` and `trace` are NumPy's names alone: `gc.trace` is another function.
+    """
     *namespace, last = name.split(".")
-    return last in (attrgetter(*namespace)(gc) if namespace else gc).__all__
+    home = getattr(gc, namespace[0], None) if namespace else gc
+    return last in getattr(home, "__all__", ()) and name != "trace"

@@ -6,9 +6,12 @@ found from a few operations above, and errs towards "it can".
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from math import inf, isnan
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from graphc.ir.node import Node
@@ -47,6 +50,7 @@ ZERO = Interval(0.0, 0.0)
 NOT_NEGATIVE = Interval(0.0, inf)
 POSITIVE = Domain(0.0, inf, 1.0)
 NOT_ZERO = Domain(-inf, inf, 1.0, 0.0)
+FINITE = Domain(-sys.float_info.max, sys.float_info.max, 0.0)
 MODERATE = Domain(-inf, 10.0, 0.0)  # exp stays finite in every float dtype
 
 
@@ -115,6 +119,14 @@ def may_be_infinite(
         for index, arg in enumerate(node.args)
         if not is_chosen(node, index, unless)
     )
+
+
+def has_infinity(node: Node, depth: int = DEPTH) -> bool:
+    """Whether the elements of a value may come from a constant that is infinite, as a mask's do."""
+    if node.op.name == "constant":
+        return bool(np.isinf(node.params.data.array).any())
+    passes = node.op.family in ("elementwise", "linear") or node.op.name == "astype"
+    return passes and depth > 0 and any(has_infinity(arg, depth - 1) for arg in node.args)
 
 
 # --- arithmetic --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from graphc.errors import ShapeError
-from graphc.ir.intervals import Interval, interval_of
+from graphc.ir.intervals import FINITE, Domain, Interval, has_infinity, interval_of
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ops.comparison import isfinite
@@ -153,18 +153,24 @@ def _samples(*options: dict[str, Any]) -> tuple[Draw, ...]:
     return tuple(sample(chosen) for chosen in options)
 
 
+def _masked_domain(node: Node) -> tuple[Domain | None]:
+    """A mask of -inf may leave a row nothing to share: what it has then is NaN."""
+    return (FINITE if has_infinity(node.args[0]) else None,)
+
+
 softmax = composite(
     "softmax", "exp(x) / sum(exp(x)) along an axis",
     parameters=("axis",), body=_softmax_body, call=_axis_call,
     vjp=lambda index, bar, node, kinks: softmax_rule(bar, node),
     jvp=lambda node, tangents, kinks: softmax_rule(given(tangents), node),
     samples=_samples({}, {"axis": 0}), bounds=lambda node, x: Interval(0.0, 1.0),
+    finite=_masked_domain,
 )  # fmt: skip
 log_softmax = composite(
     "log_softmax", "log(softmax(x)) along an axis",
     parameters=("axis",), body=_log_softmax_body, call=_axis_call,
     vjp=_log_softmax_vjp, jvp=_log_softmax_jvp,
-    samples=_samples({}, {"axis": 0}),
+    samples=_samples({}, {"axis": 0}), finite=_masked_domain,
 )  # fmt: skip
 logsumexp = composite(
     "logsumexp", "log(sum(exp(x))) over axes",

@@ -23,7 +23,7 @@ from graphc.ops.elementwise import loser, where
 from graphc.ops.joining import concat, stack
 from graphc.ops.linalg import matmul
 from graphc.ops.nn import log_softmax, softmax
-from graphc.ops.operands import cast
+from graphc.ops.operands import astype, cast
 from graphc.ops.reduction import fitted, spread, sum
 from graphc.ops.shape import broadcast_to
 from graphc.passes.conditions import both, either, is_long, without
@@ -70,11 +70,22 @@ def masked(
     node: Node, args: list[Node], need: Node, harmful: Sequence[tuple[int, Domain]], report: Report
 ) -> list[Node]:
     """Operands of a node, the harmful ones exchanged for harmless numbers where not needed."""
+    if node.op in (softmax, log_softmax):
+        need = whole_rows(need, node)
     for index, domain in harmful:
         args[index] = where(need, args[index], domain.inside)
         node.graph.explain(args[index], "harmless where it is not chosen")
         report.fired.append((GUARD, node))
     return args
+
+
+def whole_rows(need: Node, node: Node) -> Node:
+    """The rows of a softmax in which an element is needed: each reads all of its row."""
+    behind = node.ndim - node.params.axis  # axes, from the one of the rows on
+    if need.ndim < behind or need.shape[-behind] == 1:
+        return need
+    rows = transposed(need, node, 0)
+    return need if rows is None else rows
 
 
 def has_slope(node: Node) -> bool:
@@ -245,7 +256,7 @@ def transposed(need: Node, node: Node, index: int) -> Node | None:
     elif node.op in (softmax, log_softmax):
         whole = cast(broadcast_to(need, node.shape), operand.dtype)
         part = broadcast_to(sum(whole, node.params.axis, True), node.shape)
-    elif node.op.family == "elementwise":
+    elif node.op.family == "elementwise" or node.op is astype:
         part = broadcast_to(need, broadcast([need.shape, node.shape])[0])
     else:
         part = None

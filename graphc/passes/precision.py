@@ -8,6 +8,7 @@ from graphc.ir.function import topological
 from graphc.ir.graph import Constant, Graph, Parameter
 from graphc.ir.node import Node
 from graphc.ir.types import FLOAT, DType
+from graphc.ops.operands import astype
 
 MAX_DECIMALS = 4096  # constants of more elements keep the rounding of the dtype they had
 
@@ -22,7 +23,11 @@ def with_dtype(graph: Graph, dtype: DType) -> Graph:
     for node in topological(roots):
         params = [converted(value, dtype) for value in node.params]
         record = node.op.record(*params) if params else ()
-        new = copied[node] = copy.intern(node.op, tuple(copied[a] for a in node.args), record)
+        args = tuple(copied[a] for a in node.args)
+        if node.op is astype and args[0].dtype is params[0]:
+            copied[node] = args[0]  # between float dtypes there is nothing left to convert
+            continue
+        new = copied[node] = copy.intern(node.op, args, record)
         if node in graph.labels:
             copy.label(new, graph.labels[node].name)
         if node in graph.sites:

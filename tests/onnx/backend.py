@@ -17,6 +17,7 @@ from onnx.backend.base import Backend, BackendRep
 
 import graphc as gc
 from graphc.errors import UnsupportedError
+from tests.styles import functions
 
 ASKED = re.compile(r"--bind (.+)=VALUE")
 
@@ -24,8 +25,8 @@ ASKED = re.compile(r"--bind (.+)=VALUE")
 class Prepared(BackendRep):
     """A model that is compiled, or that will be when it gets the inputs which fix its shapes."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.model = model
+    def __init__(self, model: onnx.ModelProto, style: str = "functional") -> None:
+        self.model, self.style = model, style
         self.names = input_names(model)
         self.bound: dict[str, Any] = {}
         self.module: gc.Module | None = None
@@ -37,8 +38,8 @@ class Prepared(BackendRep):
 
     def compile(self, graph: gc.Graph) -> None:
         """Make the module, and load it."""
-        self.module = gc.compile(graph, inference=True)
-        self.loaded = self.module.load()
+        self.module = gc.compile(graph, inference=True, style=self.style)
+        self.loaded = functions(self.module)
 
     def run(self, inputs: Sequence[Any], **kwargs: Any) -> tuple[Any, ...]:
         """The outputs for some inputs, in the order of the model's."""
@@ -61,6 +62,8 @@ class Prepared(BackendRep):
 class GraphcBackend(Backend):
     """Models become graphs, graphs become modules, and those run with NumPy."""
 
+    style = "functional"
+
     @classmethod
     def supports_device(cls, device: str) -> bool:
         """Whether there is such a device: "CPU" alone."""
@@ -71,7 +74,7 @@ class GraphcBackend(Backend):
         """Compile a model; one whose inputs fix shapes or axes is compiled when it is run."""
         if not cls.supports_device(device):
             raise ValueError(f"there is no device {device!r}")
-        return Prepared(model)
+        return Prepared(model, cls.style)
 
     @classmethod
     def run_node(
@@ -106,6 +109,12 @@ class GraphcBackend(Backend):
         )
         model = helper.make_model_gen_version(graph, opset_imports=opsets)
         return cls.prepare(model, device).run(inputs)
+
+
+class WorkspaceBackend(GraphcBackend):
+    """The same with modules that own their memory."""
+
+    style = "workspace"
 
 
 def input_names(model: onnx.ModelProto) -> list[str]:

@@ -25,6 +25,7 @@ from tests.onnx.torch_models import EXAMPLES, Example
 
 TOLERANCE = {"float32": 2e-4, "float64": 1e-8}
 NAMES = "abc"
+SEED = 5
 
 
 @dataclass(frozen=True)
@@ -105,37 +106,28 @@ class Export:
         module, inputs = self.network()
         for x in inputs:
             x.requires_grad_(x.is_floating_point())
-        expected = module(*inputs)
-        expected = [*expected] if isinstance(expected, tuple) else [expected]
-        bars = [
-            np.cos(np.arange(y.numel())).reshape(y.shape) if y.ndim else np.ones(())
-            for y in expected
-        ]
-        bars = [torch.tensor(bar, dtype=y.dtype) for bar, y in zip(bars, expected, strict=True)]
+        rng = np.random.default_rng(SEED)
+        draws = [torch.tensor(rng.standard_normal(shape)) for shape in self.example.draws]
+        results = module(*inputs, *(noise.to(inputs[0].dtype) for noise in draws))
+        expected = [*results] if isinstance(results, tuple) else [results]
+        bars = [torch.arange(y.numel(), dtype=y.dtype).cos().reshape(y.shape) for y in expected]
         parameters = dict(module.named_parameters())
         floats = [x for x in inputs if x.requires_grad]
-        wanted = torch.autograd.grad(
-            expected, [*floats, *parameters.values()], bars, allow_unused=True
-        )
+        wanted = torch.autograd.grad(expected, [*floats, *parameters.values()], bars)
 
-        model = self.model()
-        graph = gc.from_onnx(model)
-        outputs = [info.name for info in model.graph.output][: len(expected)]
-        by = [n for n, x in zip(NAMES, inputs, strict=False) if x.requires_grad]
+        graph = gc.from_onnx(self.model())
+        by = [name for name, x in zip(NAMES, inputs, strict=False) if x.requires_grad]
         trained = [name for name, p in graph.parameters.items() if p.trainable]
         compiled = gc.compile(graph, wrt=[*by, *trained])
-        found, grads = evaluated(compiled, [x.detach().numpy() for x in inputs], bars, outputs)
-        for own, theirs in zip(found, expected, strict=True):
+        arrays = [x.detach().numpy() for x in inputs]
+        found, grads = evaluated(compiled, arrays, bars, bool(draws))
+        for own, theirs in zip(found, expected, strict=False):
             self.compare("output", own, theirs)
         for name, theirs in zip(by, wanted, strict=False):
             self.compare(f"gradient of input {name}", grads[name], theirs)
         pulled = pulled_back(module, {n: graph.parameters[n].init for n in trained}, grads)
-        for (name, p), theirs in zip(parameters.items(), wanted[len(floats) :], strict=True):
-            self.compare(
-                f"gradient of {name}",
-                pulled[name],
-                torch.zeros_like(p) if theirs is None else theirs,
-            )
+        for name, theirs in zip(parameters, wanted[len(floats) :], strict=True):
+            self.compare(f"gradient of {name}", pulled[name], theirs)
 
     def compare(self, what: str, own: Any, theirs: Tensor) -> None:
         """Assert that an array is PyTorch's, measured by its largest element."""
@@ -149,17 +141,16 @@ class Export:
 
 
 def evaluated(
-    compiled: gc.Module, inputs: list[Any], bars: list[Tensor], outputs: list[str]
+    compiled: gc.Module, inputs: list[Any], bars: list[Tensor], draws: bool
 ) -> tuple[list[Any], dict[str, Any]]:
     """The outputs of a module, and its gradients for some cotangents of them."""
     net = compiled.load()
     graph = compiled.lowered.graph
     groups = [compiled.params] * bool(graph.parameters) + [compiled.state] * bool(graph.states)
     kept = [value for value, name in zip(inputs, NAMES, strict=False) if name in graph.inputs]
-    *values, residuals = flattened(net.forward(*groups, *kept))
-    named = [bar.numpy() for bar in bars]
-    grads = net.backward(residuals, *named)
-    return values[: len(outputs)], grads
+    rng = {"rng": np.random.default_rng(SEED)} if draws else {}
+    *values, residuals = flattened(net.forward(*groups, *kept, **rng))
+    return values[: len(bars)], net.backward(residuals, *(bar.numpy() for bar in bars))
 
 
 def flattened(results: Any) -> list[Any]:
@@ -183,10 +174,9 @@ def pulled_back(
             origins.append(origin)
             bars.append(torch.tensor(grads[name]))
     found = torch.autograd.grad(origins, list(parameters.values()), bars, allow_unused=True)
-    return {
-        name: (torch.zeros_like(p) if g is None else g).detach().numpy()
-        for (name, p), g in zip(parameters.items(), found, strict=True)
-    }
+    lost = [name for name, slope in zip(parameters, found, strict=True) if slope is None]
+    assert not lost, f"no initialiser of the model holds {lost}"
+    return {name: slope.numpy() for name, slope in zip(parameters, found, strict=True)}
 
 
 def is_close(form: Tensor, array: Any) -> bool:

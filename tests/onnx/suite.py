@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-LISTS = json.loads(
+DATA = json.loads(
     (Path(__file__).parents[1] / "data" / "onnx_cases.json").read_text(encoding="utf-8")
 )
+LISTS = DATA["lists"]
+WITHOUT_FLOATS = DATA["without_floats"]  # of those asked for: none goes in, or none comes out
 ASKED = ("T1", "T1+AUX", "T1+AUX+T2")
 
 
@@ -28,16 +30,17 @@ def names(lists: tuple[str, ...] = ASKED) -> list[str]:
 
 
 @functools.cache
-def cases() -> dict[str, unittest.TestCase]:
+def cases(style: str) -> dict[str, unittest.TestCase]:
     """All cases, each as the suite itself runs it: outputs, dtypes and shapes at its tolerance."""
     from onnx.backend.test.runner import Runner  # not needed to list the names
 
-    from tests.onnx.backend import GraphcBackend
+    from tests.onnx.backend import GraphcBackend, WorkspaceBackend
 
+    backend = {"functional": GraphcBackend, "workspace": WorkspaceBackend}[style]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the suite divides by zero to get its infinities
         np.random.seed(0)  # noqa: NPY002 - the suite draws its inputs from there
-        found = Runner(GraphcBackend).test_cases
+        found = Runner(backend).test_cases
     return {
         name: kind(name)
         for kind in found.values()
@@ -45,9 +48,9 @@ def cases() -> dict[str, unittest.TestCase]:
     }
 
 
-def run(name: str) -> None:
+def run(name: str, style: str = "functional") -> None:
     """Run a case; raises whatever the suite or graphc raises."""
-    cases()[name].debug()
+    cases(style)[name].debug()
 
 
 @functools.cache
@@ -55,7 +58,7 @@ def models() -> dict[str, Any]:
     """Model and data of all cases but the light models, as the suite has them."""
     from onnx.backend.test.loader import load_model_tests
 
-    cases()  # under the same seed
+    cases("functional")  # under the same seed
     kinds = ("node", "simple", "pytorch-converted", "pytorch-operator")
     return {f"{case.name}_cpu": case for kind in kinds for case in load_model_tests(kind=kind)}
 

@@ -9,11 +9,9 @@ import pytest
 
 from tests.onnx import suite
 from tests.peers import peer
+from tests.styles import in_every_style
 
 pytestmark = pytest.mark.conformance
-
-# Cases that fail, and why. One that passes fails the tests, until it is taken out of here.
-KNOWN: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,18 +23,11 @@ def suite_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def marked(name: str) -> object:
-    reason = KNOWN.get(name)
-    return pytest.param(name, marks=[pytest.mark.xfail(reason=reason)] if reason else [])
+@in_every_style
+@pytest.mark.parametrize("name", suite.names())
+def test_the_case_passes(name: str, style: str) -> None:
+    suite.run(name, style)
 
 
-@pytest.mark.parametrize("name", map(marked, suite.names()))
-def test_the_case_passes(name: str) -> None:
-    suite.run(name)
-
-
-def test_at_most_one_case_in_a_hundred_fails() -> None:
-    asked = suite.names()
-    assert len(asked) == len(set(asked)) == 1435
-    assert set(KNOWN) <= set(asked)
-    assert len(KNOWN) <= 0.01 * len(asked)
+def test_these_are_all_cases_that_are_asked_for() -> None:
+    assert len(suite.names()) == len({*suite.names()}) == 1435

@@ -34,12 +34,15 @@ class Example:
 
     batches   the axis of the batch in each input; None for one without
     training  whether it is exported in training mode
+    draws     shapes of what it draws from the normal distribution itself, unless that is given as
+              further inputs
     """
 
     module: Callable[[], nn.Module]
     inputs: tuple[Callable[[Any], Tensor], ...]
     batches: tuple[int | None, ...] = (0,)
     training: bool = False
+    draws: tuple[tuple[int, ...], ...] = ()
 
 
 def mlp() -> nn.Module:
@@ -249,16 +252,18 @@ class GraphNetwork(nn.Module):
 
 
 class VAE(nn.Module):
-    """A variational autoencoder whose noise is an input; the loss is the negative ELBO."""
+    """A variational autoencoder; the loss is the negative ELBO. Noise is an input, or drawn."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encode, self.decode = nn.Linear(6, 5), nn.Linear(2, 6)
         self.mean, self.spread = nn.Linear(5, 2), nn.Linear(5, 2)
 
-    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         h = torch.tanh(self.encode(x))
         mean, spread = self.mean(h), self.spread(h)
+        if noise is None:
+            noise = torch.randn_like(mean)
         z = mean + torch.exp(0.5 * spread) * noise
         target = torch.sigmoid(x)
         rebuilt = functional.binary_cross_entropy_with_logits(
@@ -300,4 +305,5 @@ EXAMPLES = {
         (None, 0, 0),
     ),
     "vae": Example(VAE, (images(6), images(2)), (0, 0)),
+    "vae-drawing": Example(VAE, (images(6),), draws=((BATCH, 2),)),
 }  # fmt: skip

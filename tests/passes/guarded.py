@@ -58,6 +58,12 @@ def summed_rows(f: Any, x: Any) -> Any:
     return f.where(kept, f.sum(f.sqrt(x), axis=1), 0.0)
 
 
+def masked_rows(f: Any, x: Any, mask: Any) -> Any:
+    scores = x + f.where(f.greater(mask, 0), 0.0, -np.inf)
+    some = f.greater(f.sum(mask, axis=1, keepdims=True), 0)
+    return f.where(some, f.softmax(scores, axis=1), 0.0)
+
+
 CASES = [
     Guarded("log", lambda f, x: f.where(f.greater(x, 0), f.log(x), 0.0)),
     Guarded("log otherwise", lambda f, x: f.where(f.greater(0.0, x), x, f.log(x + 0.125))),
@@ -130,6 +136,7 @@ CASES = [
         f.greater(f.sum(x, axis=0), 4.0), f.matmul(w, f.log(x)), 0.0), (GRID, (0.5, 2.0))),
     Guarded("softmax", lambda f, x: f.where(
         f.greater(f.sum(x, axis=1, keepdims=True), 3.2), f.softmax(f.log(x), axis=1), x), (GRID,)),
+    Guarded("softmax of masked rows", masked_rows, (GRID, ((0.0, 0.0, 0.0), (1.0, 0.0, 1.0)))),
     Guarded("condition of a row", lambda f, x, r: f.where(
         f.greater(x, 0), f.where(f.greater(f.sqrt(r), 0.6), x, 0.0), x),
         (((-2.0, 1.0, 4.0), (-3.0, 2.25, -1.0)), (-1.0, 0.25, 2.0))),

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphc.errors import ModelError, UnsupportedError, UsageError, suggest
 from graphc.frontends.builder import Graph
-from graphc.frontends.onnx.names import COUNTED, quoted, standard
+from graphc.frontends.onnx.names import UNNAMED, quoted, standard
 from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.frontends.onnx.tensors import element_type, tensor_array
 from graphc.ir.dims import Dim, Extent, Shape
@@ -65,7 +65,7 @@ class Declarations:
         name, array = tensor.name, tensor_array(tensor)
         listed = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.trainable)
         asked = listed and self.trainable != ("*",)
-        number = not array.ndim or (array.size == 1 and COUNTED.fullmatch(name))
+        number = not array.ndim or (array.size == 1 and UNNAMED.fullmatch(name))
         if array.dtype.kind != "f" or (number and not asked):
             return self.graph.constant(array, array.dtype)
         if running and not asked:

@@ -13,6 +13,7 @@ from graphc.errors import GraphcError, Site, UsageError, suggest
 from graphc.frontends.onnx.registry import STANDARD
 
 COUNTED = re.compile(r"(onnx::)?([A-Za-z]+_?)?\d+")  # what exporters count up: 12, onnx::Add_12
+UNNAMED = re.compile(r"(onnx::(\w+_)?|val_)?\d+")  # PyTorch's, of what has no name in a network
 OUTPUT = re.compile(r"_output_\d+$")
 WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 LONG = 120  # characters of a name that a message shows
@@ -87,7 +88,7 @@ def hint_of(name: str, op_type: str) -> str:
     `/block/mlp/mlp.0/MatMul_1_output_0` is `block_mlp_0_mat_mul_1`, `/0/Conv` is `conv_0`.
     """
     *scope, last = OUTPUT.sub("", name).strip("/").split("/")
-    if COUNTED.fullmatch(last) and not scope and not last.startswith(op_type.lower()):
+    if UNNAMED.fullmatch(name):
         return noun_of(op_type)
     own = [part for part, inner in pairwise((*scope, "")) if not inner.startswith(f"{part}.")]
     words = [*own, noun_of(last)] if name[:1] == "/" or scope else [last]

@@ -39,15 +39,7 @@ KINDS = (
         ("Loop", "Scan", "If"),
         "export by tracing, which unrolls loops",
     ),
-    Kind(
-        "sequences of tensors",
-        (
-            *("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase"),
-            *("SequenceAt", "SequenceLength", "SequenceMap", "SplitToSequence"),
-            "ConcatFromSequence",
-        ),
-        "replace sequences by Split and Concat",
-    ),
+    Kind("a graph for each tensor of a sequence", ("SequenceMap",)),
     Kind("optional values", ("Optional", "OptionalGetElement", "OptionalHasElement")),
     Kind(
         "strings",
