@@ -357,6 +357,7 @@ def digest(graph: Graph, options: Options) -> str:
     for name, (node, init) in graph.states.items():
         lines.append(f"{name!r} {node.types[0]} {value_text(init)}")
     lines += [f"{name!r} {node.types[0]}" for name, node in graph.inputs.items()]
+    lines += ["pretrained"] if graph.pretrained else []
     lines.append(repr(sorted(options.described().items())))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -58,13 +58,16 @@ class Graph(arena.Graph):
 
     Nodes are called after the variables that they are assigned to.
 
-    name   what the model is called in generated code
-    dtype  the float dtype of whatever names none (float32)
+    name        what the model is called in generated code
+    dtype       the float dtype of whatever names none (float32)
+    pretrained  parameters and states that start from arrays were trained before: they are kept in
+                an .npz file beside the module, which `load_params` finds, and `init_params` is
+                missing if all are
     """
 
-    def __init__(self, name: str = "model", *, dtype: Any = None) -> None:
+    def __init__(self, name: str = "model", *, dtype: Any = None, pretrained: bool = False) -> None:
         chosen = _default_dtype.get() if dtype is None else _float_dtype(dtype)
-        super().__init__(name=_checked("graph", name), dtype=chosen)
+        super().__init__(name=_checked("graph", name), dtype=chosen, pretrained=pretrained)
         self._open: list[tuple[AbstractContextManager[Any], FrameType | None]] = []
 
     def __enter__(self) -> Graph:

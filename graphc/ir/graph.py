@@ -54,6 +54,7 @@ class Graph:
 
     name: str = "model"
     dtype: DType = float32
+    pretrained: bool = False
     nodes: list[Node] = field(default_factory=list, repr=False)
     inputs: dict[str, Node] = field(default_factory=dict)
     parameters: dict[str, Parameter] = field(default_factory=dict)

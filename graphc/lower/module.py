@@ -137,9 +137,10 @@ class LoweredModule:
         return {group: nodes for group, nodes in found.items() if nodes}
 
     def is_given(self, group: str) -> bool:
-        """Whether all parameters start from arrays, and all states: what was trained before."""
+        """Whether the graph is pretrained, and all parameters and states start from arrays."""
         nodes = [node for name in ("params", group) for node in self.groups.get(name, ())]
-        return bool(self.parameters) and all(self.given(node) is not None for node in nodes)
+        whole = bool(self.parameters) and all(self.given(node) is not None for node in nodes)
+        return self.graph.pretrained and whole
 
     def given(self, node: Node) -> np.ndarray[Any, Any] | None:
         """The array that a parameter or state starts from; None where it starts otherwise."""

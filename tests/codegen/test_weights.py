@@ -39,7 +39,7 @@ EMBEDDED = pytest.mark.parametrize("embed", [False, True], ids=["beside", "embed
 
 def pretrained(weights: dict[str, Array] = WEIGHTS, *, drawn: bool = False) -> gc.Graph:
     """A model that reads all its weights, and updates a state; `drawn` adds a new layer."""
-    with gc.Graph("pretrained") as g:
+    with gc.Graph("pretrained", pretrained=True) as g:
         x = g.input("x", ("batch", 3))
         nodes = {
             name: g.parameter(
@@ -145,7 +145,7 @@ def test_an_inference_module_has_its_weights(tmp_path: Path) -> None:
 
 
 def test_scalars_stand_in_the_module(tmp_path: Path) -> None:
-    with gc.Graph("line", dtype="float64") as g:
+    with gc.Graph("line", dtype="float64", pretrained=True) as g:
         a = g.parameter("a", init=np.array(0.1))
         n = g.parameter("n", init=np.array(3), dtype="int64", trainable=False)
         g.loss((a * g.input("x") + n) ** 2)
@@ -175,7 +175,7 @@ def test_what_is_drawn_beside_given_weights(tmp_path: Path, embed: bool) -> None
 
 def test_weights_and_constants_share_a_file(tmp_path: Path) -> None:
     weights = {"W": np.ones((3, 9000), "float32")}
-    with gc.Graph("m") as g:
+    with gc.Graph("m", pretrained=True) as g:
         W = g.parameter("W", (3, 9000), init=weights["W"])
         table = np.arange(9000.0 * 3).reshape(9000, 3)
         g.output("y", g.input("x", (3,)) @ W @ g.constant(table))
@@ -311,7 +311,7 @@ LARGE = """
 import numpy as np
 import graphc as gc
 
-with gc.Graph("large") as g:
+with gc.Graph("large", pretrained=True) as g:
     W = g.parameter("W", (600, 500), init=np.full((600, 500), 0.5))
     g.output("y", g.input("x", ("batch", 600)) @ W)
 """
@@ -402,7 +402,7 @@ def test_an_old_numpy_reads_the_weights(
 def test_weights_are_held_once_while_compiling(tmp_path: Path, style: str) -> None:
     """What exists beside them stays under a tenth of 32 MB, saving included."""
     content = np.full(8_000_000, 0.5, "float32").tobytes()  # as an ONNX file has them in memory
-    with gc.Graph("large") as g:
+    with gc.Graph("large", pretrained=True) as g:
         weights = np.frombuffer(content, "float32").reshape(2000, 4000)
         g.output("y", g.input("x", ("batch", 2000)) @ g.parameter("W", (2000, 4000), init=weights))
     tracemalloc.start()
@@ -419,7 +419,7 @@ def test_an_array_that_may_change_is_copied_once() -> None:
     weights = np.zeros((1000, 1000), "float32")
     tracemalloc.start()
     try:
-        with gc.Graph("m") as g:
+        with gc.Graph("m", pretrained=True) as g:
             W = g.parameter("W", (1000, 1000), init=weights)
             g.output("y", W.sum())
         _, peak = tracemalloc.get_traced_memory()

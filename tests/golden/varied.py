@@ -102,7 +102,7 @@ def constants() -> gc.Graph:
 def pretrained() -> gc.Graph:
     """Weights and states that are given, one large, called like what reads them; a large table."""
     rng = np.random.default_rng(6)
-    with gc.Graph("pretrained") as g:
+    with gc.Graph("pretrained", pretrained=True) as g:
         x = g.input("x", ("batch", 3))
         W = g.parameter("CHECKSUM", (3, 150), init=rng.normal(size=(3, 150)) / 3)
         V = g.parameter("arrays/V.npy", (150, 120), init=rng.normal(size=(150, 120)) / 150)

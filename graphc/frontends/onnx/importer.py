@@ -102,7 +102,7 @@ def imported(
     """As `import_model`; errors may have no place yet."""
     require_supported(model)
     name = PurePath(place).stem if place.endswith(".onnx") else model.graph.name
-    graph = ImportedGraph(name or "model", dtype=graph_dtype(model))
+    graph = ImportedGraph(name or "model", dtype=graph_dtype(model), pretrained=True)
     importer = Importer(model, graph, place)
     with entered(graph):
         declarations = Declarations(graph, model, bind, trainable)
