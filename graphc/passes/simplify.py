@@ -197,6 +197,7 @@ def masked_already(node: Node, x: Node, y: Node) -> Node | None:
 ZEROS = (  # the sign of a zero may change: a sum begins with 0, and terms that cancel make 0
     *(Rule(f"{name}(x) over no axes = x", call(name, x), over_nothing, REASSOCIATE)
       for name in ("sum", "mean")),
+    Rule("x + 0 = x", x + 0.0, lambda node, x: _same(node, x), REASSOCIATE),
     Rule("(-x) - y = -(x + y)", -x - y, -(x + y), REASSOCIATE, once=True),
     Rule("x @ (-y) = -(x @ y)", call("matmul", x, -y), -call("matmul", x, y), REASSOCIATE),
     *(Rule(f"{name}(-x) = -{name}(x)", call(name, -x), negated_reduction, REASSOCIATE)

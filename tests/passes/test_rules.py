@@ -142,6 +142,7 @@ CASES = [
     Case("x * 1 = x", lambda x: 1 * x, ((99,),)),
     Case("x / 1 = x", lambda x: x / 1, ((99,),)),
     Case("x - 0 = x", lambda x: x - 0, ((99,),)),
+    Case("x + 0 = x", lambda x: x + 0.0, ((99,),)),
     Case("x + -0 = x", lambda x: x + -0.0, ((99,),)),
     Case("x ** 1 = x", lambda x: x**1, ((99,),)),
     Case("where(c, x, x) = x", lambda x, y: gc.where(x < y, y, y)),

@@ -47,6 +47,8 @@ from graphc.frontends.onnx.tensors import MOST_AXES, tensor_array
 from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, entered
 from graphc.ir.node import Node
+from graphc.ir.types import FLOAT
+from graphc.ops.shape import broadcast_to
 
 NAMING_EXPORTERS = ("pytorch",)  # all names of values are theirs, none is the author's
 DEEPEST = 64  # functions within functions, and branches within branches
@@ -221,7 +223,9 @@ class Importer:
         require_possible(node)
         value = self.static.constant(node)
         if value is not None and is_shorter(value, node):
-            return self.graph.constant(value, node.dtype)
+            node = self.graph.constant(value, node.dtype)
+        if node.op is CONSTANT:
+            return repeated(node)
         if self.known(node) is None:
             label = None if self.named_by_exporter else label_of(name)
             if frame.depth:
@@ -279,6 +283,16 @@ def is_shorter(value: np.ndarray[Any, Any], node: Node) -> bool:
     """
     made_of = [arg.params.data.array.size for arg in node.args if arg.op is CONSTANT]
     return node.op is not CONSTANT and value.size <= max(FEW, *made_of, 0)
+
+
+def repeated(node: Node) -> Node:
+    """A constant; one number that is repeated is that number, which can be computed with once."""
+    value = node.params.data.array
+    first = value.reshape(-1)[:1]
+    alike = value.ndim and value.size and value.tobytes() == first.tobytes() * value.size
+    if not alike or node.dtype.kind != FLOAT:
+        return node
+    return broadcast_to(node.graph.constant(first.reshape(()), node.dtype), node.shape)
 
 
 def require_possible(node: Node) -> None:
