@@ -30,6 +30,9 @@ def from_onnx(
     trainable  patterns of the initialisers that can be trained (as in "*.weight"); True: all that
                hold floats, but for scalars; False: none
 
+    Weights in files of their own are read from the folder of the model and nowhere else, when they
+    are used; a model that is no file has no such folder.
+
     Raises ModelError for what is no model, or no valid one, UnsupportedError for operators that
     have no form in graphc (all of them in one message) and for what depends on data and must not,
     and UsageError for names in `bind` that the model does not have.

@@ -273,7 +273,7 @@ def local_response_norm(
     """
     if size < 1:
         call.refuse(f"size is at least 1, got {size}")
-    before = (size - 1) // 2
+    before = (call.steps(size) - 1) // 2
     none = [(0, 0)] * (x.ndim - 2)
     squares = ops.pad(ops.square(x), [(0, 0), (before, size - 1 - before), *none])
     total = squares[:, : x.shape[1]]
