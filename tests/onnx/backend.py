@@ -86,35 +86,39 @@ class GraphcBackend(Backend):
         **kwargs: Any,
     ) -> tuple[Any, ...]:
         """The outputs of one node for all its inputs that are not left out."""
-        names = [name for name in node.input if name]
-        arrays = dict(zip(names, map(np.asarray, inputs), strict=True))
-        given = {
-            name: helper.make_tensor_type_proto(
-                helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-            )
-            for name, array in arrays.items()
-        }
         version = kwargs.get("opset_version", onnx.defs.onnx_opset_version())
-        schema = onnx.defs.get_schema(node.op_type, version, node.domain)
-        opsets = [helper.make_opsetid(node.domain, version)]
-        tensors = {name: numpy_helper.from_array(array, name) for name, array in arrays.items()}
-        computed = shape_inference.infer_node_outputs(
-            schema, node, given, tensors, opset_imports=opsets
-        )
-        graph = helper.make_graph(
-            [node],
-            "node",
-            [helper.make_value_info(name, type) for name, type in given.items()],
-            [helper.make_value_info(name, computed[name]) for name in node.output if name],
-        )
-        model = helper.make_model_gen_version(graph, opset_imports=opsets)
-        return cls.prepare(model, device).run(inputs)
+        return cls.prepare(model_of_node(node, inputs, version), device).run(inputs)
 
 
 class WorkspaceBackend(GraphcBackend):
     """The same with modules that own their memory."""
 
     style = "workspace"
+
+
+def model_of_node(node: onnx.NodeProto, inputs: Sequence[Any], version: int) -> onnx.ModelProto:
+    """A model of one node, for all its inputs that are not left out."""
+    names = [name for name in node.input if name]
+    arrays = dict(zip(names, map(np.asarray, inputs), strict=True))
+    given = {
+        name: helper.make_tensor_type_proto(
+            helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
+        for name, array in arrays.items()
+    }
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    opsets = [helper.make_opsetid(node.domain, version)]
+    tensors = {name: numpy_helper.from_array(array, name) for name, array in arrays.items()}
+    computed = shape_inference.infer_node_outputs(
+        schema, node, given, tensors, opset_imports=opsets
+    )
+    graph = helper.make_graph(
+        [node],
+        "node",
+        [helper.make_value_info(name, type) for name, type in given.items()],
+        [helper.make_value_info(name, computed[name]) for name in node.output if name],
+    )
+    return helper.make_model_gen_version(graph, opset_imports=opsets)
 
 
 def input_names(model: onnx.ModelProto) -> list[str]:

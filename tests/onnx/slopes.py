@@ -35,11 +35,12 @@ class Slopes:
         if self.start and self.floats:
             self.module = gc.compile(wide, wrt=[*self.start], allow_unused=True)
             self.loaded = self.module.load()
-            if not all(is_moderate(y).all() for y in self.outputs(self.start)):
+            y = self.outputs(self.start)
+            if not all(is_moderate(value).all() for value in y):
                 self.start = {n: self.rng.uniform(0.2, 0.8, v.shape) for n, v in self.start.items()}
+                y = self.outputs(self.start)
             # What is infinite whatever goes in, as a masked score, has no slope.
-            self.bars = [self.rng.normal(size=y.shape) * is_moderate(y)
-                         for y in self.outputs(self.start)]  # fmt: skip
+            self.bars = [self.rng.normal(size=value.shape) * is_moderate(value) for value in y]
             if self.module.lowered.loss:
                 self.bars = [np.ones(())]
 

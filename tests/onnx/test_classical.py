@@ -97,6 +97,23 @@ def test_the_operator_is_that_of_onnxruntime(case: Any) -> None:
         np.testing.assert_allclose(own, other, rtol=2e-6, atol=1e-7)
 
 
+SLOPED = [
+    case for case in CASES
+    if case[0] not in ("Binarizer", "LabelEncoder") and case[1][0].dtype.kind == "f"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SLOPED, ids=name_of)
+def test_gradients_are_slopes(case: Any) -> None:
+    node, inputs, opsets = node_of(case)
+    from tests.onnx.backend import model_of_node
+    from tests.onnx.slopes import slopes_of
+
+    finite = [np.nan_to_num(x, nan=5.0) for x in inputs]
+    gradients = slopes_of(model_of_node(node, finite, opsets["ai.onnx.ml"]), finite).check()
+    assert any(np.any(g) for g in gradients.values())
+
+
 def test_of_equal_keys_the_last_one_holds() -> None:
     """As the standard has it; onnxruntime takes the first."""
     options = {"keys_int64s": [3, 5, 3], "values_int64s": [1, 2, 4]}
