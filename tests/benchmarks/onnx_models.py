@@ -29,51 +29,12 @@ import onnx
 from onnx import numpy_helper
 
 import graphc as gc
+from tests.onnx import light_models
 
-LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
-NAMES = sorted(path.stem.removeprefix("light_") for path in LIGHT.glob("*.onnx"))
+NAMES = sorted(path.stem.removeprefix("light_") for path in light_models.FOLDER.glob("*.onnx"))
 SMALL = '<ir_version: 8, opset_import: ["": 17]> m (float[2] x) => (float[2] y) {y = Relu(x)}'
 DEFAULT = ["squeezenet", "resnet50"]
 Array = np.ndarray[Any, Any]
-
-
-# --- models --------------------------------------------------------------------------------------
-
-
-def with_weights(name: str, seed: int = 0) -> Any:
-    """A light model with random weights in place of the constants that it computes."""
-    model = onnx.load(LIGHT / f"light_{name}.onnx")
-    rng = np.random.default_rng(seed)
-    shapes = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    made = [node for node in model.graph.node if node.op_type == "ConstantOfShape"]
-    variances = {node.input[4] for node in model.graph.node if node.op_type == "BatchNormalization"}
-    for node in made:
-        (output,) = node.output
-        shape = tuple(map(int, shapes[node.input[0]]))
-        array = weights(shape, rng, positive=output in variances)
-        model.graph.initializer.append(numpy_helper.from_array(array, output))
-        model.graph.node.remove(node)
-    read = {name for node in model.graph.node for name in node.input}
-    for listed in (model.graph.initializer, model.graph.input):
-        for unread in [value for value in listed if value.name not in read]:
-            listed.remove(unread)
-    return model
-
-
-def weights(shape: tuple[int, ...], rng: np.random.Generator, *, positive: bool) -> Array:
-    """Kernels and matrices by He et al. (2015); the rest around 0, or around 1 for variances."""
-    if len(shape) > 1:
-        scale = np.sqrt(2 / np.prod(shape[1:]))
-        return rng.normal(0.0, scale, shape).astype(np.float32)
-    return (rng.uniform(0.5, 1.5, shape) if positive else rng.normal(0, 0.3, shape)).astype("f4")
-
-
-def image(model: Any) -> tuple[str, Array]:
-    """The name of the one input that is no initialiser, and a value for it."""
-    given = {tensor.name for tensor in model.graph.initializer}
-    (info,) = [info for info in model.graph.input if info.name not in given]
-    shape = [axis.dim_value for axis in info.type.tensor_type.shape.dim]
-    return info.name, np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
 
 # --- compiling -----------------------------------------------------------------------------------
@@ -177,7 +138,8 @@ def timed(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
 
 def measure(name: str, rounds: int, folder: Path) -> None:
     """One line of compiling and one of running."""
-    model = with_weights(name)
+    model, info = light_models.read(name, full=True)
+    image = np.random.default_rng(1).normal(size=light_models.shape_of(info)).astype(np.float32)
     path = folder / f"{name}.onnx"
     onnx.save(model, path)
     size = sum(numpy_helper.to_array(t).nbytes for t in model.graph.initializer)
@@ -188,7 +150,7 @@ def measure(name: str, rounds: int, folder: Path) -> None:
         lines = path.with_suffix(".py").read_text().count("\n")
         print(f"  {what:15} {stages}, {lines} lines; memory {found['memory'] / size:.2f} × weights",
               flush=True)  # fmt: skip
-    functions = runs(path, *image(model))
+    functions = runs(path, info.name, image)
     check_equal({style: function() for style, function in functions.items()})
     times = timed(functions, rounds)
     print("  predict        ", ", ".join(f"{style} {ms:.1f} ms" for style, ms in times.items()))

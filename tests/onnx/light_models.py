@@ -21,17 +21,19 @@ DENSE = {4096: 256}  # units of a dense layer, and how many it has here
 SPREAD = 2.0  # the standard deviation of the last layer's outputs
 
 
-def read(name: str, seed: int = 0) -> tuple[onnx.ModelProto, onnx.ValueInfoProto]:
-    """A light model with drawn weights for small images, and its input."""
+def read(
+    name: str, seed: int = 0, *, full: bool = False
+) -> tuple[onnx.ModelProto, onnx.ValueInfoProto]:
+    """A light model with drawn weights, for small images unless it is wanted in full; its input."""
     model = onnx.load(FOLDER / f"light_{name}.onnx")
     model.ir_version = 8  # so that initialisers need not be inputs
-    image = for_small_images(model, SIDES.get(name, 64))
-    draw_weights(model, np.random.default_rng(seed))
+    image = for_images(model, FULL if full else SIDES.get(name, 64))
+    draw_weights(model, np.random.default_rng(seed), {} if full else DENSE)
     return model, image
 
 
-def for_small_images(model: onnx.ModelProto, side: int) -> onnx.ValueInfoProto:
-    """Let smaller images in, and return the input."""
+def for_images(model: onnx.ModelProto, side: int) -> onnx.ValueInfoProto:
+    """Let images of another size in, and return the input."""
     graph = model.graph
     (image,) = [info for info in graph.input if shape_of(info) == [1, 3, FULL, FULL]]
     for axis in image.type.tensor_type.shape.dim[2:]:
@@ -51,8 +53,13 @@ def shape_of(info: onnx.ValueInfoProto) -> list[int]:
     return [axis.dim_value for axis in info.type.tensor_type.shape.dim]
 
 
-def draw_weights(model: onnx.ModelProto, rng: np.random.Generator) -> None:
-    """Exchange all initialisers of floats, and those that nodes fill, for drawn ones."""
+def draw_weights(
+    model: onnx.ModelProto, rng: np.random.Generator, units: Mapping[int, int]
+) -> None:
+    """Exchange all initialisers of floats, and those that nodes fill, for drawn ones.
+
+    units  how many units layers of certain sizes have instead
+    """
     graph = model.graph
     known = {tensor.name: tensor for tensor in graph.initializer}
     shapes = {name: list(tensor.dims) for name, tensor in known.items() if tensor.data_type == 1}
@@ -72,7 +79,7 @@ def draw_weights(model: onnx.ModelProto, rng: np.random.Generator) -> None:
         shapes[dense[0].input[1]][1] = columns_of(dense[0], model, nodes, shapes, tensors)
     for name, shape in shapes.items():
         if name in read:
-            shape = [DENSE.get(size, size) for size in shape]
+            shape = [units.get(size, size) for size in shape]
             array = drawn(rng, shape, *roles[name]).astype(np.float32)
             tensors[name] = numpy_helper.from_array(array, name)
     del graph.node[:]
