@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Arrays are small, and there is a worker for each core: threads of BLAS would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 OLD_NUMPY = "1.23.5"
 OLD_NUMPY_VARIABLE = "GRAPHC_OLD_NUMPY_PYTHON"
 
