@@ -121,11 +121,14 @@ def test_the_command_that_makes_it_again_tells_no_folders(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("arguments", "told"), [
     (("layer.onnx",), "axes"),  # which axes are reduced has to be known
     (("layer.onnx", *BIND, "--bind", "axis=1"), "'axis'; did you mean 'axes'?"),
+    (("layer.onnx", *BIND, "--bind", "x_1=3"), "no dimension 'x_1'"),  # it has a size
     (("layer.onnx", *BIND, "--bind", "axes=2,"), "axes"),
+    (("layer.onnx", *BIND, "--dtype", "float64"), "an ONNX model says its dtypes"),
     (("layer.onnx", "--bind", "axes=0.5,"), "'axes' holds int64"),
     (("layer.onnx", "--bind", "axes=no.npy"), "'no.npy' cannot be read"),
     (("layer.onnx", *BIND, "--trainable", "dence_*"), "no initialiser"),
     (("text.onnx",), "text.onnx"),
+    (("MISSING.ONNX",), "cannot read 'MISSING.ONNX'"),
     (("folder.onnx",), "folder.onnx"),
     (("missing.onnx",), "missing.onnx"),
     (("model.py", "--bind", "n=3"), "--bind is for ONNX models; 'model.py' is no .onnx file"),
