@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc as gc
 from tests.command_line import run
 
 onnx = pytest.importorskip("onnx")
@@ -107,6 +108,14 @@ def test_the_other_commands_take_models_too() -> None:
     assert (result.status, "class Workspace:" in result.out) == (0, True)
     assert "the weights were not written" in result.err
     assert run("compile", "layer.onnx", "-o", "-", *BIND, "--embed").err == ""
+
+
+def test_a_bound_input_does_not_keep_its_default() -> None:
+    model = onnx.parser.parse_model(
+        f"{HEADER} m (float[2] x, float[2] s = {{3, 4}}) => (float[2] y) {{ y = Mul(x, s) }}"
+    )
+    net = gc.compile(gc.from_onnx(model, bind={"s": np.array([5.0, 6.0])})).load()
+    np.testing.assert_array_equal(net.predict(np.ones(2, "float32")), [5, 6])
 
 
 def test_the_command_that_makes_it_again_tells_no_folders(tmp_path: Path) -> None:

@@ -45,12 +45,13 @@ class Declarations:
 
     def values(self) -> dict[str, Value | None]:
         """Declare everything: the node of each name."""
-        given = {tensor.name for tensor in self.proto.initializer}
+        given = {tensor.name for tensor in self.proto.initializer} - self.bind.keys()
         inputs = [info for info in self.proto.input if info.name not in given]
         found: dict[str, Value | None] = {info.name: self.input(info) for info in inputs}
         running = running_statistics(self.proto)
         for tensor in self.proto.initializer:
-            found[tensor.name] = self.initializer(tensor, tensor.name in running)
+            if tensor.name in given:  # else it is the default of an input that is bound
+                found[tensor.name] = self.initializer(tensor, tensor.name in running)
         return found
 
     def input(self, info: Any) -> Node:
