@@ -136,6 +136,7 @@ def test_the_command_that_makes_it_again_tells_no_folders(tmp_path: Path) -> Non
     (("layer.onnx", "--bind", "axes=0.5,"), "'axes' holds int64"),
     (("layer.onnx", "--bind", "axes=no.npy"), "'no.npy' cannot be read"),
     (("layer.onnx", *BIND, "--trainable", "dence_*"), "no initialiser"),
+    (("layer.onnx", *BIND, "--optimizer", "sgd"), "declare it with g.loss(…), as of an imported"),
     (("text.onnx",), "text.onnx"),
     (("MISSING.ONNX",), "cannot read 'MISSING.ONNX'"),
     (("folder.onnx",), "folder.onnx"),
