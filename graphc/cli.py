@@ -25,7 +25,7 @@ from graphc.derive import add_arguments, derive, point_of
 from graphc.errors import GraphcError, UsageError
 from graphc.frontends.bindings import as_bindings
 from graphc.frontends.builder import Graph, default_dtype
-from graphc.frontends.model import load_model, split
+from graphc.frontends.model import is_onnx, load_model, split
 from graphc.frontends.onnx import known_operators
 from graphc.inspect.formulas import ops_text
 from graphc.inspect.supported import operators_text, supported_text
@@ -221,6 +221,8 @@ def loaded(options: argparse.Namespace) -> Graph:
     What the model prints goes to stderr: stdout may be the generated module.
     """
     dtype = options.dtype
+    if dtype is not None and is_onnx(options.model):
+        raise UsageError("--dtype is for models in Python; an ONNX model says its dtypes")
     with (
         contextlib.redirect_stdout(sys.stderr),
         contextlib.nullcontext() if dtype is None else default_dtype(dtype),

@@ -108,7 +108,10 @@ def with_step(
     optimizer, graph = training.optimizer, module.graph
     trained = tuple(n for n in module.gradients if n in graph.parameters)
     if not trained or not module.loss:
-        raise UsageError(f"--optimizer {optimizer.kind} needs a loss and a trained parameter")
+        raise UsageError(
+            f"--optimizer {optimizer.kind} needs a loss and a trained parameter",
+            hint=None if module.loss else "declare it with g.loss(…), as of an imported model too",
+        )
     clips = training.clip_norm is not None
     given = [()] if style == SCALAR else []
     hyperparameters = [Hyperparameter(*h) for h in optimizer.hyperparameters]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc as gc
 from tests.command_line import run
 
 onnx = pytest.importorskip("onnx")
@@ -109,6 +110,14 @@ def test_the_other_commands_take_models_too() -> None:
     assert run("compile", "layer.onnx", "-o", "-", *BIND, "--embed").err == ""
 
 
+def test_a_bound_input_does_not_keep_its_default() -> None:
+    model = onnx.parser.parse_model(
+        f"{HEADER} m (float[2] x, float[2] s = {{3, 4}}) => (float[2] y) {{ y = Mul(x, s) }}"
+    )
+    net = gc.compile(gc.from_onnx(model, bind={"s": np.array([5.0, 6.0])})).load()
+    np.testing.assert_array_equal(net.predict(np.ones(2, "float32")), [5, 6])
+
+
 def test_the_command_that_makes_it_again_tells_no_folders(tmp_path: Path) -> None:
     bind = f"axes={tmp_path / 'axes.npy'}"
     result = run("compile", str(tmp_path / "layer.onnx"), "-o", "net.py", "--bind", bind)
@@ -121,11 +130,15 @@ def test_the_command_that_makes_it_again_tells_no_folders(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("arguments", "told"), [
     (("layer.onnx",), "axes"),  # which axes are reduced has to be known
     (("layer.onnx", *BIND, "--bind", "axis=1"), "'axis'; did you mean 'axes'?"),
+    (("layer.onnx", *BIND, "--bind", "x_1=3"), "no dimension 'x_1'"),  # it has a size
     (("layer.onnx", *BIND, "--bind", "axes=2,"), "axes"),
+    (("layer.onnx", *BIND, "--dtype", "float64"), "an ONNX model says its dtypes"),
     (("layer.onnx", "--bind", "axes=0.5,"), "'axes' holds int64"),
     (("layer.onnx", "--bind", "axes=no.npy"), "'no.npy' cannot be read"),
     (("layer.onnx", *BIND, "--trainable", "dence_*"), "no initialiser"),
+    (("layer.onnx", *BIND, "--optimizer", "sgd"), "declare it with g.loss(…), as of an imported"),
     (("text.onnx",), "text.onnx"),
+    (("MISSING.ONNX",), "cannot read 'MISSING.ONNX'"),
     (("folder.onnx",), "folder.onnx"),
     (("missing.onnx",), "missing.onnx"),
     (("model.py", "--bind", "n=3"), "--bind is for ONNX models; 'model.py' is no .onnx file"),

@@ -136,6 +136,7 @@ class Arrays(Dialect):
             "import sys": "self_test" in defined,
             "import tempfile": "tempfile.mkstemp(" in code,
             "import zipfile": "zipfile.BadZipFile" in code,
+            "import zlib": "zlib.error" in code,
             "from collections.abc import {}": [n for n in ABSTRACT if f"{n}[" in code],
             "from pathlib import Path": "Path(" in code or bool(LOADERS & defined),
         }
@@ -159,7 +160,8 @@ class Arrays(Dialect):
 
     def stored(self, group: str, declared: Sequence[Node]) -> tuple[str, list[str]]:
         sources = [f"arrays[{quoted(f'{group}/{node.params.name}')}]" for node in declared]
-        return "    arrays = load_arrays(path)", sources
+        names = f'[f"{group}/{{name}}" for name in {group.capitalize()}.__annotations__]'
+        return f"    arrays = load_arrays(path, {names})", sources
 
     def ravelled(self, trained: Sequence[Node]) -> list[str]:
         parts = [f"np.asarray(params[{quoted(node.params.name)}]).ravel()" for node in trained]

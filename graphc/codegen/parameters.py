@@ -63,15 +63,17 @@ def parameters(context: Context, *, training: bool) -> Iterator[FunctionView]:
 
 def init(context: Context, group: str, nodes: Sequence[Node]) -> FunctionView:
     """A function that makes a dict of initial values."""
-    names, kept = context.names, KEPT[group]
+    names, kept, module = context.names, KEPT[group], context.module
+    # As where all weights are given: many small ones would make a large module.
+    beside = module.graph.pretrained and context.dialect.companion
     sizes = dict.fromkeys(dims.names_in_order(node.shape for node in nodes))
     items = []
     body = []
     for node in nodes:
-        initial = context.module.initial[node.params.name]
+        initial = module.initial[node.params.name]
         if isinstance(initial, str):  # fans may have more names than shapes
             sizes.update(dict.fromkeys(parse(initial).sizes))
-        elif is_large(initial) and context.module.embed is None:
+        elif (beside or is_large(initial)) and module.embed is None:
             body = [f"    arrays = {companion(group)}"]
             items.append(f"{quoted(node.params.name)}: {stored(context, group, node)}")
             continue

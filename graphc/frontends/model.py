@@ -41,7 +41,7 @@ def load_model(
     has to be exactly one graph. `bind` and `trainable` are for ONNX models, as in `from_onnx`.
     Raises ModelError, and whatever GraphcError the model raises.
     """
-    if spec.endswith(".onnx"):
+    if is_onnx(spec):
         return from_onnx(spec, bind=bind, trainable=trainable or True)
     for option, given in (("--bind", bind), ("--trainable", trainable)):
         if given:
@@ -60,6 +60,11 @@ def load_model(
     if not isinstance(found, Graph):
         raise ModelError(f"{name!r} of {place} is no graph, but {type(found).__name__}")
     return found
+
+
+def is_onnx(spec: str) -> bool:
+    """Whether a model definition is an ONNX file."""
+    return spec.lower().endswith(".onnx")
 
 
 def may_be_model(value: object) -> bool:

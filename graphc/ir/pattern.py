@@ -20,6 +20,7 @@ import numpy as np
 from graphc.ir.graph import scalar_value
 from graphc.ir.node import Node
 from graphc.ir.op import FUNCTIONS, OPS, Op
+from graphc.ir.types import FLOAT
 
 EXACT = "exact"  # the same bits, infinities, NaN and -0.0 included
 STABILIZE = "stabilize"  # more accurate; value and derivative stay, at kinks too
@@ -281,7 +282,8 @@ def instantiate(pattern: Pattern, like: Node, bindings: Bindings) -> Node:
     if isinstance(pattern, Wild):
         return bindings[pattern.name]
     if isinstance(pattern, Literal):
-        return like.graph.constant(pattern.value, like.dtype)
+        whole = like.dtype.kind != FLOAT and pattern.value.is_integer()  # no float is an int's
+        return like.graph.constant(int(pattern.value) if whole else pattern.value, like.dtype)
     assert isinstance(pattern, Apply)
     result: Node = FUNCTIONS[pattern.op](
         *(instantiate(arg, like, bindings) for arg in pattern.args)

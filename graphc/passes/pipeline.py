@@ -16,6 +16,7 @@ from graphc.passes.expand import EXPAND_RULES, MODE_RULES
 from graphc.passes.guards import CHOICES, guard
 from graphc.passes.labels import trust_labels
 from graphc.passes.parts import PARTS_RULES
+from graphc.passes.shapes import ABSORB
 from graphc.passes.simplify import EXACT_RULES, REASSOCIATE_RULES
 from graphc.passes.stabilize import STABILIZE_RULES
 
@@ -72,7 +73,8 @@ class Pipeline:
         """Values in forms that survive floating point, whichever branches are chosen."""
         if not self.stabilize:
             return list(roots)
-        rules = (*CHOICES, *STABILIZE_RULES)
+        # Numbers stand in identities as scalars; models have them as arrays of one element too.
+        rules = (ABSORB, *CHOICES, *STABILIZE_RULES)
         stable = normalize(roots, table(rules, len(OPS)), self.report)
         return guard(stable, self.report)
 

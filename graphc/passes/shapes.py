@@ -114,11 +114,16 @@ def narrow_again(node: Node, x: Node) -> Node | None:
     return x if exact and node.dtype is x.dtype else None
 
 
+ABSORB = Rule(
+    "f(broadcast(x), y) = f(x, y)",
+    lambda op: op.family == "elementwise" and len(op.operands) > 1,
+    absorb_broadcast,
+    EXACT,
+    operands=lambda ops: broadcast_to in ops or expand_dims in ops or CONSTANT in ops,
+)
+
 SHAPES = (
-    Rule("f(broadcast(x), y) = f(x, y)",
-         lambda op: op.family == "elementwise" and len(op.operands) > 1,
-         absorb_broadcast, EXACT,
-         operands=lambda ops: broadcast_to in ops or expand_dims in ops or CONSTANT in ops),
+    ABSORB,
     Rule("view(broadcast(scalar)) = broadcast(scalar)",
          lambda op: op.emission.view and len(op.operands) == 1 and op is not ITEM,
          view_of_scalar, EXACT, operands=lambda ops: broadcast_to in ops),

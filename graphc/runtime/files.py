@@ -7,7 +7,8 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,22 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-def load_arrays(file: Any) -> dict[str, Array]:
-    """The arrays of an .npz file. Raises ValueError for a file that is none, or a damaged one."""
+def load_arrays(file: Any, names: Iterable[str] = ()) -> dict[str, Array]:
+    """The arrays of an .npz file. Raises ValueError for a damaged one, or without all `names`."""
     try:
         archive = np.load(file, allow_pickle=False)
-        if hasattr(archive, "files"):
-            with archive:
-                # By the full name: `W.npy` alone could mean the file of W, or an array so called.
-                return {name: archive[f"{name}.npy"] for name in archive.files}
-    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+        if not hasattr(archive, "files"):
+            raise ValueError("it holds a single array")
+        with archive:
+            # By the full name: `W.npy` alone could mean the file of W, or an array so called.
+            arrays = {name: archive[f"{name}.npy"] for name in archive.files}
+    except (EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{file} is no .npz file of arrays, or a damaged one: {error}") from None
-    raise ValueError(f"{file} holds a single array, not the arrays of an .npz file")
+    for name in names:
+        if name not in arrays:
+            held = ", ".join(map(repr, list(arrays)[:5])) or "nothing"
+            raise ValueError(f"{file} holds no {name!r}; it holds {held}")
+    return arrays
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:

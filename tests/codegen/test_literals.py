@@ -198,7 +198,11 @@ def test_the_formatter_leaves_numbers_and_arrays_alone(tmp_path: Path) -> None:
     values = np.concatenate([random_floats("float32", 300), random_floats("float16", 50)])
     source = "import base64\n\nimport numpy as np\n\n"
     source += "".join(f"x = {number(value)}\n" for value in values)
-    source += "".join(f"{name}: Array = {array(value)}\n" for name, value in ARRAYS.items())
+    source += "".join(f"{array(value, f'{name}: Array = ')}\n" for name, value in ARRAYS.items())
+    lines = [array(np.array([*[1.5] * count, 10**more]), f"{'n' * length}: Array = ")
+             for count in (3, 15, 17) for more in range(10) for length in (1, 8, 30)]  # fmt: skip
+    source += "".join(f"{line}\n" for line in lines)
+    assert max(map(len, source.splitlines())) == LINE
     assert formatted(tmp_path, source) == source
 
 

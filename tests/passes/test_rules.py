@@ -212,9 +212,10 @@ def drawn(case: Case, values: np.ndarray[Any, Any], seed: int) -> list[np.ndarra
 
 
 def declared(case: Case, arrays: list[np.ndarray[Any, Any]]) -> gc.Graph:
-    with gc.Graph("case", dtype=arrays[0].dtype) as graph:
+    dtype = arrays[0].dtype
+    with gc.Graph("case", dtype=dtype if dtype.kind == "f" else "float64") as graph:
         shapes = case.shapes or [array.shape for array in arrays]
-        nodes = [graph.input(f"in{i}", shape) for i, shape in enumerate(shapes)]
+        nodes = [graph.input(f"in{i}", shape, dtype) for i, shape in enumerate(shapes)]
         graph.output("y", case.build(*nodes))
     return graph
 
@@ -297,6 +298,25 @@ def test_exact_rules_keep_every_bit(case: Case, dtype: str) -> None:
             np.testing.assert_array_equal(actual, naive)
         else:
             assert_same_bits(actual, naive)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_exact_rules_keep_ints_and_bools(dtype: str) -> None:
+    met = 0
+    for case in of(EXACT):
+        arrays = drawn(case, np.array([0, 1, 2, 3, 5, 7, 100]).astype(dtype), 4)
+        try:
+            graph = declared(case, arrays)
+        except gc.GraphcError:  # a formula for floats alone
+            continue
+        module = gc.compile(graph, inference=True)
+        with np.errstate(all="ignore"):
+            naive = as_written(declared(case, arrays), arrays)
+            actual = module.load().predict(**needed(module, arrays))
+        np.testing.assert_array_equal(actual, naive, str(case))
+        assert actual.dtype == naive.dtype
+        met += 1
+    assert met > 40
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

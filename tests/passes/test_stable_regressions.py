@@ -43,6 +43,23 @@ def test_the_root_of_many_squares_leaves_none_out(terms: int, style: str) -> Non
     np.testing.assert_allclose(slopes, point / size, rtol=1e-14)
 
 
+@pytest.mark.parametrize("one", [[1.0], [[1.0]]], ids=str)
+@pytest.mark.parametrize(("build", "expected", "slopes"), [
+    (lambda x, one: gc.log(one - gc.sigmoid(x)), [-800, -np.log(2), 0], [-1, -0.5, 0]),
+    (lambda x, one: gc.log(one + gc.exp(x)), [800, np.log(2), 0], [1, 0.5, 0]),
+    (lambda x, one: x * (one / (one + gc.exp(-x))), [800, 0, 0], [1, 0.5, 0]),
+])  # fmt: skip
+def test_a_number_may_be_an_array_of_one_element(
+    build: Any, expected: Any, slopes: Any, one: Any
+) -> None:
+    def total(x: Any) -> Any:
+        return build(gc.expand_dims(x, 0), x.graph.constant(one, x.dtype))
+
+    value, found = value_and_gradient(total, [800, 0, -800], style="functional")
+    np.testing.assert_allclose(value, sum(expected), rtol=1e-14)
+    np.testing.assert_allclose(found, slopes, rtol=1e-14, atol=1e-300)
+
+
 @in_every_style
 @pytest.mark.parametrize(("build", "left_out"), [
     (lambda x: x * x, 0.0),

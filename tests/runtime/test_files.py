@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from graphc.codegen.companion import Companion
-from graphc.runtime.files import load_companion
+from graphc.runtime.files import load_arrays, load_companion
 
 W = np.array([1.5, -0.0, np.nan], "float32")
 STORED = {
@@ -64,3 +65,21 @@ def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     np.savez(path, a=np.array([{}], object))
     with pytest.raises(ValueError, match="pickle"):
         load_companion(path, hashlib.sha256(path.read_bytes()).hexdigest(), "a")
+
+
+# NumPy leaves a file open that is no archive.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_damage_anywhere_is_told_or_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    np.savez_compressed(path, W=W)
+    content = path.read_bytes()
+    told = 0
+    for place, byte in itertools.product(range(len(content)), (1, 8, 0xFF)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ byte]) + content[place + 1 :])
+        try:
+            np.testing.assert_array_equal(load_arrays(path).get("W", W), W)
+        except ValueError as error:
+            told += "w.npz is no .npz file of arrays, or a damaged one" in str(error)
+        except OSError:  # of a place outside of the file
+            told += 1
+    assert told > len(content)

@@ -45,12 +45,13 @@ class Declarations:
 
     def values(self) -> dict[str, Value | None]:
         """Declare everything: the node of each name."""
-        given = {tensor.name for tensor in self.proto.initializer}
+        given = {tensor.name for tensor in self.proto.initializer} - self.bind.keys()
         inputs = [info for info in self.proto.input if info.name not in given]
         found: dict[str, Value | None] = {info.name: self.input(info) for info in inputs}
         running = running_statistics(self.proto)
         for tensor in self.proto.initializer:
-            found[tensor.name] = self.initializer(tensor, tensor.name in running)
+            if tensor.name in given:  # else it is the default of an input that is bound
+                found[tensor.name] = self.initializer(tensor, tensor.name in running)
         return found
 
     def input(self, info: Any) -> Node:
@@ -116,7 +117,7 @@ class Declarations:
         return shape
 
     def _axis(self, axis: Any, default: str) -> Extent:
-        if axis.HasField("dim_value") and axis.dim_value >= 0:
+        if is_fixed(axis):
             return int(axis.dim_value)
         name = axis.dim_param or default
         if name not in self.sizes:
@@ -156,11 +157,13 @@ class Declarations:
 
     def _check_names(self) -> None:
         """Raise UsageError for names in `bind`, or patterns, that the model does not have."""
-        axes = [info.type.tensor_type.shape.dim for info in self.proto.input]
         inputs = [info.name for info in self.proto.input]
-        known = [axis.dim_param for dims in axes for axis in dims if axis.dim_param]
-        known += [f"{info.name}_{i}" for info, dims in zip(self.proto.input, axes, strict=True)
-                  for i, axis in enumerate(dims) if not axis.dim_param]  # fmt: skip
+        known = [
+            axis.dim_param or f"{info.name}_{i}"
+            for info in self.proto.input
+            for i, axis in enumerate(info.type.tensor_type.shape.dim)
+            if not is_fixed(axis)
+        ]
         for name in self.bind:
             if name not in inputs and name not in known:
                 raise UsageError(
@@ -174,6 +177,11 @@ class Declarations:
                     f"trainable: no initialiser is called {pattern!r}",
                     hint=suggest(pattern, weights),
                 )
+
+
+def is_fixed(axis: Any) -> bool:
+    """Whether an axis has a size; a negative one stands for any, as older exporters write it."""
+    return bool(axis.HasField("dim_value")) and axis.dim_value >= 0
 
 
 def patterns(trainable: str | Sequence[str] | bool) -> tuple[str, ...]:

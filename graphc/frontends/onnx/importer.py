@@ -101,7 +101,7 @@ def imported(
 ) -> Graph:
     """As `import_model`; errors may have no place yet."""
     require_supported(model)
-    name = PurePath(place).stem if place.endswith(".onnx") else model.graph.name
+    name = PurePath(place).stem if place.lower().endswith(".onnx") else model.graph.name
     graph = ImportedGraph(name or "model", dtype=graph_dtype(model), pretrained=True)
     importer = Importer(model, graph, place)
     with entered(graph):
