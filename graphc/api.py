@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import gc
+import hashlib
 import os
 import shutil
 import stat
@@ -85,16 +86,19 @@ class Module:
         lowered, lines = self.lowered, self.source.count("\n")
         return f"<module of {lowered.graph.name!r}, {lowered.options['style']}, {lines} lines>"
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write the file and its companion, whole or not at all.
 
         Older ones stay until both of the new ones are complete. If nothing but the companion comes
         to stand there, the older module refuses to load it.
 
-        Raises UsageError where the folder is missing or cannot be written to.
+        Raises UsageError where the folder is missing or cannot be written to, and where the
+        companion would replace an .npz file that is no module's, unless by `force`.
         """
         target = Path(path)
         check_writable(target)
+        if self.companion and not force:
+            check_companion(target)
         files: dict[Path, Writer] = {}
         if self.companion:  # first, since a module without it may not even be imported
             files[target.with_suffix(".npz")] = self.companion.write
@@ -270,6 +274,20 @@ def check_writable(path: Path) -> None:
     reason = obstacle(path)
     if reason is not None:
         raise UsageError(f"cannot write {str(path)!r}: {reason}")
+
+
+def check_companion(target: Path) -> None:
+    """Raise UsageError for an .npz file that does not belong to the module about to be replaced."""
+    companion = target.with_suffix(".npz")
+    if not companion.exists():
+        return
+    with open(companion, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    if not target.exists() or checksum.encode() not in target.read_bytes():
+        raise UsageError(
+            f"{companion.name!r} is needed for weights or constants, and there is such a file",
+            hint="pass --force (force=True) to replace it, or choose another name",
+        )
 
 
 def obstacle(path: Path) -> str | None:

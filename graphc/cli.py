@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import io
 import os
 import re
@@ -266,9 +265,7 @@ def run_compile(options: argparse.Namespace) -> int:
             note = "graphc: the weights were not written; name a file with -o, or pass --embed"
             print(note, file=sys.stderr)
         return 0
-    if module.companion and not options.force:
-        check_companion(target)
-    module.save(target)
+    module.save(target, force=options.force)
     lines = module.source.count("\n")
     print(f"wrote {options.output} ({lines} lines) from graph {module.lowered.graph.name!r}")
     return 0
@@ -284,20 +281,6 @@ def check_replaceable(target: Path, options: argparse.Namespace) -> None:
             raise UsageError(f"{options.output!r} is the model itself")
     if not options.force and not re.search(rb"^__graphc__ = ", target.read_bytes(), re.MULTILINE):
         raise UsageError(f"{options.output!r} was not written by graphc", hint="pass --force")
-
-
-def check_companion(target: Path) -> None:
-    """Raise UsageError for an .npz file that does not belong to the module about to be replaced."""
-    companion = target.with_suffix(".npz")
-    if not companion.exists():
-        return
-    with open(companion, "rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    if not target.exists() or checksum.encode() not in target.read_bytes():
-        raise UsageError(
-            f"{companion.name!r} is needed for weights or constants, and there is such a file",
-            hint="pass --force to replace it, or choose another name",
-        )
 
 
 def reproducing(options: argparse.Namespace) -> str:

@@ -265,7 +265,7 @@ def test_a_foreign_companion_is_replaced_only_by_force() -> None:
     assert result.status == 2
     assert result.err == (
         "graphc: 'net.npz' is needed for weights or constants, and there is such a file; "
-        "pass --force to replace it, or choose another name\n"
+        "pass --force (force=True) to replace it, or choose another name\n"
     )
     assert Path("net.npz").read_bytes() == b"trained for weeks"
     assert not Path("net.py").exists()

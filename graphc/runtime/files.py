@@ -61,8 +61,13 @@ def save_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
 def load_companion(path: Path, checksum: str, group: str) -> dict[str, Array]:
     """The arrays whose names begin with a group, of the .npz file that a module was written with.
 
-    Raises ValueError for another file, which its SHA-256 tells.
+    Raises FileNotFoundError without the file, ValueError for another one, which its SHA-256 tells.
     """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing, which was written beside this module; "
+            "to load other weights, pass their path"
+        )
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -248,6 +248,19 @@ def test_a_companion_that_is_missing_is_told(tmp_path: Path) -> None:
         imported(path).load_params()
 
 
+def test_a_file_that_is_no_companion_is_kept(tmp_path: Path) -> None:
+    """`net.npz` may be what somebody has trained, or data."""
+    kept = tmp_path / "net.npz"
+    kept.write_bytes(b"trained for weeks")
+    module = gc.compile(pretrained())
+    with pytest.raises(UsageError, match="there is such a file"):
+        module.save(tmp_path / "net.py")
+    assert [p.name for p in tmp_path.iterdir()] == ["net.npz"]
+    assert kept.read_bytes() == b"trained for weeks"
+    module.save(tmp_path / "net.py", force=True)
+    assert kept.read_bytes() == bytes(module.companion)
+
+
 def test_the_hash_goes_by_the_values(tmp_path: Path) -> None:
     def digest(**replaced: Array) -> str:
         return gc.compile(pretrained({**WEIGHTS, **replaced})).lowered.digest
