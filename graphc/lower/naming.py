@@ -26,12 +26,14 @@ license list locals map max memoryview min next object oct open ord pow print pr
 repr reversed round set setattr slice sorted staticmethod str sum super tuple vars zip
 """
 RESERVED = frozenset(_RESERVED.split())
+_COUNTED = re.compile(r"^(\d[\d_]*)_([A-Za-z]\w*)$")
 
 
 def identifier(text: str, fallback: str = "value", length: int = MAX_LENGTH) -> str:
     """An ASCII identifier like the text: no leading underscore, at most `length` characters.
 
-    Of a long path, as in `encoder.layers.0.attention.query.weight`, the end says most.
+    Of a long path, as in `encoder.layers.0.attention.query.weight`, the end says most. Numbers that
+    it begins with stand behind: `0.weight` is `weight_0`.
     """
     plain = text
     if not text.isascii():
@@ -39,7 +41,7 @@ def identifier(text: str, fallback: str = "value", length: int = MAX_LENGTH) -> 
     while len(plain) > length and re.search(r"[./]\w", plain):
         plain = re.split(r"[./]", plain, maxsplit=1)[1]
     name = plain if plain.isidentifier() else re.sub(r"\W+", "_", plain)
-    name = name.strip("_")[:length].strip("_")
+    name = _COUNTED.sub(r"\2_\1", name.strip("_"))[:length].strip("_")
     if not name:
         return fallback
     return name if not name[0].isdigit() else f"{fallback}_{name}"[:length].strip("_")

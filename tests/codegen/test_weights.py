@@ -244,7 +244,7 @@ def test_a_companion_that_is_another_one_is_refused(tmp_path: Path, spoil: Any, 
 def test_a_companion_that_is_missing_is_told(tmp_path: Path) -> None:
     path = saved(tmp_path)
     (tmp_path / "net.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"net\.npz"):
+    with pytest.raises(FileNotFoundError, match=r"net\.npz is missing.* pass their path"):
         imported(path).load_params()
 
 

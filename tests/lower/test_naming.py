@@ -16,6 +16,9 @@ from graphc.codegen.assemble import RESERVED
 from graphc.lower.naming import MAX_LENGTH, Names, identifier
 
 SPELLED = {
+    "0.weight": "weight_0",
+    "0.1.weight": "weight_0_1",
+    "18": "value_18",
     "h": "h",
     "layer1.weight": "layer1_weight",
     "a b--c": "a_b_c",
