@@ -104,8 +104,9 @@ class Printer:
             text = self.expression(node).text
         self.inlined.pop(node, None)
         if len(before) + len(text) + self.indent > LINE:
-            text = spread(text, self.template(node).binding, self.indent)
-        self.write(node, before + text)
+            self.write(node, broken(before, text, self.template(node).binding, self.indent))
+        else:
+            self.write(node, before + text)
 
     def write(self, node: Node, code: str) -> None:
         """Append the statement for a value, with what is told of it, and what checks it."""
@@ -247,6 +248,22 @@ class Printer:
 def escaped_shape(shape: Shape) -> str:
     """What is told of an array at its statement; a model has few shapes."""
     return escaped(shape_text(shape))
+
+
+def broken(before: str, text: str, binding: int, indent: int) -> str:
+    """An assignment over several lines, split where the formatter splits it."""
+    code = before + spread(text, binding, indent)
+    if len(code.partition("\n")[0]) + indent <= LINE:
+        return code
+    # Many names, of the parts of an array: they are split before the call, if they have to be.
+    if len(before) + len("(") + indent > LINE:
+        names = before.removesuffix(" = ").split(", ")
+        whole = bracketed("(", names, ") = ", indent, statement=True)
+        fits = len(") = ") + len(text) + indent <= LINE
+        return whole + (text if fits else spread(text, binding, indent))
+    inner = indent + 4
+    text = text if len(text) + inner <= LINE else spread(text, binding, inner)
+    return f"{before}(\n{' ' * inner}{text}\n{' ' * indent})"
 
 
 def spread(text: str, binding: int, indent: int) -> str:

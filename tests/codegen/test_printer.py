@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pathlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import graphc as gc
 from tests.codegen.nets import ALL, built, net
+from tests.hostile_text import formatted
 
 
 def statements(declare: Callable[[gc.Graph], None], **options: Any) -> list[str]:
@@ -211,6 +213,20 @@ def test_several_results_are_unpacked() -> None:
     lines = statements(declare)
     assert re.fullmatch(r"first, _, third = np\.split\(.*\)", lines[-3]), lines
     assert lines[-2] == "z = first - third"
+
+
+@pytest.mark.parametrize("style", ["functional", "workspace"])
+def test_long_names_of_parts_are_laid_out_as_the_formatter_does(
+    style: str, tmp_path: pathlib.Path
+) -> None:
+    for length in range(16, 34):
+        with gc.Graph("cut") as g:
+            x = g.input("activations_" + "x" * length, ("batch", 12))
+            parts = gc.split(x, [1, 2, 5, 7, 9], axis=1)[: 2 + length % 3]
+            for i, part in enumerate(parts):
+                g.output(f"y{i}", gc.sum(gc.exp(part.named(f"part_{'n' * length}{i}")) + part))
+        gc.compile(g, style=style, inference=True).save(tmp_path / f"net{length}.py")
+    formatted(tmp_path)
 
 
 def test_two_hundred_and_fifty_nested_operations_can_be_compiled() -> None:
