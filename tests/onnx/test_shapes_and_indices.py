@@ -246,6 +246,26 @@ def test_what_is_cut_out_of_a_constant_has_a_named_size() -> None:
         predict(params, np.zeros((1, 10, 6), "float32"))
 
 
+def test_a_size_that_nothing_tells_follows_from_the_others() -> None:
+    """As `torch.export` writes the shape behind a mask that was cut to the length: min(8, time)."""
+    proto = chained(
+        [
+            ("Shape", "x", "front", {"end": 2}),
+            ("Shape", "x", "time", {"start": 1, "end": 2}),
+            ("Min", "eight time", "shorter", {}),
+            ("Mul", "shorter six", "elements", {}),
+            ("Div", "elements time", "width", {}),
+            ("Concat", "front width", "shape", {"axis": 0}),
+            ("Transpose", "x", "turned", {"perm": [1, 0, 2]}),
+            ("Reshape", "turned shape", "y", {}),
+        ],
+        {"eight": np.array([8]), "six": np.array([6])},
+    )
+    graph = gc.from_onnx(proto)
+    assert [str(size) for size in graph.outputs["y"].shape] == ["batch", "time", "6"]
+    assert_right(proto, {"x": RNG.normal(size=(2, 5, 6)).astype("float32")}, graph)
+
+
 def test_a_bound_that_must_not_be_negative_is_checked_when_it_runs() -> None:
     """The rest of a sequence is as long as the batch leaves of it: time - batch."""
     proto = chained(
