@@ -266,6 +266,21 @@ def test_a_size_that_nothing_tells_follows_from_the_others() -> None:
     assert_right(proto, {"x": RNG.normal(size=(2, 5, 6)).astype("float32")}, graph)
 
 
+def test_the_name_in_a_size_is_what_is_to_be_bound() -> None:
+    proto = chained(
+        [
+            ("Shape", "x", "time", {"start": 1, "end": 2}),
+            ("Mod", "time two", "odd", {}),
+            ("Concat", "zeros odd zero", "widths", {"axis": 0}),
+            ("Pad", "x widths", "y", {}),
+        ],
+        {"two": np.array([2]), "zeros": np.zeros(4, "int64"), "zero": np.array([0])},
+    )
+    with pytest.raises(GraphcError, match=r"time // 2.* has to be known.*--bind time=8$"):
+        gc.from_onnx(proto)
+    assert str(gc.from_onnx(proto, bind={"time": 7}).outputs["y"].shape[1]) == "8"
+
+
 def test_a_bound_that_must_not_be_negative_is_checked_when_it_runs() -> None:
     """The rest of a sequence is as long as the batch leaves of it: time - batch."""
     proto = chained(
