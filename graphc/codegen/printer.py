@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
 from graphc.codegen.finite import OVERWRITTEN, FiniteChecks
-from graphc.codegen.literals import LINE, bracketed, cut, escaped, quoted, split, terms, width
+from graphc.codegen.literals import (
+    LINE,
+    bracketed,
+    brackets,
+    cut,
+    escaped,
+    quoted,
+    split,
+    terms,
+    width,
+)
 from graphc.codegen.statement import Statement
 from graphc.ir import dims
 from graphc.ir.dims import Shape
@@ -270,10 +280,10 @@ def spread(text: str, binding: int, indent: int) -> str:
     """An expression of long names over several lines, split where the formatter splits it."""
     before, after, inner = "(", ")", text
     margin = "\n" + " " * (indent + 4)
-    if binding == PRIMARY and text.endswith(")"):
-        head, _, inner = text[:-1].partition("(")
-        before = f"{head}("
-        if len(inner) + indent + 4 > LINE:
+    if binding == PRIMARY and text.endswith((")", "]")):
+        start = [opened for opened, _ in brackets(text)][-1]
+        before, inner, after = text[: start + 1], text[start + 1 : -1], text[-1]
+        if after == ")" and len(inner) + indent + 4 > LINE:
             arguments = split(inner)
             rows = [listed(argument, indent + 4) for argument in arguments]
             several = len(arguments) > 1
