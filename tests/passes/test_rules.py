@@ -120,6 +120,16 @@ CASES = [
     Case("squeeze(expand(x)) = x", lambda x: gc.squeeze(gc.expand_dims(x, (0, 2)), (0, 2)),
          ((6, 5),)),
     Case("expand(squeeze(x)) = x", lambda x: gc.expand_dims(gc.squeeze(x, 1), 1), ((6, 1, 5),)),
+    Case("expand(expand(x)) = expand(x)",
+         lambda x: gc.expand_dims(gc.expand_dims(x, (0, 2)), (1, 3)), ((6, 5),)),
+    Case("squeeze(x[i:i+1]) = x[i]",
+         lambda x: gc.squeeze(x[:, 3:4, None, ::2, -1:], (1, 2, 4)), ((6, 5, 4, 7),)),
+    Case("embed(expand(x), at[i:i+1]) = embed(x, at[i])",
+         lambda x: embedded(gc.expand_dims(x, 0), (5, 6), ALL, rows=8), ((40,),)),
+    Case("stack(x) = expand(x)", lambda x: gc.stack([x], 1), ((6, 5),)),
+    Case("concat(expand(x), expand(y)) = stack(x, y)",
+         lambda x, y, z: gc.concat([gc.expand_dims(x, 1), gc.stack([y, z], 1)], 1),
+         ((6, 5), (6, 5), (6, 5))),
     *(Case(f"squeeze({name}(x, keepdims)) = {name}(x)", squeezed(name), ((2, 40, 3),))
       for name in ("sum", "mean", "max", "min", "prod")),
     *(Case(f"{name}(x) over no axes = x", reduced(name, axis=()), ((60,),))
