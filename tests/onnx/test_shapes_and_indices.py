@@ -281,6 +281,18 @@ def test_the_name_in_a_size_is_what_is_to_be_bound() -> None:
     assert str(gc.from_onnx(proto, bind={"time": 7}).outputs["y"].shape[1]) == "8"
 
 
+def test_a_size_that_an_exporter_fixed_is_told() -> None:
+    proto = chained(
+        [("Transpose", "x", "turned", {"perm": [1, 0, 2]}), ("Shape", "x", "rows", {"end": 1}),
+         ("Mul", "rows two", "heads", {}), ("Concat", "five heads three", "shape", {"axis": 0}),
+         ("Reshape", "turned shape", "y", {})],
+        {"two": np.array([2]), "five": np.array([5]), "three": np.array([3])},
+    )  # fmt: skip
+    with pytest.raises(GraphcError, match=r"do not fill .* fixed a size: --bind time=5$"):
+        gc.from_onnx(proto)
+    assert str(gc.from_onnx(proto, bind={"time": 5}).outputs["y"].shape[1]) == "2 * batch"
+
+
 def test_a_bound_that_must_not_be_negative_is_checked_when_it_runs() -> None:
     """The rest of a sequence is as long as the batch leaves of it: time - batch."""
     proto = chained(

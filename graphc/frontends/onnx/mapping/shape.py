@@ -53,7 +53,25 @@ def reshape(call: Call, x: Node, shape: Node, *, allowzero: int = 0) -> Node:
             if axis >= x.ndim:
                 call.refuse(f"axis {axis} of the shape is 0, and x has only {x.ndim} axes")
             target[axis] = x.shape[axis]
-    return ops.reshape(x, tuple(target))
+    try:
+        return ops.reshape(x, tuple(target))
+    except ShapeError as error:
+        raise ShapeError(error.message, hint=error.hint or fixed_size(x, tuple(target))) from None
+
+
+def fixed_size(x: Node, target: Shape) -> str | None:
+    """What to do where a target has the number that an axis with a name had in the example.
+
+    PyTorch's tracing does so to sequences in nn.MultiheadAttention.
+    """
+    left = sorted(dims.all_names(x.shape) - dims.all_names(target))
+    if len(left) != 1 or -1 in target:
+        return None
+    others = dims.substitute(x.size, lambda name: 1 if name == left[0] else dims.named(name))
+    size = None if others == 0 else dims.exact_quotient(dims.product(target), others)
+    if not isinstance(size, int):
+        return None
+    return f"the exporter fixed a size: --bind {left[0]}={size}"
 
 
 def sizes_of(call: Call, shape: Node) -> Shape:
