@@ -91,6 +91,12 @@ def permute_unmerged(node: Node, x: Node) -> Node | None:
     return result
 
 
+def reshape_in_order(node: Node, x: Node) -> Node | None:
+    """A permutation that moves axes of size 1 alone changes no order of elements."""
+    moved = [axis for axis in node.args[0].params.axes if x.shape[axis] != 1]
+    return reshape(x, node.shape) if moved == sorted(moved) else None
+
+
 def compose_expansions(node: Node, x: Node) -> Node | None:
     """Axes that are added one after the other are added at once."""
     inner, outer = node.args[0].params.axes, node.params.axes
@@ -195,6 +201,10 @@ SHAPES = (
          broadcast_adds_axes, EXACT),
     Rule("squeeze(expand(x)) = x", call("squeeze", call("expand_dims", x)), undo_expand, EXACT),
     Rule("expand(squeeze(x)) = x", call("expand_dims", call("squeeze", x)), undo_expand, EXACT),
+    Rule("reshape(permute(x)) = reshape(x)", call("reshape", call("permute_dims", x)),
+         reshape_in_order, EXACT),
+    Rule("reshape(expand(x)) = reshape(x)", call("reshape", call("expand_dims", x)),
+         lambda node, x: reshape(x, node.shape), EXACT),
     Rule("expand(expand(x)) = expand(x)", call("expand_dims", call("expand_dims", x)),
          compose_expansions, EXACT),
     Rule("squeeze(x[i:i+1]) = x[i]", call("squeeze", call("getitem", x)), read_single, EXACT),
