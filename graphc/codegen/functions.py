@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from graphc.codegen.dialect import Dialect
 from graphc.codegen.finite import FiniteChecks
-from graphc.codegen.literals import LINE, bracketed, quoted, width
+from graphc.codegen.literals import LINE, bracketed, laid, quoted, width
 from graphc.codegen.printer import size_lines
 from graphc.codegen.view import FunctionView
 from graphc.ir import dims
@@ -161,7 +161,8 @@ def cotangent_lines(program: Program, context: Context, indent: int = 4) -> list
         sizes = [dims.text(size, names.of_size) for size in node.shape]
         shape = f"({sizes[0]},)" if node.ndim == 1 else f"({', '.join(sizes)})"
         if len(cotangents) > 1:
-            lines += [f"if {name} is None:", f"    {name} = {dialect.zeros(node, shape)}"]
+            zeros = laid(f"{name} = {dialect.zeros(node, shape)}", indent + 4, "")
+            lines += [f"if {name} is None:", f"    {zeros}"]
         function, arguments = dialect.check(node, quoted(name), name, sizes)
         call = bracketed(f"{name} = {function}(", arguments, ")", indent, statement=True)
         lines.append(call)

@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 from graphc.codegen.dialect import Dialect
 from graphc.codegen.finite import OVERWRITTEN, FiniteChecks
-from graphc.codegen.literals import LINE, bracketed, cut, escaped, quoted, split, terms, width
+from graphc.codegen.literals import (
+    LINE,
+    bracketed,
+    brackets,
+    cut,
+    escaped,
+    quoted,
+    split,
+    terms,
+    width,
+)
 from graphc.codegen.statement import Statement
 from graphc.ir import dims
 from graphc.ir.dims import Shape
@@ -104,8 +114,9 @@ class Printer:
             text = self.expression(node).text
         self.inlined.pop(node, None)
         if len(before) + len(text) + self.indent > LINE:
-            text = spread(text, self.template(node).binding, self.indent)
-        self.write(node, before + text)
+            self.write(node, broken(before, text, self.template(node).binding, self.indent))
+        else:
+            self.write(node, before + text)
 
     def write(self, node: Node, code: str) -> None:
         """Append the statement for a value, with what is told of it, and what checks it."""
@@ -249,14 +260,30 @@ def escaped_shape(shape: Shape) -> str:
     return escaped(shape_text(shape))
 
 
+def broken(before: str, text: str, binding: int, indent: int) -> str:
+    """An assignment over several lines, split where the formatter splits it."""
+    code = before + spread(text, binding, indent)
+    if len(code.partition("\n")[0]) + indent <= LINE:
+        return code
+    # Many names, of the parts of an array: they are split before the call, if they have to be.
+    if len(before) + len("(") + indent > LINE:
+        names = before.removesuffix(" = ").split(", ")
+        whole = bracketed("(", names, ") = ", indent, statement=True)
+        fits = len(") = ") + len(text) + indent <= LINE
+        return whole + (text if fits else spread(text, binding, indent))
+    inner = indent + 4
+    text = text if len(text) + inner <= LINE else spread(text, binding, inner)
+    return f"{before}(\n{' ' * inner}{text}\n{' ' * indent})"
+
+
 def spread(text: str, binding: int, indent: int) -> str:
     """An expression of long names over several lines, split where the formatter splits it."""
     before, after, inner = "(", ")", text
     margin = "\n" + " " * (indent + 4)
-    if binding == PRIMARY and text.endswith(")"):
-        head, _, inner = text[:-1].partition("(")
-        before = f"{head}("
-        if len(inner) + indent + 4 > LINE:
+    if binding == PRIMARY and text.endswith((")", "]")):
+        start = [opened for opened, _ in brackets(text)][-1]
+        before, inner, after = text[: start + 1], text[start + 1 : -1], text[-1]
+        if after == ")" and len(inner) + indent + 4 > LINE:
             arguments = split(inner)
             rows = [listed(argument, indent + 4) for argument in arguments]
             several = len(arguments) > 1

@@ -6,6 +6,8 @@ from graphc.ir.graph import CONSTANT, ITEM, scalar_value
 from graphc.ir.node import Node
 from graphc.ir.pattern import EXACT, Rule, call, wilds
 from graphc.ir.types import FLOAT, broadcast
+from graphc.ops.indexing import Key, Span, embed, getitem
+from graphc.ops.joining import concat, stack
 from graphc.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 
 x, y, s = wilds("x y s")
@@ -89,6 +91,60 @@ def permute_unmerged(node: Node, x: Node) -> Node | None:
     return result
 
 
+def reshape_in_order(node: Node, x: Node) -> Node | None:
+    """A permutation that moves axes of size 1 alone changes no order of elements."""
+    moved = [axis for axis in node.args[0].params.axes if x.shape[axis] != 1]
+    return reshape(x, node.shape) if moved == sorted(moved) else None
+
+
+def compose_expansions(node: Node, x: Node) -> Node | None:
+    """Axes that are added one after the other are added at once."""
+    inner, outer = node.args[0].params.axes, node.params.axes
+    moved = [axis for axis in range(node.ndim) if axis not in outer]
+    result: Node = expand_dims(x, (*outer, *(moved[axis] for axis in inner)))
+    return result
+
+
+def without_axes(key: Key, axes: tuple[int, ...]) -> Key:
+    """An index that reads the same elements, into an array without some axes of size 1."""
+    made = [at for at, entry in enumerate(key) if entry is None or isinstance(entry, Span)]
+    dropped = {made[axis] for axis in axes}
+    return tuple(
+        entry.start if at in dropped else entry
+        for at, entry in enumerate(key)
+        if entry is not None or at not in dropped
+    )
+
+
+def read_single(node: Node, x: Node) -> Node | None:
+    """One element of an axis is read by its number."""
+    shape, key = node.args[0].params
+    return getitem.node((x,), shape, without_axes(key, node.params.axes))
+
+
+def embed_single(node: Node, x: Node) -> Node | None:
+    """One element of an axis is written by its number."""
+    shape, key = node.params
+    return embed.node((x,), shape, without_axes(key, node.args[0].params.axes))
+
+
+def stack_single(node: Node) -> Node | None:
+    """A stack of one array is that array with another axis."""
+    return expand_dims(node.args[0], node.params.axis) if len(node.args) == 1 else None
+
+
+def concat_stacks(node: Node) -> Node | None:
+    """Arrays with an axis of their own, joined along it, are one stack."""
+    axis = node.params.axis
+    parts: list[Node] = []
+    for arg in node.args:
+        stacked = arg.op is stack and arg.params.axis == axis
+        if not stacked and not (arg.op is expand_dims and arg.params.axes == (axis,)):
+            return None
+        parts += arg.args
+    return stack(parts, axis)
+
+
 def undo_expand(node: Node, x: Node) -> Node | None:
     """Axes added and taken away again."""
     return x if node.args[0].params.axes == node.params.axes else None
@@ -150,6 +206,18 @@ SHAPES = (
          broadcast_adds_axes, EXACT),
     Rule("squeeze(expand(x)) = x", call("squeeze", call("expand_dims", x)), undo_expand, EXACT),
     Rule("expand(squeeze(x)) = x", call("expand_dims", call("squeeze", x)), undo_expand, EXACT),
+    Rule("reshape(permute(x)) = reshape(x)", call("reshape", call("permute_dims", x)),
+         reshape_in_order, EXACT),
+    Rule("reshape(expand(x)) = reshape(x)", call("reshape", call("expand_dims", x)),
+         lambda node, x: reshape(x, node.shape), EXACT),
+    Rule("expand(expand(x)) = expand(x)", call("expand_dims", call("expand_dims", x)),
+         compose_expansions, EXACT),
+    Rule("squeeze(x[i:i+1]) = x[i]", call("squeeze", call("getitem", x)), read_single, EXACT),
+    Rule("embed(expand(x), at[i:i+1]) = embed(x, at[i])",
+         call("embed", call("expand_dims", x)), embed_single, EXACT),
+    Rule("stack(x) = expand(x)", lambda op: op is stack, stack_single, EXACT),
+    Rule("concat(expand(x), expand(y)) = stack(x, y)", lambda op: op is concat,
+         concat_stacks, EXACT, operands=lambda ops: expand_dims in ops or stack in ops),
     *(Rule(f"squeeze({name}(x, keepdims)) = {name}(x)",
            call("squeeze", call(name, x)), drop_kept_axes, EXACT)
       for name in ("sum", "mean", "max", "min", "prod")),

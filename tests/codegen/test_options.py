@@ -293,6 +293,21 @@ def test_no_value_is_called_like_a_function_of_the_module(name: str) -> None:
     assert set(checked).isdisjoint(functions(source))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_errors_are_no_numbers_that_a_module_checks_itself_against(dtype: str) -> None:
+    """A softmax does not change with what is added to all its scores: their gradient is 0."""
+    with gc.Graph("shifted", dtype=dtype) as g:
+        x, shift = g.input("x", ("batch", 5)), g.parameter("shift", (5, 1))
+        W = g.parameter("W", (5, 3))
+        g.output("y", gc.softmax(x @ W + x @ shift))
+    source = gc.compile(g).source
+    slope = re.search(r'sample_slope\(grads\["shift"\]\), (.*?)\)', source)
+    assert slope is not None
+    value, tolerance = map(float, slope[1].split(", "))
+    assert value == 0
+    assert tolerance > 1e-9
+
+
 def test_a_model_of_a_billion_numbers_has_no_self_test() -> None:
     def declare(g: gc.Graph) -> None:
         w = g.parameter("w", (10**9,))

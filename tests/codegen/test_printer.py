@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pathlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import graphc as gc
 from tests.codegen.nets import ALL, built, net
+from tests.hostile_text import formatted
 
 
 def statements(declare: Callable[[gc.Graph], None], **options: Any) -> list[str]:
@@ -211,6 +213,42 @@ def test_several_results_are_unpacked() -> None:
     lines = statements(declare)
     assert re.fullmatch(r"first, _, third = np\.split\(.*\)", lines[-3]), lines
     assert lines[-2] == "z = first - third"
+
+
+def parts(g: gc.Graph, name: str) -> None:
+    """An array cut apart: a statement with several names."""
+    x = g.input(f"activations_{name}", ("batch", 12))
+    for i, part in enumerate(gc.split(x, [1, 2, 5, 7, 9], axis=1)[: 2 + len(name) % 3]):
+        g.output(f"y{i}", gc.sum(gc.exp(part.named(f"part_{name}{i}")) + part))
+
+
+def new_axes(g: gc.Graph, name: str) -> None:
+    """A view of an array with a long name, under a long name."""
+    x = np.exp(g.input("x", ("batch", 12))).named(f"activations_{name}"[:40])
+    wide = x[:, None, :, None].named(f"wide_activations_{name}"[:40])
+    g.output("y", wide * np.exp(wide))
+    g.output("z", x * x)
+
+
+def long_sizes(g: gc.Graph, name: str) -> None:
+    """Outputs whose cotangents may be left out, of sizes that are long."""
+    x, y = (g.input(x, (f"{x}_{name[:12]}", 3)) for x in "xy")
+    g.output("second", gc.sum(x))
+    g.output(f"joined_{name}"[:40], gc.concat([np.exp(x), np.exp(y)]))
+
+
+@pytest.mark.parametrize("declare", [parts, new_axes, long_sizes])
+@pytest.mark.parametrize("style", ["functional", "workspace"])
+def test_long_names_are_laid_out_as_the_formatter_does(
+    declare: Callable[[gc.Graph, str], None], style: str, tmp_path: pathlib.Path
+) -> None:
+    for length in range(12, 40):
+        with gc.Graph("long") as g:
+            declare(g, "n" * length)
+        wrt = [name for name, x in g.inputs.items() if declare is not parts]
+        made = gc.compile(g, style=style, wrt=wrt, inference=not wrt)
+        made.save(tmp_path / f"net{length}.py")
+    formatted(tmp_path)
 
 
 def test_two_hundred_and_fifty_nested_operations_can_be_compiled() -> None:

@@ -153,6 +153,16 @@ STRUCTURE = [
         lambda: changed(weighted(ZERO), lambda m: m.graph.initializer.append(ZERO)),
         "'w' is the name of an initialiser of the graph twice",
     ),
+    *(
+        Case(
+            f"an initialiser that is another input, {shape}",
+            lambda shape=shape, kind=kind: changed(
+                weighted(ZERO), lambda m: m.graph.input.append(value("w", shape, kind))
+            ),
+            "'w' is an initialiser of shape (2, 3), and an input of another",
+        )
+        for shape, kind in ((("batch", 2, 3), 1), ((2, 4), 1), ((2, 3), 11))
+    ),
     Case(
         "two outputs of a name",
         lambda: model([node("Relu", ["x"], ["y"])], outputs=[value("y"), value("y")]),

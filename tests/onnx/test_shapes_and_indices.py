@@ -246,6 +246,53 @@ def test_what_is_cut_out_of_a_constant_has_a_named_size() -> None:
         predict(params, np.zeros((1, 10, 6), "float32"))
 
 
+def test_a_size_that_nothing_tells_follows_from_the_others() -> None:
+    """As `torch.export` writes the shape behind a mask that was cut to the length: min(8, time)."""
+    proto = chained(
+        [
+            ("Shape", "x", "front", {"end": 2}),
+            ("Shape", "x", "time", {"start": 1, "end": 2}),
+            ("Min", "eight time", "shorter", {}),
+            ("Mul", "shorter six", "elements", {}),
+            ("Div", "elements time", "width", {}),
+            ("Concat", "front width", "shape", {"axis": 0}),
+            ("Transpose", "x", "turned", {"perm": [1, 0, 2]}),
+            ("Reshape", "turned shape", "y", {}),
+        ],
+        {"eight": np.array([8]), "six": np.array([6])},
+    )
+    graph = gc.from_onnx(proto)
+    assert [str(size) for size in graph.outputs["y"].shape] == ["batch", "time", "6"]
+    assert_right(proto, {"x": RNG.normal(size=(2, 5, 6)).astype("float32")}, graph)
+
+
+def test_the_name_in_a_size_is_what_is_to_be_bound() -> None:
+    proto = chained(
+        [
+            ("Shape", "x", "time", {"start": 1, "end": 2}),
+            ("Mod", "time two", "odd", {}),
+            ("Concat", "zeros odd zero", "widths", {"axis": 0}),
+            ("Pad", "x widths", "y", {}),
+        ],
+        {"two": np.array([2]), "zeros": np.zeros(4, "int64"), "zero": np.array([0])},
+    )
+    with pytest.raises(GraphcError, match=r"time // 2.* has to be known.*--bind time=8$"):
+        gc.from_onnx(proto)
+    assert str(gc.from_onnx(proto, bind={"time": 7}).outputs["y"].shape[1]) == "8"
+
+
+def test_a_size_that_an_exporter_fixed_is_told() -> None:
+    proto = chained(
+        [("Transpose", "x", "turned", {"perm": [1, 0, 2]}), ("Shape", "x", "rows", {"end": 1}),
+         ("Mul", "rows two", "heads", {}), ("Concat", "five heads three", "shape", {"axis": 0}),
+         ("Reshape", "turned shape", "y", {})],
+        {"two": np.array([2]), "five": np.array([5]), "three": np.array([3])},
+    )  # fmt: skip
+    with pytest.raises(GraphcError, match=r"do not fill .* fixed a size: --bind time=5$"):
+        gc.from_onnx(proto)
+    assert str(gc.from_onnx(proto, bind={"time": 5}).outputs["y"].shape[1]) == "2 * batch"
+
+
 def test_a_bound_that_must_not_be_negative_is_checked_when_it_runs() -> None:
     """The rest of a sequence is as long as the batch leaves of it: time - batch."""
     proto = chained(

@@ -45,7 +45,10 @@ class Declarations:
 
     def values(self) -> dict[str, Value | None]:
         """Declare everything: the node of each name."""
-        given = {tensor.name for tensor in self.proto.initializer} - self.bind.keys()
+        given = {t.name: t for t in self.proto.initializer if t.name not in self.bind}
+        for info in self.proto.input:
+            if info.name in given:
+                require_declared(given[info.name], info.type.tensor_type)
         inputs = [info for info in self.proto.input if info.name not in given]
         found: dict[str, Value | None] = {info.name: self.input(info) for info in inputs}
         running = running_statistics(self.proto)
@@ -189,6 +192,23 @@ def patterns(trainable: str | Sequence[str] | bool) -> tuple[str, ...]:
     if isinstance(trainable, bool):
         return ("*",) if trainable else ()
     return (trainable,) if isinstance(trainable, str) else tuple(trainable)
+
+
+def require_declared(tensor: Any, declared: Any) -> None:
+    """Raise ModelError for an initialiser that is not as the input of its name is declared.
+
+    Who names a parameter and an input alike exports a model in which one stands for the other.
+    """
+    sizes = [axis.dim_value for axis in declared.shape.dim]  # 0 or less where it has a name
+    fits = not declared.HasField("shape") or (
+        len(sizes) == len(tensor.dims)
+        and all(size in (own, 0) or size < 0 for size, own in zip(sizes, tensor.dims, strict=True))
+    )
+    if not fits or declared.elem_type not in (tensor.data_type, 0):
+        raise ModelError(
+            f"{quoted(tensor.name)} is an initialiser of shape {tuple(tensor.dims)}, and an input "
+            "of another shape or type"
+        )
 
 
 def running_statistics(graph: Any) -> set[str]:

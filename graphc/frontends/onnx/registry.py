@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from graphc.errors import UnsupportedError
+from graphc.ir import dims
 from graphc.ir.dims import Dim, Extent, Shape
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
@@ -102,8 +103,8 @@ class Call:
         named = [size for size in sizes if isinstance(size, Dim)]
         if named:
             self.refuse(
-                f"{what} has to be known when the model is compiled, got {named[0]}",
-                hint=f"bind the dimension, as in --bind {next(iter(sorted(map(str, named))))}=8",
+                f"{what}: {named[0]} has to be known when the model is compiled",
+                hint=bound(named[0]),
             )
         return tuple(int(size) for size in sizes)
 
@@ -119,7 +120,7 @@ class Call:
         if not isinstance(size, int):
             self.refuse(
                 f"{self.op_type} is unrolled over a fixed number of steps, got {size}",
-                hint=f"bind the dimension, as in --bind {size}=8",
+                hint=bound(size),
             )
         if not 1 <= size <= MOST_STEPS:
             self.refuse(f"{self.op_type} is unrolled over 1 to {MOST_STEPS} steps, got {size}")
@@ -137,6 +138,11 @@ class Call:
         told = f"depends on {', '.join(map(repr, inputs))}" if inputs else "is not known"
         hint = f"bind the input: --bind {inputs[0]}=VALUE" if inputs else None
         self.refuse(f"{what} {told}, and has to be known when the model is compiled", hint=hint)
+
+
+def bound(size: Extent) -> str:
+    """How the names in a size are given sizes."""
+    return f"bind the dimension, as in --bind {next(dims.names(size))}=8"
 
 
 def _arguments(node: Node) -> list[Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc import ops
 from graphc.frontends.onnx.mapping.shape import MOST_PARTS, parts
-from graphc.frontends.onnx.registry import Call, Tensors, maps
+from graphc.frontends.onnx.registry import Call, Tensors, bound, maps
 from graphc.ir.node import Node
 from graphc.ir.types import normalize_axis
 
@@ -54,7 +54,7 @@ def split_to_sequence(
     if not isinstance(size, int):
         call.refuse(
             f"{size} is split, and has to be known when the model is compiled",
-            hint=f"bind the dimension, as in --bind {size}=8",
+            hint=bound(size),
         )
     each = 1 if split is None else call.number(split, "the size of the parts")
     if each < 1:

@@ -47,13 +47,45 @@ def vector(call: Call, sizes: Shape) -> Node:
 @maps("Reshape", since=5)
 def reshape(call: Call, x: Node, shape: Node, *, allowzero: int = 0) -> Node:
     """A size of -1 follows from the others; one of 0 is that of x, unless it is allowed."""
-    target = list(call.sizes(shape, "the shape"))
+    target = list(sizes_of(call, shape))
     for axis, size in enumerate(target):
         if isinstance(size, int) and size == 0 and not allowzero:
             if axis >= x.ndim:
                 call.refuse(f"axis {axis} of the shape is 0, and x has only {x.ndim} axes")
             target[axis] = x.shape[axis]
-    return ops.reshape(x, tuple(target))
+    try:
+        return ops.reshape(x, tuple(target))
+    except ShapeError as error:
+        raise ShapeError(error.message, hint=error.hint or fixed_size(x, tuple(target))) from None
+
+
+def fixed_size(x: Node, target: Shape) -> str | None:
+    """What to do where a target has the number that an axis with a name had in the example.
+
+    PyTorch's tracing does so to sequences in nn.MultiheadAttention.
+    """
+    left = sorted(dims.all_names(x.shape) - dims.all_names(target))
+    if len(left) != 1 or -1 in target:
+        return None
+    others = dims.substitute(x.size, lambda name: 1 if name == left[0] else dims.named(name))
+    size = None if others == 0 else dims.exact_quotient(dims.product(target), others)
+    if not isinstance(size, int):
+        return None
+    return f"the exporter fixed a size: --bind {left[0]}={size}"
+
+
+def sizes_of(call: Call, shape: Node) -> Shape:
+    """The sizes of a shape; one that nothing tells follows from the others, as if it were -1.
+
+    Of a mask `bias[:n]` with 16 rows, torch.export counts `min(16, n)`, which is no polynomial.
+    """
+    parts = shape.args if shape.op is ops.concat else ()
+    unknown = [part for part in parts if call.importing.known(part) is None]
+    if len(unknown) != 1 or unknown[0].shape != (1,):
+        return call.sizes(shape, "the shape")
+    each = [(-1,) if part is unknown[0] else call.sizes(part, "the shape") for part in parts]
+    sizes = tuple(size for part in each for size in part)
+    return call.sizes(shape, "the shape") if sizes.count(-1) > 1 else sizes
 
 
 @maps("Flatten")

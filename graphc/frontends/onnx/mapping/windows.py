@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc import ops
-from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.registry import Call, bound, maps
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
@@ -86,11 +86,6 @@ def same_total(
             hint=bound(size),
         )
     return max((-(-size // stride) - 1) * stride + span - size, 0)
-
-
-def bound(size: Extent) -> str:
-    """How the names in a size are given sizes."""
-    return f"bind the dimension, as in --bind {next(dims.names(size))}=64"
 
 
 def kernel_of(call: Call, w: Node, kernel_shape: Ints) -> Sequence[Any]:
