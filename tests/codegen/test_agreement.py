@@ -123,7 +123,7 @@ def test_backward_reads_every_residual_and_nothing_else(name: str) -> None:
 
 def test_backward_reads_no_size_that_only_types_tell() -> None:
     def declare(g: gc.Graph) -> None:
-        g.loss((gc.pad(g.input("x", (2, "n")), ((0, 0), (2, 1)), "wrap") ** 2).mean())
+        g.loss((gc.pad(g.input("x", (2, "n")), ((0, 0), (2, 1)), "wrap") ** 2).sum())
 
     require_all_read(built(declare))
 

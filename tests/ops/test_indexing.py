@@ -140,7 +140,7 @@ def test_numpys_functions_find_the_ops() -> None:
     with gc.Graph("numpy") as g:
         x = g.input("x", X.shape)
         g.output("y0", np.take(x, np.array([2, -3]), axis=1))
-        g.output("y1", np.roll(np.tile(np.flip(x, 0), (2, 1, 1)), 1))
+        g.output("y1", np.roll(np.tile(np.flip(x, 0), np.array([2, 1, 1])), 1))
         g.output("y2", np.moveaxis(np.repeat(np.triu(x), 2, axis=0), 0, -1))
     found = predicted(g, {"x": X})
     expected = [
