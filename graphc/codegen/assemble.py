@@ -337,10 +337,9 @@ def constant_lines(context: Context) -> list[str]:
     for name, value in listed:
         if literals.is_large(value) and embed is None:
             large[f"constants/{name}"] = value
-            text = f'CONSTANTS["constants/{name}"]'
+            lines.append(f'{name}: Array = CONSTANTS["constants/{name}"]')
         else:
-            text = literals.array(value)
-        lines.append(f"{name}: Array = {text}")
+            lines.append(literals.array(value, f"{name}: Array = "))
     context.stored.update(large)
     return [f"CONSTANTS = {companion('constants')}"] * bool(large) + lines
 

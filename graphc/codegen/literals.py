@@ -215,17 +215,17 @@ def parted(text: str, operators: str) -> list[str]:
     return [text[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-def array(value: np.ndarray[Any, Any]) -> str:
-    """An expression for an array: a literal, or base64."""
+def array(value: np.ndarray[Any, Any], before: str = "") -> str:
+    """An expression for an array, a literal or base64, behind what is before it on its line."""
     dtype = as_dtype(value.dtype).source
     unusual_nan = np.isnan(value) if value.dtype.kind == "f" else np.zeros((), bool)
     plain = not unusual_nan.any() or value[unusual_nan].tobytes() == np.full(
         int(unusual_nan.sum()), np.nan, value.dtype
     ).tobytes()  # fmt: skip
     if value.size <= MAX_LITERAL_ELEMENTS and plain and value.size:
-        return bracketed("np.array(", [nested(value, 4), f"dtype={dtype}"], ")")
+        return bracketed(f"{before}np.array(", [nested(value, 4), f"dtype={dtype}"], ")")
     if value.size == 0:
-        return f"np.zeros({value.shape}, dtype={dtype})"
+        return f"{before}np.zeros({value.shape}, dtype={dtype})"
     encoded = base64.b64encode(value.astype(value.dtype.newbyteorder("<")).tobytes()).decode()
     pieces = [encoded[i : i + 84] for i in range(0, len(encoded), 84)]
     text = "\n".join(f'        "{piece}"' for piece in pieces)
@@ -234,7 +234,7 @@ def array(value: np.ndarray[Any, Any]) -> str:
     decoded = f"base64.b64decode(\n{text}\n    )"
     if len(encoded) <= LINE - 25:
         decoded = f'base64.b64decode("{encoded}")'
-    return f'np.frombuffer(\n    {decoded},\n    dtype="{code}",\n).reshape({shape})'
+    return f'{before}np.frombuffer(\n    {decoded},\n    dtype="{code}",\n).reshape({shape})'
 
 
 def is_large(value: np.ndarray[Any, Any]) -> bool:

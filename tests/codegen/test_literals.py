@@ -198,7 +198,10 @@ def test_the_formatter_leaves_numbers_and_arrays_alone(tmp_path: Path) -> None:
     values = np.concatenate([random_floats("float32", 300), random_floats("float16", 50)])
     source = "import base64\n\nimport numpy as np\n\n"
     source += "".join(f"x = {number(value)}\n" for value in values)
-    source += "".join(f"{name}: Array = {array(value)}\n" for name, value in ARRAYS.items())
+    source += "".join(f"{array(value, f'{name}: Array = ')}\n" for name, value in ARRAYS.items())
+    # Of any width around that of a line.
+    source += "".join(f"{array(np.zeros(n), f'zeros_{n}: Array = ')}\n" for n in range(1, 30))
+    source += "".join(f"{array(np.eye(2, n), f'eye_{n}: Array = ')}\n" for n in range(1, 16))
     assert formatted(tmp_path, source) == source
 
 
