@@ -24,6 +24,8 @@ MAX_STATEMENTS = 5_000
 OFFSETS = (0.0, 1.5)  # around zero; else positive, for roots and logarithms
 TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 
+NUDGE = 2.0**-40  # relative: what it changes by more than a tolerance is ill-conditioned
+
 # For a gradient its name, for the loss None; the number, and the size of what it is a sum of.
 Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 
@@ -107,13 +109,14 @@ def stored(
 
 
 def nudge(value: Any) -> Any:
-    """Floats moved away from 0 by their last digit, as other roundings on the way would move them.
+    """Floats of 64 bits with other last digits, as other roundings on the way would make them.
 
-    Zeros stay: they may lie on a kink.
+    Shorter ones stay: what is computed with them is rounded otherwise than in float64 as it is.
     """
     if value.dtype.kind != "f":
         return value
-    return np.where(value == 0, value, np.nextafter(value, np.copysign(np.inf, value)))
+    moved = value * (1 + NUDGE * direction(value.size).reshape(value.shape))
+    return moved.astype(value.dtype)
 
 
 def differing(module: LoweredModule, bars: Sequence[Node], test: SelfTest) -> SelfTest:
