@@ -25,6 +25,8 @@ OFFSETS = (0.0, 1.5)  # around zero; else positive, for roots and logarithms
 TOLERANCES = {2: 0.02, 4: 1e-4, 8: 1e-6}  # relative, by the bytes of a float
 NOISE = 1e-12  # of the largest slope: below this, the digits differ from machine to machine
 
+NUDGE = 2.0**-40  # relative: what it changes by more than a tolerance is ill-conditioned
+
 # For a gradient its name, for the loss None; the number, and the size of what it is a sum of.
 Measured: TypeAlias = "list[tuple[str | None, float, float]]"
 
@@ -91,11 +93,13 @@ def stored(
     """The loss, and the slope of each gradient, at the sample values, with absolute tolerances.
 
     Computed in float64, so that the digits are the same on every machine; what is not finite, or
-    the module's own dtype cannot reproduce, is left out.
+    neither the module's own dtype nor a machine that rounds otherwise can reproduce, is left out:
+    the inverse of a singular matrix.
     """
     samples = sampled(module, test, bars, plain=plain)
     exact = measured(module, test, samples, widened=True, plain=plain)
-    own = exact if plain else measured(module, test, samples, widened=False)
+    nudged = {node: nudge(value) for node, value in samples.items()}
+    own = measured(module, test, nudged, widened=plain, plain=plain)
     rows = []
     largest = max((scale for _, _, scale in exact if np.isfinite(scale)), default=0.0)
     for (name, value, scale), (_, reproduced, _) in zip(exact, own, strict=True):
@@ -106,6 +110,17 @@ def stored(
             decimals = 6 - int(np.floor(np.log10(scale))) if scale else 0
             rows.append((name, round(value, decimals), allowed))
     return replace(test, values=tuple(rows))
+
+
+def nudge(value: Any) -> Any:
+    """Floats of 64 bits with other last digits, as other roundings on the way would make them.
+
+    Shorter ones stay: what is computed with them is rounded otherwise than in float64 as it is.
+    """
+    if value.dtype.kind != "f":
+        return value
+    moved = value * (1 + NUDGE * direction(value.size).reshape(value.shape))
+    return moved.astype(value.dtype)
 
 
 def differing(module: LoweredModule, bars: Sequence[Node], test: SelfTest) -> SelfTest:

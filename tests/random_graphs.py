@@ -78,9 +78,9 @@ class Maker:
         before = max(self.size(arg.node.shape) for arg in args)
         after = self.size(node.shape)
         floats = [arg.interval for arg in args if arg.node.dtype.name.startswith("float")]
-        joined = {"matmul": args[0].node.shape[-1:], "cross_entropy": args[0].node.shape[-1:]}
+        joined = dict.fromkeys(("matmul", "einsum", "cross_entropy"), args[0].node.shape[-1:])
         count = self.size(joined[op]) if op in joined else max(1, before // max(1, after))
-        if op in ("softmax", "log_softmax", "log_of_softmax"):
+        if op in ("softmax", "log_softmax", "log_of_softmax", "cumulative_sum", "cumulative_prod"):
             count = self.size(args[0].node.shape)
         low, high = self.bound(case, max(count, 1), floats, options)
         generic = case.smooth and any(
@@ -206,8 +206,15 @@ class Maker:
     def draw_generic_axes(self) -> Any:
         return self.draw_axes(lambda v: v.generic)
 
-    def draw_axis(self) -> Any:
-        value = self.one(lambda v: v.node.ndim > 0 and self.full(v))
+    def draw_generic_axis(self) -> Any:
+        return self.draw_axis(lambda v: v.generic)
+
+    def draw_matrix(self) -> Any:
+        value = self.one(lambda v: v.node.ndim > 1)
+        return value and ([value], {})
+
+    def draw_axis(self, fits: Callable[[Value], bool] = lambda v: True) -> Any:
+        value = self.one(lambda v: v.node.ndim > 0 and self.full(v) and fits(v))
         return value and (
             [value], {"axis": self.rng.randrange(-value.node.ndim, value.node.ndim)}
         )  # fmt: skip

@@ -157,6 +157,22 @@ def torch_clip(T: Any, x: Any) -> Any:
     return T.clip(x, -0.71, 0.83)
 
 
+def torch_wrapped(T: Any, x: Any, axis: int) -> Any:
+    return T.cat([x.narrow(axis, x.shape[axis] - 1, 1), x, x.narrow(axis, 0, 1)], axis)
+
+
+def at_axis(x: Any, axis: int, there: Any, elsewhere: Any) -> tuple[Any, ...]:
+    """An entry for each axis of x."""
+    return tuple(there if i == axis % x.ndim else elsewhere for i in range(x.ndim))
+
+
+def contract(x: Any, y: Any) -> Any:
+    """The product of matrices, or vectors, in Einstein's notation."""
+    left, right = ("...ij" if x.ndim > 1 else "j"), ("...jk" if y.ndim > 1 else "j")
+    rows, columns = "i" * (x.ndim > 1), "k" * (y.ndim > 1)
+    return gc.einsum(f"{left},{right}->...{rows}{columns}", x, y)
+
+
 CONSTANT = np.array([0.5, -1.25, 2.0])  # on the last axis of (…, 3)
 
 
@@ -176,6 +192,12 @@ def listed() -> list[RandomOp]:
         R("sin", "one", lambda x: gc.sin(x), lambda T, x: T.sin(x), fixed(-1, 1)),
         R("cos", "one", lambda x: gc.cos(x), lambda T, x: T.cos(x), fixed(-1, 1)),
         R("tanh", "one", lambda x: gc.tanh(x), lambda T, x: T.tanh(x), fixed(-1, 1)),
+        R("atan", "one", lambda x: gc.atan(x), lambda T, x: T.atan(x), fixed(-1.6, 1.6)),
+        R("asinh", "one", lambda x: gc.asinh(x), lambda T, x: T.asinh(x), corners(math.asinh)),
+        R("exp2", "one", lambda x: gc.exp2(x), lambda T, x: T.exp2(x), corners(lambda a: 2**a),
+          (-5, 5)),
+        R("log2", "one", lambda x: gc.log2(x), lambda T, x: T.log2(x), corners(math.log2),
+          POSITIVE),
         R("sigmoid", "one", lambda x: gc.sigmoid(x), lambda T, x: T.sigmoid(x), fixed(0, 1)),
         R("negative", "one", lambda x: -x, lambda T, x: -x, corners(lambda a: -a)),
         R("square", "one", lambda x: gc.square(x), lambda T, x: T.square(x), squared),
@@ -213,6 +235,8 @@ def listed() -> list[RandomOp]:
         R("divide", "two", lambda x, y: x / y, lambda T, x, y: x / y, corners(lambda a, b: a / b),
           POSITIVE),
         R("pow", "two", lambda x, y: x**y, lambda T, x, y: x**y, fixed(0, 50), (0.2, 2.1)),
+        R("atan2", "two", lambda x, y: gc.atan2(x, y), lambda T, x, y: T.atan2(x, y),
+          fixed(0, 1.6), POSITIVE),
         R("maximum", "two", lambda x, y: gc.maximum(x, y + 0.13),
           lambda T, x, y: T.maximum(x, y + 0.13),
           lambda n, a, b: (min(a[0], b[0]), largest(a, b) + 1), smooth=False),
@@ -251,6 +275,31 @@ def listed() -> list[RandomOp]:
         R("log_of_softmax", "axis", lambda x, axis: gc.log(gc.softmax(x, axis)),
           lambda T, x, axis: T.log_softmax(x, axis),
           lambda n, a: (a[0] - a[1] - math.log(n), 0), (-6, 6)),
+        # along an axis, in order
+        R("cumulative_sum", "axis", gc.cumulative_sum, lambda T, x, axis: T.cumsum(x, axis),
+          summed),
+        R("cumulative_prod", "axis", gc.cumulative_prod, lambda T, x, axis: T.cumprod(x, axis),
+          multiplied, (-2, 2)),
+        R("sort", "generic_axis", gc.sort,
+          lambda T, x, axis: T.sort(x, dim=axis, stable=True).values, hull),
+        R("descending", "generic_axis", lambda x, axis: gc.sort(x, axis, descending=True),
+          lambda T, x, axis: T.sort(x, dim=axis, stable=True, descending=True).values, hull),
+        R("top_1", "generic_axis", lambda x, axis: gc.top_k(x, 1, axis)[0],
+          lambda T, x, axis: T.topk(x, 1, axis).values, hull),
+        R("flip", "axis", gc.flip, lambda T, x, axis: T.flip(x, (axis,)), hull),
+        R("roll", "axis", lambda x, axis: gc.roll(x, 2, axis),
+          lambda T, x, axis: T.roll(x, 2, axis), hull),
+        R("doubled", "axis", lambda x, axis: gc.repeat(x, 2, axis),
+          lambda T, x, axis: T.repeat_interleave(x, 2, axis), hull, smooth=False),
+        R("tiled", "axis", lambda x, axis: gc.tile(x, at_axis(x, axis, 2, 1)),
+          lambda T, x, axis: T.tile(x, at_axis(x, axis, 2, 1)), hull, smooth=False),
+        R("ends", "axis", lambda x, axis: gc.take(x, [0, -1], axis),
+          lambda T, x, axis: x.index_select(axis, T.tensor([0, x.shape[axis] - 1])), hull,
+          smooth=False),
+        R("wrapped", "axis", lambda x, axis: gc.pad(x, at_axis(x, axis, (1, 1), (0, 0)), "wrap"),
+          torch_wrapped, hull, smooth=False),
+        R("tril", "matrix", gc.tril, lambda T, x: T.tril(x), lambda n, a: hull(n, a, (0, 0)),
+          smooth=False),
         # shapes
         R("merge", "merge", lambda x, groups: gc.reshape(x, merged(x.shape, groups)),
           lambda T, x, groups: x.reshape(merged(x.shape, groups)), hull),
@@ -270,6 +319,7 @@ def listed() -> list[RandomOp]:
         R("stack", "same_shape", lambda *xs, axis: gc.stack(list(xs), axis),
           lambda T, *xs, axis: T.stack(xs, axis), hull, smooth=False),
         # products and losses
+        R("einsum", "matmul", contract, lambda T, x, y: x @ y, contracted),
         R("matmul", "matmul", lambda x, y: x @ y, lambda T, x, y: x @ y, contracted),
         R("widen", "inner", lambda x: x.astype("float64"), lambda T, x: x.to(T.float64), hull),
         R("mse", "same_pair", gc.mse, lambda T, x, y: T.nn.functional.mse_loss(x, y),

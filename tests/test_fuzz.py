@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from graphc.lower import buffers
-from tests.fuzz.__main__ import failure
+from tests.fuzz.__main__ import fails_by, failure
 from tests.fuzz.cases import Case, random_case
 from tests.fuzz.finds import FINDS
 from tests.fuzz.shrink import shrunk
@@ -56,7 +56,7 @@ def test_a_broken_plan_of_memory_is_found_and_shrunk(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(buffers, "last_uses", too_early)
     cases = (random_case(random.Random(seed)) for seed in range(300))
     case = next(c for c in cases if c.style == "workspace" and wrong(c))
-    small = shrunk(case, wrong)
+    small = shrunk(case, fails_by(failure(case) or ""))
     assert len(small.recipe.steps) <= min(6, len(case.recipe.steps))
     monkeypatch.undo()
     assert failure(small) is None

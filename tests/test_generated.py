@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.codegen.nets import ALL, Net, leaves, net
+import graphc as gc
+from tests.codegen.nets import ALL, Net, built, leaves, net
 from tests.golden import run_standalone
 from tests.styles import STYLES
 
@@ -325,6 +326,24 @@ def test_the_self_test_notices_a_wrong_gradient_line(
     wrong = wrong[:: 1 + len(wrong) // 60]  # of a long backward pass, some lines
     unnoticed = [line for line, changed in wrong if passes(changed)]
     assert len(unnoticed) == INSENSITIVE.get(name, 0), unnoticed
+
+
+@pytest.mark.parametrize("style", [*STYLES, "scalar"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numbers_of_every_dtype_are_stored(dtype: str, style: str) -> None:
+    source = built(lambda g: g.loss(np.sin(g.input("x", ()))), {"style": style}, dtype=dtype)
+    assert passes(source.compiled.source)
+
+
+@pytest.mark.parametrize(("shift", "told"), [(0.0, False), (2.0, True)])
+@pytest.mark.parametrize("op", [gc.inv, gc.det])
+def test_numbers_that_are_all_rounding_are_not_stored(op: Any, shift: float, told: bool) -> None:
+    """The samples are sines in a row: matrices of rank 2, or 3 around 1.5."""
+
+    def declare(g: gc.Graph) -> None:
+        g.loss(op(g.input("x", (2, 5, 5)) + shift * np.eye(5)).sum())
+
+    assert ('"loss", loss' in built(declare, dtype="float64").compiled.source) is told
 
 
 def test_workspaces_have_lines_to_sabotage() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir import dims
-from graphc.ir.function import sizes_read, topological
+from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, ITEM, is_cotangent
 from graphc.ir.node import Node
 
@@ -46,8 +46,8 @@ def partition(
             continue
         backward.append(node)
         stack.extend(node.args)
-    read = {size for node in [*backward, *cotangents] for size in sizes_read(node)}
-    needed = dims.all_names(tuple(read))
+    needed = {name for bar in cotangents for name in dims.all_names(bar.shape)}
+    needed.update(name for node in backward for name in node.op.emission.template(node).sizes)
     shown = {dims.pure_name(size) for node in residuals for size in node.shape}
     if not residuals <= forward:  # an argument that only backward reads
         order = topological([*outputs, *gradients])

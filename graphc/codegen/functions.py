@@ -110,7 +110,8 @@ def checks(
     """Statements that check arguments, and read the named sizes off them that are not known.
 
     A named size is bound where it first stands alone, and compared afterwards. Arguments with sizes
-    that are computed from names come last, and are checked again if they bind such a name.
+    that are computed from names come last. Those that bind a name which they have more than once,
+    or compute with, are checked again.
     """
     names = context.names
     reads: dict[Node, list[str]] = {}
@@ -121,14 +122,21 @@ def checks(
     lines = ["check_rng(rng)"] if program.draws else []
     bound = set(known)
     for node in [*plain, *computed]:
-        unknown = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)
+        again = reads_itself(node, bound)
         lines.append(check(node, context, bound, indent))
         if not known:
             lines += reads.get(node, [])
             bound.update(n for n, source in program.sizes.items() if source and source[0] is node)
-        if unknown:
+        if again:
             lines.append(check(node, context, bound, indent))
     return [row for line in lines for row in indented(line, indent)]
+
+
+def reads_itself(node: Node, bound: set[str]) -> bool:
+    """Whether sizes of an argument are compared with others of it, for want of known ones."""
+    names = [name for size in node.shape for name in dims.names(size) if name not in bound]
+    computed = any(not is_plain(s) and not bound.issuperset(dims.names(s)) for s in node.shape)
+    return computed or len(set(names)) < len(names)
 
 
 def is_plain(size: dims.Extent) -> bool:

@@ -36,8 +36,8 @@ _TOKEN = re.compile(
 )
 _EXPLAINED = {
     "^": "a power is written **",
-    "//": "write x / y",
-    "%": "there is no remainder of two numbers",
+    "//": "write x / y, or floor_divide(x, y)",
+    "%": "write remainder(x, y), or fmod(x, y)",
     "@": "all values are scalars: write x * y",
     ".": "there are no attributes",
     "[": "there are no subscripts",

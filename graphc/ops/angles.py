@@ -43,7 +43,7 @@ acos = elementwise(
 atan = elementwise(
     "atan", "the angle, in -π/2..π/2, whose tangent is x",
     ufunc="np.arctan", math="math.atan({x})",
-    rules=(lambda g, y, x: g / square(hypot(x, 1.0)),),
+    rules=(lambda g, y, x: g / hypot(x, 1.0) / hypot(x, 1.0),),
     symbolic=lambda sp, x: sp.atan(x), layouts=_FEW,
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from graphc.ir.types import TensorType, broadcast, equal_sizes, int64
 from graphc.ops.families import linear
 from graphc.ops.indexing import getitem
 from graphc.ops.lookup import gather, int_node, scatter_add
-from graphc.ops.operands import axis_of, is_same, operand, require_rank
+from graphc.ops.operands import axis_of, is_same, operand, require_rank, whole
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, reshape
 from graphc.runtime import indexing
 
@@ -171,6 +171,7 @@ take_along_axis: Op = linear(
 def leading(op: str, x: Node, indices: Any, batch_dims: int = 0) -> tuple[Node, Shape]:
     """The places that the last axis of indices tells, and the shape of the axes that it is for."""
     index = require_rank(op, int_node(op, "indices", indices, x), 1)
+    batch_dims = whole(op, "batch_dims", batch_dims)
     count = index.shape[-1]
     told = f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
     if not 0 <= batch_dims < index.ndim:

@@ -48,8 +48,9 @@ _SAMPLES: tuple[Draw, ...] = (
 cumulative_sum: Op = linear(
     "cumulative_sum", "along an axis, for each element the sum of all up to it", noun="sums",
     parameters=("axis",), infer=lambda require, x, axis: x, emission=_emission("cumsum"),
+    # Called as users do: of conditions, which ask what a sum is made of, it counts.
     transpose=lambda bar, y: flip(
-        cumulative_sum.node((flip(bar, y.params.axis),), y.params.axis), y.params.axis
+        cumulative_sum(flip(bar, y.params.axis), y.params.axis), y.params.axis
     ),
     call=_call, samples=_SAMPLES,
 )  # fmt: skip

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcError, ShapeError
+from graphc.errors import ShapeError
 from graphc.ir.dims import Extent, Shape
 from graphc.ir.emission import Emission, tuple_text
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function, registered
 from graphc.ir.types import TensorType, equal_sizes, float32
 from graphc.ops.families import given, linear
-from graphc.ops.operands import axis_of, cast, operand, require_rank
+from graphc.ops.operands import axis_of, cast, operand, require_rank, whole
 from graphc.ops.reduction import sum
 from graphc.ops.shape import expand_dims, matrix_transpose
 from graphc.runtime import arrays
@@ -45,11 +45,10 @@ def _diagonal_call(op: Op, x: Any, offset: int = 0, axis1: int = 0, axis2: int =
     name = x.graph.describe(x, site=True)
     if first == second:
         raise ShapeError(f"{op.name} is over two axes, got {axis1} twice: {name}")
-    if isinstance(offset, bool) or not isinstance(offset, (int, np.integer)):
-        raise GraphcError(f"{op.name}: the offset is an int, got {offset!r}")
+    offset = whole(op.name, "the offset", offset)
     if offset and not all(isinstance(x.shape[axis], int) for axis in (first, second)):
         raise ShapeError(f"{op.name}: beside the main one, the axes need fixed sizes: {name}")
-    return op.node((x,), int(offset), first, second)
+    return op.node((x,), offset, first, second)
 
 
 def _diagonal_options(node: Node) -> str:

@@ -231,6 +231,13 @@ def number(op: str, name: str, value: object) -> float:
     return float(value)
 
 
+def whole(op: str, name: str, value: object) -> int:
+    """An option that is an int."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise GraphcError(f"{op}: {name} is an int, got {value!r}")
+    return int(value)
+
+
 # --- the two ops that operands are lifted with -------------------------------------------------
 
 

@@ -58,7 +58,9 @@ def _fill(x: Node, value: Any) -> bool | int | float:
         raise GraphcError(f"pad: constant_values is a number, got {value!r}")
     if x.dtype.kind == FLOAT:
         return float(value)
-    if not np.isfinite(value) or x.dtype.numpy.type(value) != value:
+    limits = None if x.dtype.kind == BOOL else np.iinfo(x.dtype.numpy)
+    least, most = (limits.min, limits.max) if limits else (0, 1)
+    if not least <= value <= most or value != int(value):
         name = x.graph.describe(x, site=True)
         raise DTypeError(f"pad: constant_values {value!r} is no value of {name}")
     return bool(value) if x.dtype.kind == BOOL else int(value)

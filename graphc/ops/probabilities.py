@@ -48,8 +48,9 @@ xlogy = elementwise(
 
 def _logit_body(x: Node) -> Node:
     # Around 1/2 the quotient is near 1, of whose logarithm rounding leaves nothing.
-    near = log1p((2.0 * x - 1.0) / (1.0 - x))
-    return where(abs(x - 0.5) < 0.25, near, log(x / (1.0 - x)))
+    close = abs(x - 0.5) < 0.25
+    near, far = where(close, x, 0.5), where(close, 0.5, x)
+    return where(close, log1p((2.0 * near - 1.0) / (1.0 - near)), log(far / (1.0 - far)))
 
 
 def _logit_call(op: Op, x: Any, eps: Any = None) -> Node:

@@ -17,7 +17,7 @@ from graphc.ir.types import DType, TensorType, as_dtype
 from graphc.ops.coordinates import take
 from graphc.ops.families import linear
 from graphc.ops.indexing import getitem
-from graphc.ops.operands import axes_of, axis_of, operand, require_rank
+from graphc.ops.operands import axes_of, axis_of, operand, require_rank, whole
 from graphc.ops.reduction import sum
 from graphc.ops.shape import as_count, as_shape, expand_dims, reshape
 
@@ -26,13 +26,6 @@ __all__ = ["eye", "flip", "repeat", "roll", "tile", "tril", "triu"]
 
 def _sample(shape: tuple[int, ...], *arguments: Any, **options: Any) -> Draw:
     return lambda rng: ((rng.normal(size=shape), *arguments), options)
-
-
-def _int(op: str, name: str, value: object) -> int:
-    """An option that is an int."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise GraphcError(f"{op}: {name} is an int, got {value!r}")
-    return int(value)
 
 
 def _written(text: Callable[[Node], str]) -> Emission:
@@ -140,7 +133,7 @@ def _roll_call(op: Op, x: Any, shift: Any, axis: Any = None) -> Node:
     several = isinstance(axis, (tuple, list))
     places = [axis_of("roll", i, x) for i in (axis if several else [axis])]
     given = shift if isinstance(shift, (tuple, list)) else [shift] * len(places)
-    shifts = [_int("roll", "the shift", n) for n in given]
+    shifts = [whole("roll", "the shift", n) for n in given]
     if len(shifts) != len(places):
         raise ShapeError(f"roll: a shift for each axis, got {shift!r} for {axis!r}")
     return op.node((x,), tuple(shifts), tuple(places))
@@ -170,7 +163,7 @@ roll: Op = linear(
 
 def _triangle(name: str, side: str) -> Op:
     def call(op: Op, x: Any, k: int = 0) -> Node:
-        return op.node((require_rank(name, operand(x), 2),), _int(name, "k", k))
+        return op.node((require_rank(name, operand(x), 2),), whole(name, "k", k))
 
     def text(node: Node) -> str:
         return f"{name}({{x}}, {node.params.k})" if node.params.k else f"{name}({{x}})"
@@ -210,7 +203,7 @@ def _eye_call(op: Op, rows: Any, columns: Any = None, k: int = 0, dtype: Any = N
     height = as_count("eye", rows)
     width = height if columns is None else as_count("eye", columns)
     kept = graph.dtype if dtype is None else as_dtype(dtype)
-    return eye_on(graph, height, width, _int("eye", "k", k), kept)
+    return eye_on(graph, height, width, whole("eye", "k", k), kept)
 
 
 def _eye_infer(require: Any, rows: Extent, columns: Extent, k: int, dtype: DType) -> TensorType:

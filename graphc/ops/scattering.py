@@ -19,10 +19,13 @@ from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import BOOL, FLOAT, TensorType, equal_sizes, int64, shape_text
 from graphc.ops.coordinates import along, leading, paired, places_of
-from graphc.ops.elementwise import mask, maximum, where
+from graphc.ops.cumulative import delayed, linear_recurrence
+from graphc.ops.elementwise import mask, maximum
 from graphc.ops.families import add_up
 from graphc.ops.lookup import gather, int_node, scatter_add
 from graphc.ops.operands import is_same, operands
+from graphc.ops.ordering import argsort
+from graphc.ops.rearranging import flip
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, reshape, zeros_like, zeros_of
 from graphc.runtime import indexing
 
@@ -79,13 +82,25 @@ def _last(ids: Node, rows: Extent) -> Node:
     return gather(last, ids) == order
 
 
-def _other_factors(x: Node, ids: Node, updates: Node) -> Node:
-    """For each update the product of all others of its id; no division by zero."""
-    zero = updates == 0
-    factors = where(zero, 1.0, updates)
-    zeros = scatter_add(zero.astype(x.dtype), ids, x.shape[0])
-    others = gather(zeros, ids) - zero.astype(x.dtype)
-    return mask(gather(_products(x, ids, factors), ids) / factors, others == 0)
+def _other_factors(ids: Node, updates: Node) -> Node:
+    """For each update the product of all others of its id: of those before it and those behind it.
+
+    Nothing is divided by an update, so that derivatives of any order hold where some are zero.
+    """
+    places = reshape(ids, (ids.size,)).astype(int64)
+    order = argsort(places)
+    own = gather(places, order)
+    factors = gather(reshape(updates, (ids.size, *updates.shape[ids.ndim :])), order)
+    behind = flip(_factors_before(flip(own, 0), flip(factors, 0)), 0)
+    others = gather(_factors_before(own, factors) * behind, argsort(order))
+    return reshape(others, updates.shape)
+
+
+def _factors_before(ids: Node, factors: Node) -> Node:
+    """For each factor the product of those before it that have the same id, of ids in a row."""
+    same = _beside(ids == delayed(ids, 0, -1), factors)
+    first = broadcast_to((~same).astype(factors.dtype), factors.shape)
+    return linear_recurrence.node((mask(delayed(factors, 0, 0.0), same), first), 0)
 
 
 def _products(x: Node, ids: Node, updates: Node) -> Node:
@@ -100,7 +115,7 @@ def _slopes(y: Node) -> tuple[Node, Node]:
     """
     x, ids, updates = y.args
     if y.params.reduction == "mul":
-        return _products(x, ids, updates), gather(x, ids) * _other_factors(x, ids, updates)
+        return _products(x, ids, updates), gather(x, ids) * _other_factors(ids, updates)
     own, others = x == y, updates == gather(y, ids)
     counts = own.astype(x.dtype) + scatter_add(others.astype(x.dtype), ids, x.shape[0])
     share = 1.0 / maximum(counts, 1.0)  # of a NaN, which nothing is equal to, there are none

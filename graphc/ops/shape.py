@@ -117,7 +117,8 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Node:
 
 def as_shape(shape: Any) -> Shape:
     """A shape from what users write: a size or a sequence of ints, named sizes and Dims."""
-    several = shape if isinstance(shape, (tuple, list)) else (shape,)
+    listed = isinstance(shape, (tuple, list)) or (isinstance(shape, np.ndarray) and shape.ndim)
+    several = shape if listed else (shape,)
     return tuple(as_size(size) for size in several)
 
 
@@ -131,7 +132,7 @@ def as_size(size: Any) -> Extent:
         return size
     try:
         return int(size.__index__())
-    except AttributeError:
+    except (AttributeError, TypeError):  # an array has the method, and refuses
         raise ShapeError(f"a size is an int or the name of a dimension, got {size!r}") from None
 
 

@@ -32,7 +32,7 @@ def top_places(x: Array, count: int, axis: int, largest: bool) -> Array:
     parted = np.argpartition(rows, last, axis=-1)
     places = parted[..., last:] if largest else parted[..., :count]
     limit = np.take_along_axis(rows, parted[..., last : last + 1], axis=-1)
-    equal = rows == limit
+    equal = (rows == limit) | (np.isnan(rows) & np.isnan(limit))  # NaNs sort as the largest
     taken = np.take_along_axis(equal, places, axis=-1)
     crowded = equal.sum(axis=-1) > taken.sum(axis=-1)
     if crowded.any():

@@ -118,7 +118,18 @@ def test_evaluate_takes_the_mode_of_inference(style: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_BACKWARD)
 def test_backward_reads_every_residual_and_nothing_else(name: str) -> None:
-    made = net(name)
+    require_all_read(net(name))
+
+
+def test_backward_reads_no_size_that_only_types_tell() -> None:
+    def declare(g: gc.Graph) -> None:
+        g.loss((gc.pad(g.input("x", (2, "n")), ((0, 0), (2, 1)), "wrap") ** 2).sum())
+
+    require_all_read(built(declare))
+
+
+def require_all_read(made: Net) -> None:
+    """Assert that backward reads each of the residuals that it is given."""
     fields = list(made.module.Residuals._fields)
     tree = ast.parse(made.compiled.source)
     (function,) = (f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == "backward")

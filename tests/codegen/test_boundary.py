@@ -101,6 +101,17 @@ def test_a_size_computed_from_another_is_checked() -> None:
         forward({"W": np.ones((2, 2))}, np.ones((5, 4)))
 
 
+def test_a_name_that_an_argument_has_twice_is_one_size() -> None:
+    def declare(g: gc.Graph) -> None:
+        x = g.input("x", ("batch", "n", "n"))
+        g.output("diagonals", gc.diagonal(x, 0, 1, 2))
+
+    predict = built(declare).module.predict
+    assert predict(np.ones((2, 3, 3))).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"^x: expected .*\(batch, 3, 3\), got .*3, 4\)$"):
+        predict(np.ones((2, 3, 4)))
+
+
 def test_what_could_not_be_settled_at_declaration_is_checked() -> None:
     def declare(g: gc.Graph) -> None:
         n = g.dim("n")

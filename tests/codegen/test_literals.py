@@ -203,6 +203,9 @@ def test_the_formatter_leaves_numbers_and_arrays_alone(tmp_path: Path) -> None:
              for count in (3, 15, 17) for more in range(10) for length in (1, 8, 30)]  # fmt: skip
     source += "".join(f"{line}\n" for line in lines)
     assert max(map(len, source.splitlines())) == LINE
+    # Of any width around that of a line.
+    source += "".join(f"{array(np.zeros(n), f'zeros_{n}: Array = ')}\n" for n in range(1, 30))
+    source += "".join(f"{array(np.eye(2, n), f'eye_{n}: Array = ')}\n" for n in range(1, 16))
     assert formatted(tmp_path, source) == source
 
 

@@ -74,6 +74,7 @@ EXPRESSIONS: dict[str, Callable[[Array, Array], Array]] = {
     "bases": lambda x, y: np.exp2(x) + np.log2(y) - np.log10(x) * np.cbrt(y),
     "rounding": lambda x, y: (
         np.floor(4 * x) + np.ceil(4 * y) - np.trunc(3 * x) + np.rint(x) - np.round(y) + np.fix(x)
+        + np.around(y)
     ),
     "remainders": lambda x, y: x // 0.3 + 5 // y + y % 0.7 + 3 % x + np.fmod(-x, y) + np.mod(x, y),
     "numbers": lambda x, y: np.nan_to_num(np.where(x > 1, np.nan, y), nan=2.0) + np.isnan(x),

@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -89,12 +90,17 @@ def failure(case: Case) -> str | None:
     return None
 
 
+def fails_by(problem: str) -> Callable[[Case], bool]:
+    """Whether a case fails in the place of a problem: a smaller one may be no model at all."""
+    kind = problem.partition(":")[0]
+    return lambda case: (failure(case) or "").startswith(kind)
+
+
 def report(seed: int, case: Case, problem: str, folder: Path) -> None:
     """Shrink a failing case, and write a script that shows it."""
     print(f"seed {seed}: {problem}", flush=True)
-    kind = problem.partition(":")[0]
     with contextlib.suppress(KeyboardInterrupt):
-        case = shrunk(case, lambda other: (failure(other) or "").startswith(kind))
+        case = shrunk(case, fails_by(problem))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"find_{seed}.py"
     path.write_text(SCRIPT.format(seed=seed, what=problem.replace('"', "'"), case=case))

@@ -29,6 +29,7 @@ m = g.input("m", ("rows", 3))
 t = g.input("t", (2, 3, 4))
 wide = g.input("wide", (2,), dtype="float64")
 empty = g.input("empty", (0, 3))
+bytes = g.input("bytes", (2,), dtype="uint8")
 foreign = other.input("foreign", (2, 3))
 """
 CALL_LINE = 40
@@ -120,6 +121,7 @@ CALLS = [
     Wrong("gc.take_along_axis(a, labels)", ShapeError, "a labels", "indices of as many axes as x"),
     Wrong("gc.take_along_axis(t, gc.zeros_like(t[:, :2]).astype(int))", ShapeError, "t",
           "take_along_axis: sizes 2 and 3 differ"),
+    Wrong("gc.gather_nd(n, labels, 1.0)", GraphcError, "", "gather_nd: batch_dims is an int, got"),
     Wrong("gc.gather_nd(s, labels)", ShapeError, "s labels", "expects 1 to 0 indices"),
     Wrong("gc.gather_nd(b, labels)", ShapeError, "b labels", "expects 1 to 1 indices an element"),
     Wrong("gc.scatter_along_axis(b, labels, b[:2], 0, 'ad')", GraphcError, "", "mean 'add'?"),
@@ -128,9 +130,13 @@ CALLS = [
     Wrong("gc.moveaxis(a, 2, 0)", ShapeError, "a", "moveaxis: axis 2 does not exist"),
     Wrong("gc.roll(a, 0.5, 0)", GraphcError, "", "roll: the shift is an int, got 0.5"),
     Wrong("gc.repeat(a, [1, -1], 0)", GraphcError, "a", "none negative, got [1, -1]"),
+    Wrong("gc.tile(a, np.ones((1, 2), int))", ShapeError, "", "a size is an int or the name of"),
     Wrong("gc.tile(a, -1)", ShapeError, "", "tile: a size is not negative, got -1"),
     Wrong("gc.tril(b)", ShapeError, "b", "tril expects at least 2 axes"),
     Wrong("gc.eye(2, k='x')", GraphcError, "", "eye: k is an int, got 'x'"),
+    Wrong("gc.pad(bytes, 1, constant_values=256)", DTypeError, "bytes", "256 is no value of"),
+    Wrong("gc.pad(bytes, 1, constant_values=-1)", DTypeError, "bytes", "-1 is no value of"),
+    Wrong("gc.pad(mask, 1, constant_values=2)", DTypeError, "mask", "2 is no value of"),
     Wrong("gc.pad(labels, 1, constant_values=0.5)", DTypeError, "labels", "0.5 is no value of"),
     # operands
     Wrong("a + '1'", DTypeError, "", "got '1'"),

@@ -140,7 +140,7 @@ def test_numpys_functions_find_the_ops() -> None:
     with gc.Graph("numpy") as g:
         x = g.input("x", X.shape)
         g.output("y0", np.take(x, np.array([2, -3]), axis=1))
-        g.output("y1", np.roll(np.tile(np.flip(x, 0), (2, 1, 1)), 1))
+        g.output("y1", np.roll(np.tile(np.flip(x, 0), np.array([2, 1, 1])), 1))
         g.output("y2", np.moveaxis(np.repeat(np.triu(x), 2, axis=0), 0, -1))
     found = predicted(g, {"x": X})
     expected = [
@@ -184,3 +184,21 @@ def test_an_update_has_the_shape_of_what_it_replaces() -> None:
         x, i = g.input("x", (4, 3)), g.input("i", (2, 1), "int64")
         with pytest.raises(ShapeError, match=r"scatter_nd expects updates of shape \(2, 3\)"):
             gc.scatter_nd(x, i, g.input("u", (2, 4)))
+
+
+@pytest.mark.parametrize("updates", [[2.0, 3.0, 4.0], [0.0, 3.0, 4.0], [0.0, 3.0, 0.0], []])
+def test_second_derivatives_of_products_hold_where_factors_are_zero(updates: list[float]) -> None:
+    ids = [1, 0, 1][: len(updates)]
+    with gc.Graph("factors", dtype="float64") as g:
+        x, u = g.input("x", (2,)), g.input("u", (len(updates),))
+        y = gc.scatter_along_axis(x, np.array(ids, int), u, 0, "mul")
+        first = gc.grad(gc.sum(y), u)
+        g.output("first", first)
+        for i in range(len(updates)):
+            g.output(f"row{i}", gc.grad(first[i], u, allow_unused=True))
+    found = predicted(g, {"x": np.array([5.0, 7.0]), "u": np.array(updates)})
+    found = found if updates else [found]
+    a, _, c = updates or (0.0, 0.0, 0.0)
+    expected = [[7 * c, 5.0, 7 * a], [0, 0, 7.0], [0, 0, 0], [7.0, 0, 0]]
+    for own, row in zip(found, expected if updates else [[]], strict=True):
+        np.testing.assert_allclose(own, row, rtol=1e-15)

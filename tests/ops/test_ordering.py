@@ -72,14 +72,18 @@ def test_cotangents_of_sorted_values_return_to_their_places(axis: int, style: st
     np.testing.assert_allclose(module.backward(residuals, *bars)["x"], expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("most", [3.0, np.nan])
 @pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize("count", [0, 1, 3, 19, 20])
-def test_the_top_of_crowded_rows_is_that_of_a_stable_sort(count: int, largest: bool) -> None:
+@pytest.mark.parametrize("count", [0, 1, 3, 17, 19, 20])
+def test_the_top_of_crowded_rows_is_that_of_a_stable_sort(
+    count: int, largest: bool, most: float
+) -> None:
     """Where more elements than are taken equal the last one, a partition alone takes any."""
-    x = np.random.default_rng(7).integers(0, 4, (30, 20)).astype("float32")
+    keys = np.random.default_rng(7).integers(0, 4, (30, 20)).astype("float32")
+    x = np.where(keys == 3, np.float32(most), keys)
     with gc.Graph("crowded") as g:
         g.output("places", gc.top_k(g.input("x", ("n", 20)), count, largest=largest)[1])
-    order = np.argsort(-x if largest else x, axis=1, kind="stable")
+    order = np.argsort(-keys if largest else keys, axis=1, kind="stable")
     np.testing.assert_array_equal(predicted(g, {"x": x}), order[:, :count])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from tests.styles import predicted
+from tests.styles import STYLES, predicted
 
 MOST = float(np.finfo(float).max)
 # The op, operands, and its values (C99's Annex F and SciPy's conventions).
@@ -81,6 +81,18 @@ def test_slope(op: str, operands: tuple[Any, ...], expected: tuple[Any, ...]) ->
     bars = predicted(g, feeds)
     for bar, slope in zip(bars if len(xs) > 1 else (bars,), expected, strict=True):
         np.testing.assert_allclose(bar, slope, rtol=1e-14)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("op", "x"), [("atan", 1e200), ("logit", 1e-300), ("logit", 0.5)])
+def test_nothing_on_the_way_is_infinite(op: str, x: float) -> None:
+    with gc.Graph("finite", dtype="float64") as g:
+        g.loss(getattr(gc, op)(g.input("x", ())))
+    for style in (*STYLES, "scalar"):
+        found = gc.compile(g, style=style).load()
+        run = found.Workspace() if style == "workspace" else found
+        loss, grads = run.value_and_grad(np.float64(x))
+        assert np.isfinite([loss, grads["x"]]).all()
 
 
 def test_sinc_has_all_its_derivatives_at_0() -> None:

@@ -14,7 +14,9 @@ import pytest
 import graphc as gc
 from graphc.ir.verify import verify
 from graphc.passes import pipeline
-from graphc.passes.guards import GUARD
+from graphc.passes.guards import GUARD, transposed
+from tests.ops.cases import CASES as OPS_CASES
+from tests.ops.cases import Case, declare, gives_floats
 from tests.passes.chosen import evaluated
 from tests.passes.guarded import CASES, GRID, PLAIN, Guarded
 from tests.styles import functions, in_every_style
@@ -260,3 +262,19 @@ def test_the_condition_of_rows_masks_all_elements_of_a_row() -> None:
     with np.errstate(all="raise"):
         _, grads = code.value_and_grad(x)
     np.testing.assert_allclose(grads["x0"], [[0, 0, 0], 0.5 / np.sqrt(x[1])], rtol=1e-15)
+
+
+LINEAR = [case for case in OPS_CASES if case.op.family == "linear" and gives_floats(case)]
+
+
+@pytest.mark.parametrize("case", LINEAR, ids=str)
+def test_what_is_needed_of_a_result_is_known_of_what_is_moved_and_added_up(case: Case) -> None:
+    model = declare(case)
+    (y,), x = model.results, model.results[0].args[0]
+    with model.graph:
+        need = transposed(y > 0, y, 0)
+        assert need is not None
+        assert (need.dtype.name, need.shape) == ("bool", x.shape)
+        model.outputs("need", [need, gc.vjp(y, x, (y > 0).astype(y.dtype)) > 0])
+    results = model.run()
+    np.testing.assert_array_equal(results["need0"], results["need1"])
