@@ -155,7 +155,7 @@ class Comparison:
             self.constant(left.value, right.value)
         elif isinstance(left, ast.Attribute):
             self.same(left.value, right.value)
-            self.identifier(left.attr, right.attr)
+            self.identifier(left.attr, right.attr, member=True)
             assert self.attributes.setdefault(right.attr, left.attr) == left.attr
             assert left.attr == right.attr or left.attr not in self.own
         elif isinstance(left, ast.AST):
@@ -168,22 +168,31 @@ class Comparison:
         else:
             assert left == right
 
+    def member(self, left: ast.AnnAssign, right: ast.AnnAssign) -> None:
+        """A field of a class, which may be called as a builtin is: it is no variable."""
+        assert isinstance(left.target, ast.Name) and isinstance(right.target, ast.Name)
+        self.identifier(left.target.id, right.target.id, member=True)
+        self.same([left.annotation, left.value], [right.annotation, right.value])
+
     def body(self, left: Any, right: Any) -> None:
         """All parts of a definition. A docstring is a string; what it says is for people."""
         assert (ast.get_docstring(left) is None) == (ast.get_docstring(right) is None)
         skipped = ast.get_docstring(left) is not None
         for name in left._fields:
             if name == "body":
-                self.same(left.body[skipped:], right.body[skipped:])
+                assert len(left.body) == len(right.body)
+                for a, b in zip(left.body[skipped:], right.body[skipped:], strict=True):
+                    fields = isinstance(left, ast.ClassDef) and isinstance(a, ast.AnnAssign)
+                    (self.member if fields else self.same)(a, b)
             elif name != "name":
                 self.same(getattr(left, name), getattr(right, name))
 
-    def identifier(self, left: str, right: str) -> None:
-        """Two identifiers, the second of which is harmless."""
+    def identifier(self, left: str, right: str, *, member: bool = False) -> None:
+        """Two identifiers, the second of which is harmless; of a variable unless of a member."""
         if right in self.fixed and not right.startswith("zz"):
             assert left == right
             return
-        assert left not in BUILTINS and not keyword.iskeyword(left)
+        assert (member or left not in BUILTINS) and not keyword.iskeyword(left)
         assert left.isascii() and left.isidentifier() and len(left) <= 50
         names = self.shared if right in self.shared else self.names
         assert names.setdefault(right, left) == left
