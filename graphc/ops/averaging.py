@@ -1,4 +1,4 @@
-"""Pooling: the sum, the mean and the p-norm of each window, and of all of an image."""
+"""Pools that average: the sum, the mean and the p-norm of each window, and of all of an image."""
 
 from __future__ import annotations
 
