@@ -101,7 +101,12 @@ def stored(
     nudged = {node: nudge(value) for node, value in samples.items()}
     own = measured(module, test, nudged, widened=plain, plain=plain)
     rows = []
-    largest = max((scale for _, _, scale in exact if np.isfinite(scale)), default=0.0)
+    steady = [
+        scale
+        for (_, value, scale), (_, reproduced, _) in zip(exact, own, strict=True)
+        if np.isfinite(value) and abs(value - reproduced) <= tolerance * scale / 2
+    ]
+    largest = max(steady, default=0.0)
     for (name, value, scale), (_, reproduced, _) in zip(exact, own, strict=True):
         if 0 < scale <= NOISE * largest:  # of what cancels, only the rounding errors are left
             value, scale = 0.0, largest

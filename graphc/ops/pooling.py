@@ -1,4 +1,4 @@
-"""Pools of maxima: the largest element of each window, and the transposes that go back to its place."""
+"""Pools of maxima: the largest of each window, and the transposes that go back to its place."""
 
 from __future__ import annotations
 
