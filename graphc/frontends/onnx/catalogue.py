@@ -6,11 +6,12 @@ import sys
 from types import ModuleType
 from typing import NamedTuple
 
+from onnx import defs
+
 from graphc.frontends.onnx import mapping
 from graphc.frontends.onnx.names import qualified
 from graphc.frontends.onnx.registry import MAPPINGS
 from graphc.frontends.onnx.support import has_form
-from onnx import defs
 
 OLDEST = {"": 7}  # the operator set from which on one is known that needs no first version
 

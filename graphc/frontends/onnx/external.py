@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import onnx
+
 from graphc.errors import ModelError, UsageError
 from graphc.frontends.onnx.contents import tensors_of
 from graphc.frontends.onnx.names import quoted

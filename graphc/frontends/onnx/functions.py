@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import onnx
+from onnx import defs, helper
+
 from graphc.frontends.onnx.names import standard
 from graphc.frontends.onnx.registry import Tensors, Value
-from onnx import defs, helper
 
 Key: TypeAlias = "tuple[str, str, str]"  # domain, name, and which of several under one name
 

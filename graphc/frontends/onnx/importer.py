@@ -11,7 +11,7 @@ import contextlib
 import math
 import sys
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -40,7 +40,7 @@ from graphc.frontends.onnx.names import (
 )
 from graphc.frontends.onnx.registry import Call, Tensors, Value, mapping_of
 from graphc.frontends.onnx.registry import Mapping as OpMapping
-from graphc.frontends.onnx.signatures import require_types
+from graphc.frontends.onnx.signatures import HELD, require_types
 from graphc.frontends.onnx.static import Known
 from graphc.frontends.onnx.support import require_supported
 from graphc.frontends.onnx.tensors import MOST_AXES, tensor_array
@@ -163,7 +163,7 @@ class Importer:
         if found is not None:
             outputs = max((i + 1 for i, name in enumerate(proto.output) if name), default=0)
             call = Call(self, op_type, proto.name, opset, outputs)
-            results = mapped(found, call, inputs, attributes)
+            results = results_of(found, call, inputs, attributes)
             if len(results) < outputs:
                 call.refuse(f"{op_type} with {outputs} outputs is not supported")
             return results
@@ -261,7 +261,7 @@ class Importer:
             self.frame, self.graph.site = before
 
 
-def mapped(
+def results_of(
     found: OpMapping, call: Call, inputs: list[Value | None], attributes: dict[str, Any]
 ) -> Sequence[Value | None]:
     """What a mapping makes of a call. Raises UnsupportedError for what it does not take."""
@@ -313,23 +313,9 @@ def constant_of(tensor: Any) -> tuple[np.ndarray[Any, Any], Any]:
 def attribute_value(attribute: Any) -> Any:
     """An attribute as a Python value; tensors are arrays, graphs stay as they are."""
     kind = attribute.AttributeType.Name(attribute.type)
-    if kind == "FLOAT":
-        return shortest(attribute.f)
-    if kind == "INT":
-        return attribute.i
-    if kind == "STRING":
-        return attribute.s.decode(errors="replace")
-    if kind == "TENSOR":
-        return tensor_array(attribute.t)
-    if kind == "GRAPH":
-        return attribute.g
-    if kind == "FLOATS":
-        return tuple(map(shortest, attribute.floats))
-    if kind == "INTS":
-        return tuple(attribute.ints)
-    if kind == "STRINGS":
-        return tuple(s.decode(errors="replace") for s in attribute.strings)
-    raise UnsupportedError(f"the attribute {attribute.name!r} of type {kind} is not supported")
+    if kind not in READ:
+        raise UnsupportedError(f"the attribute {attribute.name!r} of type {kind} is not supported")
+    return READ[kind](getattr(attribute, HELD[kind]))
 
 
 def shortest(value: float) -> float:
@@ -338,3 +324,20 @@ def shortest(value: float) -> float:
     A slope of 0.01 is stored as 0.009999999776; a model of 64 bits was made with 0.01.
     """
     return float(str(np.float32(value)))
+
+
+def text_of(value: bytes) -> str:
+    """A string of the model's."""
+    return value.decode(errors="replace")
+
+
+READ: dict[str, Callable[[Any], Any]] = {
+    "FLOAT": shortest,
+    "INT": int,
+    "STRING": text_of,
+    "TENSOR": tensor_array,
+    "GRAPH": lambda graph: graph,
+    "FLOATS": lambda values: tuple(map(shortest, values)),
+    "INTS": tuple,
+    "STRINGS": lambda values: tuple(map(text_of, values)),
+}

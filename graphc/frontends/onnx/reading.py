@@ -11,9 +11,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import onnx
 from google.protobuf.message import DecodeError
 
-import onnx
 from graphc.errors import ModelError, suggest
 from graphc.frontends.onnx.external import locate
 from graphc.frontends.onnx.names import NodeSite, located

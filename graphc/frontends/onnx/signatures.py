@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from onnx import AttributeProto, defs
+
 from graphc.errors import ModelError
 from graphc.frontends.onnx.names import nearest, quoted
 from graphc.frontends.onnx.registry import Tensors, Value
 from graphc.ir.node import Node
 from graphc.ir.types import DTYPES, FLOAT, DType
-from onnx import AttributeProto, defs
 
 SINGLE = defs.OpSchema.FormalParameterOption.Single
 VARIADIC = defs.OpSchema.FormalParameterOption.Variadic

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+from onnx import defs
+
 from graphc.errors import UnsupportedError
 from graphc.frontends.onnx.contents import all_nodes, nodes_of
 from graphc.frontends.onnx.functions import called_by, functions_of, plain_body, schema_of
 from graphc.frontends.onnx.names import nearest, qualified, quoted, standard
 from graphc.frontends.onnx.registry import MAPPINGS, mapping_of
-from onnx import defs
 
 SHOWN = 3  # nodes of an operator that a message names
 NEWEST = 1 << 20  # a version of any operator set, above all there are

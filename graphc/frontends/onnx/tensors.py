@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 import numpy as np
-
 import onnx
+
 from graphc.errors import ModelError, UnsupportedError
 from graphc.frontends.onnx.names import quoted
 from graphc.ir.types import DTYPES, DType, as_dtype

@@ -14,6 +14,8 @@ from functools import partial
 from typing import Any
 
 import onnx
+from onnx import defs
+
 from graphc.errors import ModelError, UnsupportedError
 from graphc.frontends.onnx.calls import require_finite
 from graphc.frontends.onnx.contents import branches_of
@@ -26,7 +28,6 @@ from graphc.frontends.onnx.functions import (
 )
 from graphc.frontends.onnx.names import NodeSite, describe, located, nearest, quoted, standard
 from graphc.frontends.onnx.signatures import require_call
-from onnx import defs
 
 OLDEST_IR = 3  # earlier formats do not say which operator sets they use
 Scopes = tuple[set[str], ...]  # names that are visible: of this graph, of the one around it, …
