@@ -54,7 +54,7 @@ class Companion:
 
     def write_to(self, take: Callable[[Any], object]) -> None:
         """Hand the content over piece by piece: the same bytes at any time, on any system."""
-        with zipfile.ZipFile(Stream(take), "w") as archive:  # type: ignore[call-overload]
+        with zipfile.ZipFile(Stream(take), "w") as archive:
             for name, array in self.arrays.items():
                 member = zipfile.ZipInfo(f"{name}.npy")
                 member.create_system = 3  # on Windows too
@@ -65,16 +65,13 @@ class Companion:
                     file.write(array.reshape(-1).view(np.uint8).data)
 
 
-@dataclass(frozen=True)
-class Stream:
+class Stream(io.RawIOBase):
     """A file that goes forward only, so that an archive is written in one go."""
 
-    take: Callable[[Any], object]
+    def __init__(self, take: Callable[[Any], object]) -> None:
+        self.take = take
 
     def write(self, piece: Any) -> int:
         """Hand a piece on."""
         self.take(piece)
         return len(piece)
-
-    def flush(self) -> None:
-        """Everything is handed over already."""

@@ -44,9 +44,9 @@ def unchangeable(array: np.ndarray[Any, Any], dtype: Any = None) -> np.ndarray[A
     that the weights of a file which is in memory are not held twice.
     """
     wanted = np.dtype(array.dtype if dtype is None else dtype).newbyteorder("=")
-    base = array
+    base: Any = array
     while isinstance(base, np.ndarray):
-        base = base.base  # type: ignore[assignment]
+        base = base.base
     kept = isinstance(base, bytes) and array.flags.c_contiguous and array.flags.aligned
     if kept and array.dtype == wanted:
         return array

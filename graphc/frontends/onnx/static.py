@@ -82,10 +82,10 @@ class Known:
             return None
         if not node.op.emission.numpy:  # a composite that is written out by its body only
             return None
-        operands = tuple([self.values.get(arg) for arg in node.args])
-        if any(value is None for value in operands) or _elements(node) > MOST:
+        operands = tuple([self.values[arg] for arg in node.args if arg in self.values])
+        if len(operands) < len(node.args) or _elements(node) > MOST:
             return None
-        on_sizes = any(value.dtype == object for value in operands)  # type: ignore[union-attr]
+        on_sizes = any(value.dtype == object for value in operands)
         try:
             if on_sizes and node.op.name in ON_SIZES:
                 result = ON_SIZES[node.op.name](node, *operands)
