@@ -20,7 +20,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Op, function
 from graphc.ops.comparison import greater, greater_equal
 from graphc.ops.elementwise import abs, clip, mask, maximum, minimum, relu, square, where
-from graphc.ops.families import Kinked, Rule, composite, elementwise
+from graphc.ops.families import FEW, Kinked, Rule, composite, elementwise
 from graphc.ops.functions import erfc, exp, expm1, sigmoid, tanh
 from graphc.ops.operands import axis_of, is_same, number, operand, operands
 from graphc.ops.reduction import max
@@ -31,8 +31,6 @@ __all__ = [
     "celu", "elu", "gelu", "hard_sigmoid", "hard_swish", "hardtanh", "maxout", "mish", "prelu",
     "relu6", "selu", "shifted_relu", "silu", "softsign", "threshold",
 ]  # fmt: skip
-
-_FEW = slice(1, 4, 2)  # of the layouts of samples: missing axes, and no axes
 
 
 def _everywhere(text: str) -> dict[str, str]:
@@ -71,7 +69,7 @@ elu = elementwise(
     ),
     kink={"torch": "elu'(0) = alpha", "jax": "elu'(0) = alpha", "textbook": "elu'(0) = 1"},
     symbolic=lambda sp, x, a: sp.Piecewise((x, x > 0), (a * (sp.exp(x) - 1), True)),
-    call=lambda op, x, alpha=1.0: op.node(operands(x, alpha, floating=True)), layouts=_FEW,
+    call=lambda op, x, alpha=1.0: op.node(operands(x, alpha, floating=True)), layouts=FEW,
 )  # fmt: skip
 
 
@@ -86,7 +84,7 @@ celu = elementwise(
     rules=(lambda g, y, x, alpha: g * exp(minimum(x, 0.0) / alpha), _celu_scale_slope),
     symbolic=lambda sp, x, a: sp.Piecewise((x, x > 0), (a * (sp.exp(x / a) - 1), True)),
     call=lambda op, x, alpha=1.0: op.node(operands(x, alpha, floating=True)),
-    domain=((-2, 2), (0.5, 2)), layouts=_FEW,
+    domain=((-2, 2), (0.5, 2)), layouts=FEW,
 )  # fmt: skip
 
 # Klambauer et al., "Self-Normalizing Neural Networks", 2017.
@@ -109,7 +107,7 @@ selu = elementwise(
     symbolic=lambda sp, x: _SELU_SCALE * sp.Piecewise(
         (x, x > 0), (_SELU_ALPHA * (sp.exp(x) - 1), True)
     ),
-    layouts=_FEW,
+    layouts=FEW,
 )  # fmt: skip
 
 # --- lines -------------------------------------------------------------------------------------
@@ -169,7 +167,7 @@ shifted_relu = elementwise(
     symbolic=lambda sp, x, shift: sp.Max(x, shift), domain=((-2, 0), (0, 2)),
     call=lambda op, x, shift=-1.0: op.node(operands(x, shift, floating=True)),
     selects=(lambda x, shift: x > shift, lambda x, shift: x <= shift), compares=True,
-    bounds=lambda x, shift: Interval(shift.low, joined(x, shift).high), layouts=_FEW,
+    bounds=lambda x, shift: Interval(shift.low, joined(x, shift).high), layouts=FEW,
 )  # fmt: skip
 hardtanh = elementwise(
     "hardtanh", "x limited to low..high, with derivative 0 at both",
@@ -189,7 +187,7 @@ hardtanh = elementwise(
         lambda x, low, high: x >= high,
     ),
     compares=True, bounds=lambda x, low, high: Interval(low.low, high.high),
-    domain=((-2, 2), (-1, -0.5), (0.5, 1)), layouts=_FEW,
+    domain=((-2, 2), (-1, -0.5), (0.5, 1)), layouts=FEW,
 )  # fmt: skip
 
 
@@ -220,7 +218,7 @@ hard_swish = elementwise(
     "hard_swish", "x hard_sigmoid(x), with derivative 0 at -3 and 1 at 3",
     body=lambda x: maximum(x, -3.0) * _three_up(x) / 6.0, rules=(_hard_swish_slope,),
     kink=_everywhere("hard_swish: 0 at -3, 1 at 3"),
-    symbolic=lambda sp, x: x * sp.Min(sp.Max(x + 3, 0), 6) / 6, domain=((-4, 4),), layouts=_FEW,
+    symbolic=lambda sp, x: x * sp.Min(sp.Max(x + 3, 0), 6) / 6, domain=((-4, 4),), layouts=FEW,
 )  # fmt: skip
 threshold = composite(
     "threshold", "x where x > limit, else value", parameters=("limit", "value"),
@@ -245,7 +243,7 @@ def _silu_slope(g: Node, y: Node, x: Node) -> Node:
 silu = elementwise(
     "silu", "x sigmoid(x)",
     body=lambda x: maximum(x, -_FAR) * sigmoid(x), rules=(_silu_slope,),
-    symbolic=lambda sp, x: x / (1 + sp.exp(-x)), layouts=_FEW,
+    symbolic=lambda sp, x: x / (1 + sp.exp(-x)), layouts=FEW,
 )  # fmt: skip
 
 
@@ -257,7 +255,7 @@ def _mish_slope(g: Node, y: Node, x: Node) -> Node:
 mish = elementwise(
     "mish", "x tanh(softplus(x))",
     body=lambda x: maximum(x, -_FAR) * tanh(softplus(x)), rules=(_mish_slope,),
-    symbolic=lambda sp, x: x * sp.tanh(sp.log(1 + sp.exp(x))), layouts=_FEW,
+    symbolic=lambda sp, x: x * sp.tanh(sp.log(1 + sp.exp(x))), layouts=FEW,
 )  # fmt: skip
 
 _TAIL = 40.0  # exp(-40²/2) is 0
@@ -304,7 +302,7 @@ def _gelu_call(op: Op, x: Any, approximate: str = "none") -> Node:
 gelu = elementwise(
     "gelu", "x (1 + erf(x / √2)) / 2; approximate='tanh' has a tanh in place of erf",
     body=lambda x: 0.5 * maximum(x, -_TAIL) * _gelu_share(x), rules=(_gelu_slope,),
-    symbolic=lambda sp, x: x * (1 + sp.erf(x / sp.sqrt(2))) / 2, call=_gelu_call, layouts=_FEW,
+    symbolic=lambda sp, x: x * (1 + sp.erf(x / sp.sqrt(2))) / 2, call=_gelu_call, layouts=FEW,
 )  # fmt: skip
 gelu_tanh = elementwise(
     "gelu_tanh", "x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 (gc.gelu(x, approximate='tanh'))",
@@ -312,7 +310,7 @@ gelu_tanh = elementwise(
     symbolic=lambda sp, x: (
         x * (1 + sp.tanh(sp.sqrt(2 / sp.pi) * (x + sp.Rational(44715, 1000000) * x**3))) / 2
     ),
-    layouts=_FEW,
+    layouts=FEW,
 )  # fmt: skip
 
 # --- others ------------------------------------------------------------------------------------
@@ -328,7 +326,7 @@ softsign = elementwise(
     "softsign", "x / (1 + |x|)",
     body=_softsign_body, rules=(lambda g, y, x: g * square(1.0 / (1.0 + abs(x))),),
     symbolic=lambda sp, x: x / (1 + sp.Abs(x)), domain=((0.5, 2),),
-    bounds=lambda x: Interval(-1.0, 1.0), layouts=_FEW,
+    bounds=lambda x: Interval(-1.0, 1.0), layouts=FEW,
 )  # fmt: skip
 
 

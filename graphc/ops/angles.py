@@ -13,38 +13,37 @@ from typing import Any
 from graphc.ir.intervals import NOT_NEGATIVE, Domain, Interval
 from graphc.ir.node import Node
 from graphc.ops.elementwise import abs, clip, sqrt, square, where
-from graphc.ops.families import Rule, elementwise
+from graphc.ops.families import FEW, Rule, elementwise
 from graphc.ops.functions import cos, hypot, sin
 
 __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "sinc", "tan"]
 
-_FEW = slice(1, 4, 2)  # of the layouts of samples: missing axes, and no axes
 _INSIDE_1 = Domain(-1.0, 1.0, 0.0)  # excluded are the ends, where slopes are infinite
 
 tan = elementwise(
     "tan", "tangent of x radians",
     ufunc="np.tan", math="math.tan({x})",
     rules=(lambda g, y, x: g * (1 + square(y)),),
-    symbolic=lambda sp, x: sp.tan(x), domain=((-1.2, 1.2),), layouts=_FEW,
+    symbolic=lambda sp, x: sp.tan(x), domain=((-1.2, 1.2),), layouts=FEW,
 )  # fmt: skip
 asin = elementwise(
     "asin", "the angle, in -π/2..π/2, whose sine is x",
     ufunc="np.arcsin", math="math.asin({x})",
     rules=(lambda g, y, x: g / sqrt((1 - x) * (1 + x)),),
-    symbolic=lambda sp, x: sp.asin(x), domain=((-0.9, 0.9),), finite=(_INSIDE_1,), layouts=_FEW,
+    symbolic=lambda sp, x: sp.asin(x), domain=((-0.9, 0.9),), finite=(_INSIDE_1,), layouts=FEW,
 )  # fmt: skip
 acos = elementwise(
     "acos", "the angle, in 0..π, whose cosine is x",
     ufunc="np.arccos", math="math.acos({x})",
     rules=(lambda g, y, x: -(g / sqrt((1 - x) * (1 + x))),),
     symbolic=lambda sp, x: sp.acos(x), domain=((-0.9, 0.9),), finite=(_INSIDE_1,),
-    bounds=lambda x: NOT_NEGATIVE, layouts=_FEW,
+    bounds=lambda x: NOT_NEGATIVE, layouts=FEW,
 )  # fmt: skip
 atan = elementwise(
     "atan", "the angle, in -π/2..π/2, whose tangent is x",
     ufunc="np.arctan", math="math.atan({x})",
     rules=(lambda g, y, x: g / hypot(x, 1.0) / hypot(x, 1.0),),
-    symbolic=lambda sp, x: sp.atan(x), layouts=_FEW,
+    symbolic=lambda sp, x: sp.atan(x), layouts=FEW,
 )  # fmt: skip
 
 
@@ -102,18 +101,18 @@ asinh = elementwise(
     "asinh", "log(x + √(x² + 1)), whose hyperbolic sine is x",
     ufunc="np.arcsinh", math="math.asinh({x})",
     rules=(lambda g, y, x: g / hypot(x, 1.0),),
-    symbolic=lambda sp, x: sp.asinh(x), layouts=_FEW,
+    symbolic=lambda sp, x: sp.asinh(x), layouts=FEW,
 )  # fmt: skip
 acosh = elementwise(
     "acosh", "log(x + √(x² - 1)), whose hyperbolic cosine is x ≥ 1",
     ufunc="np.arccosh", math="math.acosh({x})",
     rules=(lambda g, y, x: g / (sqrt(x - 1) * sqrt(x + 1)),),
     symbolic=lambda sp, x: sp.acosh(x), domain=((1.5, 3),),
-    finite=(Domain(1.0, float("inf"), 2.0),), bounds=lambda x: NOT_NEGATIVE, layouts=_FEW,
+    finite=(Domain(1.0, float("inf"), 2.0),), bounds=lambda x: NOT_NEGATIVE, layouts=FEW,
 )  # fmt: skip
 atanh = elementwise(
     "atanh", "log((1 + x) / (1 - x)) / 2, whose hyperbolic tangent is x",
     ufunc="np.arctanh", math="math.atanh({x})",
     rules=(lambda g, y, x: g / ((1 - x) * (1 + x)),),
-    symbolic=lambda sp, x: sp.atanh(x), domain=((-0.9, 0.9),), finite=(_INSIDE_1,), layouts=_FEW,
+    symbolic=lambda sp, x: sp.atanh(x), domain=((-0.9, 0.9),), finite=(_INSIDE_1,), layouts=FEW,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.ir.node import Node
 from graphc.ir.types import BOOL
-from graphc.ops.families import elementwise
+from graphc.ops.families import FEW, elementwise
 
 __all__ = [
     "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal",
@@ -75,11 +75,11 @@ isfinite = elementwise(
 )  # fmt: skip
 isinf = elementwise(
     "isinf", "x is infinite", result="bool",
-    ufunc="np.isinf", math="math.isinf({x})", layouts=slice(1, 4, 2),
+    ufunc="np.isinf", math="math.isinf({x})", layouts=FEW,
 )  # fmt: skip
 isnan = elementwise(
     "isnan", "x is NaN", result="bool",
-    ufunc="np.isnan", math="math.isnan({x})", layouts=slice(1, 4, 2),
+    ufunc="np.isnan", math="math.isnan({x})", layouts=FEW,
 )  # fmt: skip
 logical_and = elementwise(
     "logical_and", "x and y", operands="x y", result="bool", commutative=True,

@@ -283,7 +283,7 @@ def _aligned(node: Node, own: Labels, labels: Labels) -> Node:
     node = _permuted(node, own, tuple(label for label in labels if label in own))
     first = next((axis for axis, label in enumerate(labels) if label in own), len(labels))
     missing = [axis - first for axis, k in enumerate(labels) if axis > first and k not in own]
-    return expand_dims(node, tuple(missing)) if missing else node
+    return expand_dims(node, tuple(missing))
 
 
 def _permuted(node: Node, own: Labels, labels: Labels) -> Node:

@@ -81,13 +81,21 @@ def counters(graph: Graph, shape: Shape) -> list[Node]:
     """For each axis of a shape the numbers of its places, which broadcast along the others."""
     numbers = [arange_on(graph, size) for size in shape]
     behind = [tuple(range(1, len(shape) - axis)) for axis in range(len(shape))]
-    return [expand_dims(n, axes) if axes else n for n, axes in zip(numbers, behind, strict=True)]
+    return [expand_dims(n, axes) for n, axes in zip(numbers, behind, strict=True)]
 
 
 def along(index: Node, shape: Shape, axis: int) -> list[Node]:
     """The coordinates of all elements of a shape, with an index for their place along an axis."""
     own = counters(index.graph, shape)
     return [*own[:axis], index, *own[axis + 1 :]]
+
+
+def flattened(op: str, x: Any, axis: int | None) -> tuple[Node, int]:
+    """x and an axis of it; without one, the elements of x in a row."""
+    x = operand(x)
+    if axis is None:
+        x, axis = reshape(x, (x.size,)), 0
+    return x, axis_of(op, axis, require_rank(op, x, 1))
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -102,10 +110,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Node:
     axis, x is flattened first. Raises DTypeError for indices that are no ints; an index that x does
     not have is an error here if it is a constant, else an IndexError when the module runs.
     """
-    x = operand(x)
-    if axis is None:
-        x, axis = reshape(x, (x.size,)), 0
-    axis = axis_of("take", axis, require_rank("take", x, 1))
+    x, axis = flattened("take", x, axis)
     index = int_node("take", "indices", indices, x)
     if index.op is CONSTANT and index.ndim == 0:
         return getitem(x, (slice(None),) * axis + (int(index.params.data.array),))
@@ -119,14 +124,17 @@ def _along_infer(require: Any, x: TensorType, indices: TensorType, axis: int) ->
     return TensorType(indices.shape, x.dtype)
 
 
+def _both(x: Node, index: Node) -> str:
+    return f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
+
+
 def paired(op: str, x: Any, indices: Any, axis: int) -> tuple[Node, Node, int]:
     """x and indices of as many axes, and an axis of theirs."""
     x = require_rank(op, operand(x), 1)
     index = int_node(op, "indices", indices, x)
     axis = axis_of(op, axis, x)
-    told = f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
     if x.ndim != index.ndim:
-        raise ShapeError(f"{op} expects indices of as many axes as x, got {told}")
+        raise ShapeError(f"{op} expects indices of as many axes as x, got {_both(x, index)}")
     return x, index, axis
 
 
@@ -173,14 +181,16 @@ def leading(op: str, x: Node, indices: Any, batch_dims: int = 0) -> tuple[Node, 
     index = require_rank(op, int_node(op, "indices", indices, x), 1)
     batch_dims = whole(op, "batch_dims", batch_dims)
     count = index.shape[-1]
-    told = f"{x.graph.describe(x, site=True)} and {index.graph.describe(index, site=True)}"
     if not 0 <= batch_dims < index.ndim:
-        raise ShapeError(f"{op}: {batch_dims} axes of the batch are none of the indices': {told}")
+        told = f"{batch_dims} axes of the batch are none of the indices'"
+        raise ShapeError(f"{op}: {told}: {_both(x, index)}")
     if not isinstance(count, int) or not 1 <= count <= x.ndim - batch_dims:
-        raise ShapeError(f"{op} expects 1 to {x.ndim - batch_dims} indices an element, got {told}")
+        told = f"1 to {x.ndim - batch_dims} indices an element"
+        raise ShapeError(f"{op} expects {told}, got {_both(x, index)}")
     batch = index.shape[:batch_dims]
     if len(batch) < batch_dims or not all(map(is_same, batch, x.shape)):
-        raise ShapeError(f"{op}: the first {batch_dims} sizes have to be equal, got {told}")
+        told = f"the first {batch_dims} sizes have to be equal"
+        raise ShapeError(f"{op}: {told}, got {_both(x, index)}")
     own = [_column(index, i) for i in range(count)]
     in_batch = counters(x.graph, own[0].shape)[:batch_dims]
     rows = x.shape[: batch_dims + count]

@@ -188,6 +188,7 @@ LAYOUTS: tuple[tuple[tuple[int, ...], ...], ...] = (
     ((), (), ()),
     ((0, 3), (3,), (1, 3)),
 )
+FEW = slice(1, 4, 2)  # of these: missing axes, and no axes
 
 
 def elementwise_samples(

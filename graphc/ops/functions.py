@@ -26,7 +26,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ir.types import INT
 from graphc.ops.elementwise import abs, minimum, square, where
-from graphc.ops.families import elementwise
+from graphc.ops.families import FEW, elementwise
 from graphc.ops.operands import operands
 from graphc.runtime import arrays, scalars, special
 
@@ -51,7 +51,6 @@ __all__ = [
     "tanh",
 ]  # fmt: skip
 
-_FEW = slice(1, 4, 2)  # of the layouts of samples: missing axes, and no axes
 
 # --- powers ------------------------------------------------------------------------------------
 
@@ -118,7 +117,7 @@ cbrt = elementwise(
     "cbrt", "the cube root of x, which is negative where x is",
     ufunc="np.cbrt", math="cbrt({x})", plain=(scalars.cbrt,),
     rules=(lambda g, y, x: g / (3.0 * square(y)),),
-    symbolic=lambda sp, x: sp.cbrt(x), domain=((0.5, 2),), finite=(NOT_ZERO,), layouts=_FEW,
+    symbolic=lambda sp, x: sp.cbrt(x), domain=((0.5, 2),), finite=(NOT_ZERO,), layouts=FEW,
 )  # fmt: skip
 
 # --- exponentials and logarithms ---------------------------------------------------------------
@@ -152,21 +151,21 @@ exp2 = elementwise(
     "exp2", "2 to the power x",
     ufunc="np.exp2", math="math.pow(2.0, {x})", notation="2^{x}",
     rules=(lambda g, y, x: g * (math.log(2.0) * y),),
-    symbolic=lambda sp, x: 2**x, finite=(MODERATE,), layouts=_FEW,
+    symbolic=lambda sp, x: 2**x, finite=(MODERATE,), layouts=FEW,
     bounds=increasing(lambda x: 2.0**x, 0.0, inf),
 )  # fmt: skip
 log2 = elementwise(
     "log2", "logarithm of x to the base 2",
     ufunc="np.log2", math="math.log2({x})",
     rules=(lambda g, y, x: g / (math.log(2.0) * x),),
-    symbolic=lambda sp, x: sp.log(x, 2), domain=((0.5, 2),), finite=(POSITIVE,), layouts=_FEW,
+    symbolic=lambda sp, x: sp.log(x, 2), domain=((0.5, 2),), finite=(POSITIVE,), layouts=FEW,
     bounds=increasing(math.log2, -inf, inf),
 )  # fmt: skip
 log10 = elementwise(
     "log10", "logarithm of x to the base 10",
     ufunc="np.log10", math="math.log10({x})",
     rules=(lambda g, y, x: g / (math.log(10.0) * x),),
-    symbolic=lambda sp, x: sp.log(x, 10), domain=((0.5, 2),), finite=(POSITIVE,), layouts=_FEW,
+    symbolic=lambda sp, x: sp.log(x, 10), domain=((0.5, 2),), finite=(POSITIVE,), layouts=FEW,
     bounds=increasing(math.log10, -inf, inf),
 )  # fmt: skip
 sigmoid: Op = elementwise(

@@ -10,14 +10,23 @@ import math
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from graphc.errors import GraphcError, ShapeError, suggest
+from graphc.errors import GraphcError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ir.op import function
 from graphc.ops.averaging import spread_pool
 from graphc.ops.elementwise import clip, where
-from graphc.ops.operands import axis_of, cast, flag, number, operand, require_float, require_number
+from graphc.ops.operands import (
+    axis_of,
+    cast,
+    flag,
+    number,
+    operand,
+    require_float,
+    require_number,
+    require_one,
+)
 from graphc.ops.shape import as_count, expand_dims, matrix_transpose, reshape
 from graphc.ops.shares import (
     COORDINATES,
@@ -80,7 +89,7 @@ def _resized(x: Node, axis: int, resized: Resized, kernel: Kernel, extrapolation
     if inside is None:
         return result
     behind = tuple(range(1, x.ndim - axis))
-    return where(expand_dims(inside, behind) if behind else inside, result, extrapolation)
+    return where(expand_dims(inside, behind), result, extrapolation)
 
 
 def _repeats(resized: Resized, kernel: Kernel) -> int | None:
@@ -130,9 +139,9 @@ def interpolate(
     x = require_number(op, operand(x))
     if coordinates is None:
         coordinates = "asymmetric" if mode == "nearest" else "half_pixel"
-    _require_one(op, "mode", mode, MODES)
-    _require_one(op, "rounding", rounding, ROUNDINGS)
-    _require_one(op, "coordinates", coordinates, COORDINATES)
+    require_one(op, "mode", mode, MODES)
+    require_one(op, "rounding", rounding, ROUNDINGS)
+    require_one(op, "coordinates", coordinates, COORDINATES)
     if mode != "nearest":
         require_float(op, x)
     kernel = Kernel(
@@ -184,13 +193,6 @@ def _lengthening(resized: Resized) -> float:
 
 def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (tuple, list)) else [value]
-
-
-def _require_one(op: str, name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        told = ", ".join(map(repr, known))
-        hint = suggest(str(value), known)
-        raise GraphcError(f"{op}: {name} is one of {told}, got {value!r}", hint=hint)
 
 
 def _scales(op: str, scale: Any, count: int) -> list[float]:
@@ -249,7 +251,7 @@ def upsample(x: Any, scale: Any, *, mode: str = "nearest") -> Node:
     mode   "nearest" repeats elements; "linear" (of a width) and "bilinear" (of height and width)
            weigh the two nearest ones by distance, with `align_corners=False`
     """
-    _require_one("upsample", "mode", mode, UPSAMPLING)
+    require_one("upsample", "mode", mode, UPSAMPLING)
     x = image("upsample", x, RANKS.get(mode))
     factors = numbers("upsample", "scale", scale, x.ndim - 2, 1)
     return interpolate(x, scale=factors, mode="nearest" if mode == "nearest" else "linear")

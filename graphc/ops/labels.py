@@ -18,7 +18,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import INT, broadcast
 from graphc.ops.elementwise import abs, mask, maximum, relu, square, where
-from graphc.ops.families import composite, elementwise
+from graphc.ops.families import FEW, composite, elementwise
 from graphc.ops.functions import exp, log, log1p, sigmoid
 from graphc.ops.indexing import one_hot, pick
 from graphc.ops.nn import log_softmax, shifted_exp, softmax
@@ -32,6 +32,7 @@ from graphc.ops.operands import (
     require_labels,
     require_rank,
     size_node,
+    whole,
 )
 from graphc.ops.reducing import OPTIONS, PAIR, paired, reduced, require_signs, require_values
 from graphc.ops.reduction import mean, sum
@@ -111,7 +112,7 @@ logit_cross_entropy = elementwise(
     symbolic=lambda sp, z, own, other: (
         own * sp.log(1 + sp.exp(-z)) + other * sp.log(1 + sp.exp(z))
     ),
-    layouts=slice(1, 4, 2),
+    layouts=FEW,
 )  # fmt: skip
 
 
@@ -307,13 +308,12 @@ def _kept(op: str, labels: Node, classes: Extent, ignore_index: Any) -> tuple[No
     """Labels with 0 in place of what is ignored, and the mask of what is not."""
     if ignore_index is None:
         return require_labels(op, labels, classes), None
-    if not isinstance(ignore_index, (int, np.integer)) or isinstance(ignore_index, bool):
-        raise GraphcError(f"{op}: ignore_index is an int, got {ignore_index!r}")
+    ignore_index = whole(op, "ignore_index", ignore_index)
     bounds = np.iinfo(require_int(op, "labels", labels).dtype.numpy)
     if not bounds.min <= ignore_index <= bounds.max:
         told = labels.graph.describe(labels, site=True)
         raise GraphcError(f"{op}: no label is the ignore_index {ignore_index}: {told}")
-    require_labels(op, labels, classes, int(ignore_index))
+    require_labels(op, labels, classes, ignore_index)
     kept = labels.graph.hint(labels != int(ignore_index), "valid")
     return labels.graph.hint(mask(labels, kept), "labels"), kept
 

@@ -42,11 +42,12 @@ def _diagonal_infer(
 def _diagonal_call(op: Op, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     x = require_rank(op.name, operand(x), 2)
     first, second = (axis_of(op.name, axis, x) for axis in (axis1, axis2))
-    name = x.graph.describe(x, site=True)
     if first == second:
+        name = x.graph.describe(x, site=True)
         raise ShapeError(f"{op.name} is over two axes, got {axis1} twice: {name}")
     offset = whole(op.name, "the offset", offset)
     if offset and not all(isinstance(x.shape[axis], int) for axis in (first, second)):
+        name = x.graph.describe(x, site=True)
         raise ShapeError(f"{op.name}: beside the main one, the axes need fixed sizes: {name}")
     return op.node((x,), offset, first, second)
 

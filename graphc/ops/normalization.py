@@ -296,7 +296,7 @@ def placed(op: str, name: str, value: Any, x: Node, axes: Sequence[int]) -> Node
             f"{x.graph.describe(x, site=True)}"
         )
     new = [axis - axes[0] for axis in range(axes[0], x.ndim) if axis not in axes]
-    return expand_dims(node, tuple(new)) if new else node
+    return expand_dims(node, tuple(new))
 
 
 def normalized_axes(op: str, x: Node, axes: Any) -> tuple[int, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphcError, ShapeError, UnsupportedError
+from graphc.errors import DTypeError, GraphcError, ShapeError, UnsupportedError, suggest
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission, size_text
@@ -231,9 +231,22 @@ def number(op: str, name: str, value: object) -> float:
     return float(value)
 
 
+def require_one(op: str, name: str, value: object, known: Sequence[str]) -> None:
+    """Raise GraphcError, with the closest one, for an option that is none of those known."""
+    if value not in known:
+        told = ", ".join(map(repr, known))
+        hint = suggest(str(value), known)
+        raise GraphcError(f"{op}: {name} is one of {told}, got {value!r}", hint=hint)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether an option is an int, of Python's or NumPy's; bools are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def whole(op: str, name: str, value: object) -> int:
     """An option that is an int."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if not is_whole(value):
         raise GraphcError(f"{op}: {name} is an int, got {value!r}")
     return int(value)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphcError, ShapeError, suggest
+from graphc.errors import DTypeError, GraphcError, ShapeError
 from graphc.ir.dims import at_least
 from graphc.ir.emission import Emission
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ir.types import BOOL, FLOAT, Guard, TensorType
 from graphc.ops.families import given, linear
-from graphc.ops.operands import operand
+from graphc.ops.operands import operand, require_one
 from graphc.runtime import padding
 
 __all__ = ["pad"]
@@ -41,10 +41,7 @@ def _call(
     op: Op, array: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0
 ) -> Node:
     x: Node = operand(array)
-    if mode not in MODES:
-        known = ", ".join(map(repr, MODES))
-        hint = suggest(str(mode), MODES)
-        raise GraphcError(f"pad: the mode is one of {known}, got {mode!r}", hint=hint)
+    require_one("pad", "the mode", mode, MODES)
     fill = _fill(x, constant_values) if mode == "constant" else 0.0
     pairs = _widths(pad_width, x)
     if not any(map(any, pairs)):

@@ -56,9 +56,7 @@ def _max_call(
     op: Op, x: Any, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> Node:  # fmt: skip
-    x = image("max_pool", x, floating=False)
-    windows = pool_windows("max_pool", x, kernel, stride, padding, dilation, ceil_mode)
-    return op.node((x,), windows)
+    return _of_maximum(op.name, None, x, kernel, stride, padding, dilation, ceil_mode)
 
 
 def _moved(require: Any, g: TensorType, source: TensorType, target: TensorType) -> TensorType:

@@ -14,13 +14,11 @@ from graphc.ir.node import Node
 from graphc.ir.op import Op
 from graphc.ops.comparison import isnan
 from graphc.ops.elementwise import abs, clip, where
-from graphc.ops.families import elementwise
+from graphc.ops.families import FEW, elementwise
 from graphc.ops.functions import log, log1p
 from graphc.ops.operands import number, operand
 
 __all__ = ["entr", "logit", "xlogy"]
-
-_FEW = slice(1, 4, 2)  # of the layouts of samples: missing axes, and no axes
 
 
 def _log_but_of_0(x: Node) -> Node:
@@ -31,7 +29,7 @@ entr = elementwise(
     "entr", "-x log(x): 0 where x is 0, and -∞ where it is negative",
     body=lambda x: where(x < 0, -inf, -(x * _log_but_of_0(x))),
     rules=(lambda g, out, x: g * where(x == 0, inf, -(_log_but_of_0(x) + 1.0)),),
-    symbolic=lambda sp, x: -x * sp.log(x), domain=((0.5, 2),), finite=(POSITIVE,), layouts=_FEW,
+    symbolic=lambda sp, x: -x * sp.log(x), domain=((0.5, 2),), finite=(POSITIVE,), layouts=FEW,
 )  # fmt: skip
 xlogy = elementwise(
     "xlogy", "x log(y), and 0 where x is 0, unless y is NaN", operands="x y",
@@ -42,7 +40,7 @@ xlogy = elementwise(
         lambda g, out, x, y: g * (x / where((x == 0) & (y == 0), 1.0, y)),
     ),
     symbolic=lambda sp, x, y: x * sp.log(y), domain=((-2, 2), (0.5, 2)),
-    finite=(None, POSITIVE), layouts=_FEW,
+    finite=(None, POSITIVE), layouts=FEW,
 )  # fmt: skip
 
 
@@ -65,5 +63,5 @@ logit = elementwise(
     "logit", "log(x / (1 - x)), the inverse of sigmoid; with eps, of x limited to eps..1 - eps",
     body=_logit_body, rules=(lambda g, out, x: g / (x * (1.0 - x)),), call=_logit_call,
     symbolic=lambda sp, x: sp.log(x / (1 - x)), domain=((0.1, 0.9),),
-    finite=(Domain(0.0, 1.0, 0.5),), layouts=_FEW,
+    finite=(Domain(0.0, 1.0, 0.5),), layouts=FEW,
 )  # fmt: skip

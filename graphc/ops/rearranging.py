@@ -14,7 +14,7 @@ from graphc.ir.graph import current_graph
 from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op, function
 from graphc.ir.types import DType, TensorType, as_dtype
-from graphc.ops.coordinates import take
+from graphc.ops.coordinates import flattened, take
 from graphc.ops.families import linear
 from graphc.ops.indexing import getitem
 from graphc.ops.operands import axes_of, axis_of, operand, require_rank, whole
@@ -40,8 +40,7 @@ def _tile_call(op: Op, x: Any, repetitions: Any) -> Node:
     x = operand(x)
     counts = tuple(as_count("tile", n) for n in as_shape(repetitions))
     missing = len(counts) - x.ndim
-    if missing > 0:
-        x = expand_dims(x, tuple(range(missing)))
+    x = expand_dims(x, tuple(range(missing)))
     counts = (1,) * -missing + counts
     return op.node((x,), counts) if any(n != 1 for n in counts) else x
 
@@ -75,10 +74,7 @@ tile = linear(
 
 
 def _repeat_call(op: Op, x: Any, repeats: Any, axis: int | None = None) -> Node:
-    x = operand(x)
-    if axis is None:
-        x, axis = reshape(x, (x.size,)), 0
-    axis = axis_of("repeat", axis, require_rank("repeat", x, 1))
+    x, axis = flattened("repeat", x, axis)
     if isinstance(repeats, (list, tuple, np.ndarray)):
         counts, size = np.asarray(repeats), x.shape[axis]
         if counts.dtype.kind not in "iu" or counts.shape != (size,) or (counts < 0).any():

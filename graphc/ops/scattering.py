@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphcError, ShapeError, suggest
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Extent
 from graphc.ir.emission import Emission
@@ -23,7 +23,7 @@ from graphc.ops.cumulative import delayed, linear_recurrence
 from graphc.ops.elementwise import mask, maximum
 from graphc.ops.families import add_up
 from graphc.ops.lookup import gather, int_node, scatter_add
-from graphc.ops.operands import is_same, operands
+from graphc.ops.operands import is_same, operands, require_one
 from graphc.ops.ordering import argsort
 from graphc.ops.rearranging import flip
 from graphc.ops.shape import arange_on, broadcast_to, expand_dims, reshape, zeros_like, zeros_of
@@ -46,10 +46,7 @@ def _scatter_infer(
 
 
 def _reduction(op: str, reduction: object, x: Node) -> str:
-    if reduction not in REDUCTIONS:
-        known = ", ".join(map(repr, REDUCTIONS))
-        hint = suggest(str(reduction), REDUCTIONS)
-        raise GraphcError(f"{op}: reduction is one of {known}, got {reduction!r}", hint=hint)
+    require_one(op, "reduction", reduction, REDUCTIONS)
     if reduction != "none" and x.dtype.kind == BOOL:
         raise DTypeError(f"{op}: {reduction!r} expects numbers, got {x.graph.describe(x)}")
     return str(reduction)
@@ -71,8 +68,7 @@ def _repeats(ids: Node) -> bool:
 
 def _beside(mask: Node, x: Node) -> Node:
     """A value for each id beside the rows of x."""
-    added = x.ndim - mask.ndim
-    return expand_dims(mask, tuple(range(mask.ndim, x.ndim))) if added else mask
+    return expand_dims(mask, tuple(range(mask.ndim, x.ndim)))
 
 
 def _last(ids: Node, rows: Extent) -> Node:

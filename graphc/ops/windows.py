@@ -15,7 +15,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Draw, Op
 from graphc.ir.types import Guard, TensorType, equal_sizes
 from graphc.ops.families import linear
-from graphc.ops.operands import operand, require_float, require_number
+from graphc.ops.operands import is_whole, operand, require_float, require_number
 from graphc.ops.shape import as_count
 from graphc.runtime import windows as runtime
 
@@ -100,8 +100,7 @@ class Windows(NamedTuple):
 def numbers(op: str, name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     """An int, or one for each of `rank` axes, as a tuple. Raises GraphcError for anything else."""
     several = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
-    whole = [isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in several]
-    if len(several) != rank or not all(whole) or any(n < least for n in several):
+    if len(several) != rank or not all(map(is_whole, several)) or any(n < least for n in several):
         expected = f"an int or {rank} ints" if rank > 1 else "an int"
         raise GraphcError(f"{op}: {name} is {expected} of at least {least}, got {value!r}")
     return tuple(int(n) for n in several)
@@ -137,17 +136,12 @@ def paddings(
     each = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * rank
     pairs = [tuple(n) if isinstance(n, (tuple, list)) else (n, n) for n in each]
     if len(pairs) != rank or not all(
-        len(pair) == 2 and all(map(_is_width, pair)) for pair in pairs
+        len(pair) == 2 and all(is_whole(n) and n >= 0 for n in pair) for pair in pairs
     ):
         several = f"an int, or {rank} ints or pairs of ints,"
         expected = several if rank > 1 else "an int or a pair ((before, behind),)"
         raise GraphcError(f"{op}: padding is {expected} of at least 0, got {padding!r}")
     return tuple((int(before), int(behind)) for before, behind in pairs)
-
-
-def _is_width(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and int(value) >= 0
 
 
 AXES = {

@@ -94,7 +94,7 @@ def starting_at(call: Call, x: Node, y: Node, axis: int) -> Node:
     after = x.ndim - first - y.ndim
     if first < 0 or after < 0:
         call.refuse(f"an operand of {y.ndim} axes does not fit one of {x.ndim} from axis {axis}")
-    return ops.expand_dims(y, tuple(range(y.ndim, y.ndim + after))) if after else y
+    return ops.expand_dims(y, tuple(range(y.ndim, y.ndim + after)))
 
 
 def has_sizes(call: Call, node: Node) -> bool:

@@ -214,8 +214,7 @@ def one_hot(call: Call, indices: Node, depth: Node, values: Node, *, axis: int =
     own = ops.expand_dims(ops.where(index < 0, index + count, index), axis)
     behind = tuple(range(1, own.ndim - axis))
     numbers = arange_on(call.graph, count)
-    return ops.where(own == (ops.expand_dims(numbers, behind) if behind else numbers),
-                     values[1], values[0])  # fmt: skip
+    return ops.where(own == ops.expand_dims(numbers, behind), values[1], values[0])
 
 
 @maps("EyeLike", since=9)
