@@ -333,7 +333,7 @@ def test_arithmetic_on_named_sizes_gives_sizes(op_type: str) -> None:
     assert found is not None
     with gc.Graph("sizes") as g:
         n = g.input("x", ("n",)).shape[0]
-        call = Call(Importing(g), op_type, "", 18, 1)
+        call = Call(Importing(g), op_type, 18, 1)
         result = found.function(call, size_node(g, n + 3, int64), g.constant(2, int64))
         assert isinstance(result, gc.Node)
         assert call.size(result, "the size") == ON_SIZES[op_type](n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -45,11 +45,8 @@ def plain_body(schema: Any, opset: int) -> Any:
     return with_defaults(parsed(schema.get_function_with_opset_version(version)), schema)
 
 
-def body_of(proto: Any, inputs: Sequence[Value | None], opsets: Mapping[str, int]) -> Any:
+def body_of(schema: Any, opset: int, proto: Any, inputs: Sequence[Value | None]) -> Any:
     """The definition of a node's operator by others, for inputs of these types; None without."""
-    domain = standard(proto.domain)
-    opset = opsets.get(domain, 1)
-    schema = schema_of(domain, proto.op_type, opset)
     if schema is None:
         return None
     if schema.has_function:

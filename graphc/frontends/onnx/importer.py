@@ -43,7 +43,7 @@ from graphc.frontends.onnx.registry import Mapping as OpMapping
 from graphc.frontends.onnx.signatures import HELD, require_types
 from graphc.frontends.onnx.static import Known
 from graphc.frontends.onnx.support import require_supported
-from graphc.frontends.onnx.tensors import MOST_AXES, tensor_array
+from graphc.frontends.onnx.tensors import FLOATS, MOST_AXES, shortest, tensor_array
 from graphc.ir.function import topological
 from graphc.ir.graph import ARGUMENT, CONSTANT, entered
 from graphc.ir.node import Node
@@ -93,36 +93,28 @@ def import_model(
 ) -> Graph:
     """The graph of a model that was read."""
     with located(lambda: NodeSite(place, 0)):
-        return imported(model, place, bind, trainable)
-
-
-def imported(
-    model: Any, place: str, bind: dict[str, Any], trainable: str | Sequence[str] | bool
-) -> Graph:
-    """As `import_model`; errors may have no place yet."""
-    require_supported(model)
-    name = PurePath(place).stem if place.lower().endswith(".onnx") else model.graph.name
-    graph = ImportedGraph(name or "model", dtype=graph_dtype(model), pretrained=True)
-    importer = Importer(model, graph, place)
-    with entered(graph):
-        declarations = Declarations(graph, model, bind, trainable)
-        frame = Frame(ChainMap(declarations.values()), operator_sets(model), {})
-        for node, array in declarations.weights.items():
-            importer.static.declare(node, array)
-        importer.walk(model.graph.node, frame)
-        for info in model.graph.output:
-            graph.output(info.name, declarations.output(info, importer.read(info.name, frame)))
-    declarations.keep({*topological([*graph.outputs.values(), *graph.updates.values()])})
-    graph.importing = False
-    return graph
+        require_supported(model)
+        name = PurePath(place).stem if place.lower().endswith(".onnx") else model.graph.name
+        graph = ImportedGraph(name or "model", dtype=graph_dtype(model), pretrained=True)
+        importer = Importer(model, graph, place)
+        with entered(graph):
+            declarations = Declarations(graph, model, bind, trainable)
+            frame = Frame(ChainMap(declarations.values()), operator_sets(model), {})
+            for node, array in declarations.weights.items():
+                importer.static.declare(node, array)
+            importer.walk(model.graph.node, frame)
+            for info in model.graph.output:
+                graph.output(info.name, declarations.output(info, importer.read(info.name, frame)))
+        declarations.keep({*topological([*graph.outputs.values(), *graph.updates.values()])})
+        graph.importing = False
+        return graph
 
 
 def graph_dtype(model: Any) -> str:
     """The float dtype that the model computes with, as far as its declarations tell."""
     types = [info.type.tensor_type.elem_type for info in model.graph.input]
     types += [tensor.data_type for tensor in model.graph.initializer]
-    names = {1: "float32", 10: "float16", 11: "float64"}
-    return next((names[type] for type in types if type in names), "float32")
+    return next((FLOATS[type] for type in types if type in FLOATS), "float32")
 
 
 class Importer:
@@ -157,17 +149,18 @@ class Importer:
         function, opset = self.functions.get(called_by(proto)), frame.opsets.get(domain, 1)
         if function is not None:
             return self.called(function, proto, inputs, frame)
-        require_types(schema_of(domain, op_type, opset), inputs)
+        schema = schema_of(domain, op_type, opset)
+        require_types(schema, inputs)
         found = mapping_of(domain, op_type, opset)
         attributes = self.attributes(proto, frame)
         if found is not None:
             outputs = max((i + 1 for i, name in enumerate(proto.output) if name), default=0)
-            call = Call(self, op_type, proto.name, opset, outputs)
+            call = Call(self, op_type, opset, outputs)
             results = results_of(found, call, inputs, attributes)
             if len(results) < outputs:
                 call.refuse(f"{op_type} with {outputs} outputs is not supported")
             return results
-        body = body_of(proto, inputs, frame.opsets)
+        body = body_of(schema, opset, proto, inputs)
         if body is None:
             raise UnsupportedError(f"the operator {op_type} is not supported")
         return self.called(body, proto, inputs, frame)
@@ -196,7 +189,8 @@ class Importer:
             raise ModelError(f"branches are nested more than {DEEPEST} deep")
         values = frame.values.new_child()
         for tensor in graph.initializer:
-            values[tensor.name] = self.graph.constant(*constant_of(tensor))
+            array = tensor_array(tensor)
+            values[tensor.name] = self.graph.constant(array, array.dtype)
         inner = Frame(values, frame.opsets, frame.attributes, frame.depth + 1)
         self.walk(graph.node, inner)
         results = [self.read(info.name, inner) for info in graph.output]
@@ -304,26 +298,12 @@ def require_possible(node: Node) -> None:
         raise ShapeError(f"the result has more elements than memory has addresses: {node.shape}")
 
 
-def constant_of(tensor: Any) -> tuple[np.ndarray[Any, Any], Any]:
-    """An array and its dtype, as `Graph.constant` takes them."""
-    array = tensor_array(tensor)
-    return array, array.dtype
-
-
 def attribute_value(attribute: Any) -> Any:
     """An attribute as a Python value; tensors are arrays, graphs stay as they are."""
     kind = attribute.AttributeType.Name(attribute.type)
     if kind not in READ:
         raise UnsupportedError(f"the attribute {attribute.name!r} of type {kind} is not supported")
     return READ[kind](getattr(attribute, HELD[kind]))
-
-
-def shortest(value: float) -> float:
-    """The shortest decimal of a number that is stored with 32 bits.
-
-    A slope of 0.01 is stored as 0.009999999776; a model of 64 bits was made with 0.01.
-    """
-    return float(str(np.float32(value)))
 
 
 def text_of(value: bytes) -> str:

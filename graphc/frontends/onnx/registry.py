@@ -8,7 +8,7 @@ beyond them is refused. Versions of an operator that differ have mappings of the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
@@ -56,7 +56,6 @@ class Call:
 
     importing: Importing
     op_type: str
-    name: str
     opset: int
     outputs: int
 
@@ -115,13 +114,15 @@ class Call:
             self.refuse(f"{what} is one number, got {len(sizes)}")
         return sizes[0]
 
+    def fixed(self, told: str, size: Extent) -> int:
+        """A size that is an int. Raises UnsupportedError, with the way out, for a named one."""
+        if not isinstance(size, int):
+            self.refuse(f"{told}, got {size}", hint=bound(size))
+        return size
+
     def steps(self, size: Extent) -> int:
         """The number of steps that an operator is unrolled over, each as nodes of its own."""
-        if not isinstance(size, int):
-            self.refuse(
-                f"{self.op_type} is unrolled over a fixed number of steps, got {size}",
-                hint=bound(size),
-            )
+        size = self.fixed(f"{self.op_type} is unrolled over a fixed number of steps", size)
         if not 1 <= size <= MOST_STEPS:
             self.refuse(f"{self.op_type} is unrolled over 1 to {MOST_STEPS} steps, got {size}")
         return size
@@ -212,10 +213,3 @@ def mapping_of(domain: str, op_type: str, opset: int) -> Mapping | None:
     """The mapping of an operator in a version of its operator set."""
     found = MAPPINGS.get((domain, op_type), [])
     return next((mapping for mapping in found if mapping.holds(opset)), None)
-
-
-def mapped() -> Iterator[tuple[str, str, list[Mapping]]]:
-    """All operators that have a mapping: domain, operator, mappings by version."""
-    for domain, op_type in sorted(MAPPINGS):
-        found = MAPPINGS[domain, op_type]
-        yield domain, op_type, sorted(found, key=lambda mapping: mapping.since)

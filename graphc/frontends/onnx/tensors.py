@@ -13,6 +13,8 @@ from graphc.errors import ModelError, UnsupportedError
 from graphc.frontends.onnx.names import quoted
 from graphc.ir.types import DTYPES, DType, as_dtype
 
+FLOATS = {1: "float32", 10: "float16", 11: "float64"}  # by the numbers that ONNX has for them
+
 # Which field holds the elements, and as what, where they are no raw bytes. Smaller types are
 # stored in wider ones; float16 as the integer that its bits are.
 FIELDS = {
@@ -30,6 +32,14 @@ ALL_FIELDS = (
     "raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data",
     "string_data",
 )  # fmt: skip
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal of a number that is stored with 32 bits.
+
+    A slope of 0.01 is stored as 0.009999999776; a model of 64 bits was made with 0.01.
+    """
+    return float(str(np.float32(value)))
 
 
 def element_type(number: int, what: str) -> DType:

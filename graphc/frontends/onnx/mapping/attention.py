@@ -9,14 +9,13 @@ from math import sqrt
 
 from graphc import ops
 from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.tensors import FLOATS
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.node import Node
 from graphc.ir.types import BOOL, as_dtype
 from graphc.ops.attention import scaled_scores, shares
 from graphc.ops.operands import cast
 from graphc.ops.shape import arange_on
-
-PRECISIONS = {1: "float32", 10: "float16", 11: "float64"}
 
 
 @maps("Attention", since=23)
@@ -123,7 +122,7 @@ def _window(scores: Node, past: Extent, lengths: Node | None, left: int, right: 
     queries, keys = (arange_on(graph, size) for size in scores.shape[-2:])
     places = ops.expand_dims(queries, -1)
     if lengths is not None:
-        last = lengths if lengths.dtype is keys.dtype else cast(lengths, keys.dtype)
+        last = cast(lengths, keys.dtype)
         places = places + (last[:, None, None, None] - scores.shape[-2])
     elif past != 0:
         places = places + past
@@ -142,9 +141,9 @@ def _weights(
     """The weights of values, computed in the precision that is asked for."""
     if precision is None:
         return call.graph.hint(shares(scores, allowed, empty), "weights")
-    if precision not in PRECISIONS:
+    if precision not in FLOATS:
         call.refuse(f"softmax_precision {precision} is not supported")
-    wide = cast(scores, as_dtype(PRECISIONS[precision]))
+    wide = cast(scores, as_dtype(FLOATS[precision]))
     return call.graph.hint(cast(shares(wide, allowed, empty), scores.dtype), "weights")
 
 

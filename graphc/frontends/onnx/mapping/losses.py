@@ -5,17 +5,16 @@ from __future__ import annotations
 from graphc import ops
 from graphc.frontends.onnx.registry import Call, maps
 from graphc.ir.node import Node
-from graphc.ops.shape import permute_dims
 
 
 def with_classes_last(x: Node) -> Node:
     """x with its axis 1 behind all others."""
-    return permute_dims(x, (0, *range(2, x.ndim), 1)) if x.ndim > 2 else x
+    return ops.moveaxis(x, 1, -1) if x.ndim > 2 else x
 
 
 def with_classes_second(x: Node) -> Node:
     """x with its last axis behind the first one."""
-    return permute_dims(x, (0, x.ndim - 1, *range(1, x.ndim - 1))) if x.ndim > 2 else x
+    return ops.moveaxis(x, -1, 1)
 
 
 @maps("NegativeLogLikelihoodLoss")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from graphc import ops
 from graphc.frontends.builder import Graph
 from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.tensors import FLOATS
 from graphc.ir import dims
 from graphc.ir.node import Node
 from graphc.ir.types import DType, as_dtype
@@ -229,10 +230,9 @@ def from_axis(call: Call, axis: int, x: Node) -> tuple[int, ...]:
 
 def stash_dtype(call: Call, stash_type: int) -> DType:
     """The dtype that moments are computed in, by ONNX's number for it."""
-    names = {1: "float32", 10: "float16", 11: "float64"}
-    if stash_type not in names:
+    if stash_type not in FLOATS:
         call.refuse(f"stash_type {stash_type} is no float dtype of graphc")
-    return as_dtype(names[stash_type])
+    return as_dtype(FLOATS[stash_type])
 
 
 def widened(x: Node, dtype: DType) -> Node:

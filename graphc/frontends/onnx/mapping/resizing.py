@@ -9,6 +9,7 @@ import numpy as np
 from graphc import ops
 from graphc.errors import ShapeError
 from graphc.frontends.onnx.registry import Call, maps
+from graphc.frontends.onnx.tensors import shortest
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ops.interpolation import scaled
@@ -115,4 +116,4 @@ def decimals(call: Call, scales: Node, count: int) -> list[float]:
     values = call.array(scales, "scales")
     if values.shape != (count,):
         call.refuse(f"scales are {count} numbers, got {values.size}")
-    return [float(str(value)) for value in values]
+    return [shortest(value) for value in values]

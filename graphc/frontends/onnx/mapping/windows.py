@@ -80,11 +80,8 @@ def same_total(
     span = dilation * (kernel - 1) + 1
     if stride == 1:
         return span - 1
-    if not isinstance(size, int):
-        call.refuse(
-            f"auto_pad {auto_pad} with stride {stride} needs a size that is known, got {size}",
-            hint=bound(size),
-        )
+    told = f"auto_pad {auto_pad} with stride {stride} needs a size that is known"
+    size = call.fixed(told, size)
     return max((-(-size // stride) - 1) * stride + span - size, 0)
 
 
@@ -253,8 +250,6 @@ def global_lp_pool(call: Call, x: Node, *, p: float = 2) -> Node:
     exponent = whole(call, p)
     if exponent == 2:
         return ops.norm(x, behind(x), keepdims=True)
-    named = [size for size in x.shape[2:] if not isinstance(size, int)]
-    if named:
-        told = f"GlobalLpPool with p = {p} needs sizes that are known, got {named[0]}"
-        call.refuse(told, hint=bound(named[0]))
+    for size in x.shape[2:]:
+        call.fixed(f"GlobalLpPool with p = {p} needs sizes that are known", size)
     return lp_pool(x, exponent, x.shape[2:])
