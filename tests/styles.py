@@ -41,22 +41,30 @@ def predicted(graph: gc.Graph, arguments: Mapping[str, Any], **options: Any) -> 
 
     That is the result of the functional style, after the others were compared with it.
     """
+    return predictor(graph, **options)(arguments)
+
+
+def predictor(graph: gc.Graph, **options: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """The function of `predicted` for some inputs after others: one module in each style."""
     options = {"inference": True, **options}
-    results = []
-    for style in STYLES:
-        module = gc.compile(graph, style=style, **options)
-        program = module.lowered.predict
-        assert program is not None
-        names = [node.params.name for node in program.arguments]
+    modules = [gc.compile(graph, style=style, **options) for style in STYLES]
+    predicts = [functions(module).predict for module in modules]
+    program = modules[0].lowered.predict
+    assert program is not None
+    names = [node.params.name for node in program.arguments]
+
+    def predict(arguments: Mapping[str, Any]) -> Any:
         with np.errstate(all="ignore"):
-            results.append(functions(module).predict(*(arguments[name] for name in names)))
-    first, *others = [result if isinstance(result, tuple) else (result,) for result in results]
-    for other in others:
-        for a, b in zip(other, first, strict=True):
-            assert (a.dtype, a.shape) == (b.dtype, b.shape)
-            close = {"rtol": 1e-13} if a.dtype == np.float64 else {"rtol": 1e-5, "atol": 1e-6}
-            np.testing.assert_allclose(a, b, **close)
-    return results[0]
+            results = [run(*(arguments[name] for name in names)) for run in predicts]
+        first, *others = [result if isinstance(result, tuple) else (result,) for result in results]
+        for other in others:
+            for a, b in zip(other, first, strict=True):
+                assert (a.dtype, a.shape) == (b.dtype, b.shape)
+                close = {"rtol": 1e-13} if a.dtype == np.float64 else {"rtol": 1e-5, "atol": 1e-6}
+                np.testing.assert_allclose(a, b, **close)
+        return results[0]
+
+    return predict
 
 
 class WorkspaceFunctions:

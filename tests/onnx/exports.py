@@ -45,11 +45,6 @@ class Export:
     dynamic: bool = False
     opset: int | None = None
 
-    def __str__(self) -> str:
-        told = [self.name, self.exporter, self.dtype]
-        told += ["folding"] * self.folding + ["dynamic"] * self.dynamic
-        return "-".join(told + [f"opset{self.opset}"] * (self.opset is not None))
-
     @property
     def example(self) -> Example:
         """The network."""
@@ -115,13 +110,14 @@ class Export:
         floats = [x for x in inputs if x.requires_grad]
         wanted = torch.autograd.grad(expected, [*floats, *parameters.values()], bars)
 
+        assert len(inputs) <= len(NAMES)
         graph = gc.from_onnx(self.model())
         by = [name for name, x in zip(NAMES, inputs, strict=False) if x.requires_grad]
         trained = [name for name, p in graph.parameters.items() if p.trainable]
         compiled = gc.compile(graph, wrt=[*by, *trained])
         arrays = [x.detach().numpy() for x in inputs]
         found, grads = evaluated(compiled, arrays, bars, bool(draws))
-        for own, theirs in zip(found, expected, strict=False):
+        for own, theirs in zip(found, expected, strict=True):
             self.compare("output", own, theirs)
         for name, theirs in zip(by, wanted, strict=False):
             self.compare(f"gradient of input {name}", grads[name], theirs)

@@ -21,14 +21,12 @@ DENSE = {4096: 256}  # units of a dense layer, and how many it has here
 SPREAD = 2.0  # the standard deviation of the last layer's outputs
 
 
-def read(
-    name: str, seed: int = 0, *, full: bool = False
-) -> tuple[onnx.ModelProto, onnx.ValueInfoProto]:
+def read(name: str, *, full: bool = False) -> tuple[onnx.ModelProto, onnx.ValueInfoProto]:
     """A light model with drawn weights, for small images unless it is wanted in full; its input."""
     model = onnx.load(FOLDER / f"light_{name}.onnx")
     model.ir_version = 8  # so that initialisers need not be inputs
     image = for_images(model, FULL if full else SIDES.get(name, 64))
-    draw_weights(model, np.random.default_rng(seed), {} if full else DENSE)
+    draw_weights(model, np.random.default_rng(0), {} if full else DENSE)
     return model, image
 
 

@@ -124,15 +124,12 @@ def attribute(draw: random.Random, model: Any) -> None:
 
 def change_value(draw: random.Random, chosen: Any) -> None:
     """Another value of the same type."""
-    chosen.i, chosen.f = (chosen.i, chosen.f)
     kind = onnx.AttributeProto.AttributeType.Name(chosen.type)
-    for field in ("i", "f"):
-        chosen.ClearField(field) if kind not in ("INT", "FLOAT") else None
+    chosen.ClearField("i")
+    chosen.ClearField("f")
     if kind == "INT":
-        chosen.ClearField("f")
         chosen.i = draw.choice(INTS)
     elif kind == "FLOAT":
-        chosen.ClearField("i")
         chosen.f = draw.choice(FLOATS)
     elif kind == "STRING":
         chosen.s = draw.choice(STRINGS)

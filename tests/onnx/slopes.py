@@ -10,7 +10,7 @@ import numpy as np
 import graphc as gc
 from graphc.ir.types import FLOAT, float64
 from graphc.passes.precision import with_dtype
-from tests.onnx.backend import arguments
+from tests.onnx.backend import arguments, bound, input_names
 
 Arrays = dict[str, Any]
 
@@ -24,9 +24,9 @@ EXACT = 1e-6  # how much the gradient may differ from the slope, of what moves a
 class Slopes:
     """A model in 64 bits at a point: Σ ȳ y over its float outputs, by all its float arguments."""
 
-    def __init__(self, graph: gc.Graph, inputs: Mapping[str, Any], seed: int = 0) -> None:
+    def __init__(self, graph: gc.Graph, inputs: Mapping[str, Any]) -> None:
         wide = with_dtype(graph, float64)
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(0)
         values = {name: p.init for name, p in wide.parameters.items() if p.trainable}
         values |= {name: inputs[name] for name, n in wide.inputs.items() if n.dtype.kind == FLOAT}
         self.start = {name: np.asarray(value, np.float64) for name, value in values.items()}
@@ -145,8 +145,6 @@ def is_moderate(y: Any) -> Any:
 
 def slopes_of(model: Any, inputs: Sequence[Any]) -> Slopes:
     """The slopes of an ONNX model, at its inputs; those that have to be bound are."""
-    from tests.onnx.backend import bound, input_names
-
     arrays = dict(zip(input_names(model), inputs, strict=True))
     graph, bind = bound(model, arrays)
     return Slopes(graph, {name: array for name, array in arrays.items() if name not in bind})

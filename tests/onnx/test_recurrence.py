@@ -99,11 +99,6 @@ def run(model: Any, inputs: dict[str, Any]) -> list[Any]:
     return list(module.predict(params, *inputs.values()))
 
 
-def batch_first(value: Any) -> Any:
-    """The axes of states, or of inputs, as layout 1 has them."""
-    return np.moveaxis(value, -2, 0)
-
-
 def cases() -> list[Any]:
     """Every operator in every direction with what it has."""
     return [

@@ -5,7 +5,7 @@ What the conformance suite has no case for, beside onnxruntime.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ import pytest
 import graphc as gc
 from graphc.errors import GraphcError
 from tests.peers import peer
-from tests.styles import load, predicted
+from tests.styles import load, predictor
 
 pytestmark = pytest.mark.conformance
 
@@ -84,10 +84,12 @@ def feeds_of(case: Case) -> dict[str, Array]:
     return {f"x{i}": value for i, value in enumerate(case.inputs)}
 
 
-def assert_right(proto: Any, feeds: Mapping[str, Array], graph: gc.Graph) -> None:
-    """Assert that a graph computes what onnxruntime does, in every style."""
+def assert_right(
+    proto: Any, feeds: Mapping[str, Array], predict: Callable[[Mapping[str, Any]], Any]
+) -> None:
+    """Assert that modules of every style (see `predictor`) compute what onnxruntime does."""
     wanted = expected(proto, feeds)
-    found = predicted(graph, feeds)
+    found = predict(feeds)
     found = found if isinstance(found, tuple) else (found,)
     for value, other in zip(found, wanted, strict=True):
         value = np.asarray(value)
@@ -146,7 +148,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_values_are_those_of_onnxruntime(case: Case) -> None:
     proto = model(case)
-    assert_right(proto, feeds_of(case), gc.from_onnx(proto))
+    assert_right(proto, feeds_of(case), predictor(gc.from_onnx(proto)))
 
 
 # --- named sizes ---------------------------------------------------------------------------------
@@ -175,10 +177,10 @@ NAMED = [
 @pytest.mark.parametrize("case", NAMED, ids=str)
 def test_one_module_is_right_for_every_size(case: Case) -> None:
     proto = model(case, {"x0": (3, "n", 4)})
-    graph = gc.from_onnx(proto)
+    predict = predictor(gc.from_onnx(proto))
     for size in (4, 7):
         x = RNG.normal(size=(3, size, 4)).astype("float32")
-        assert_right(proto, {**feeds_of(case), "x0": x}, graph)
+        assert_right(proto, {**feeds_of(case), "x0": x}, predict)
 
 
 def chained(nodes: list[tuple[Any, ...]], known: Mapping[str, Any]) -> Any:
@@ -220,9 +222,10 @@ def test_sizes_that_travel_through_a_chain_keep_their_names() -> None:
     graph = gc.from_onnx(proto)
     assert [str(size) for size in graph.outputs["y"].shape] == ["batch", "time", "12"]
     module = load(graph, style="functional", wrt=["x"])
+    predict = predictor(graph)
     for batch, time in ((1, 4), (3, 2)):
         x = RNG.normal(size=(batch, time, 6)).astype("float32")
-        assert_right(proto, {"x": x}, graph)
+        assert_right(proto, {"x": x}, predict)
         _, residuals = module.forward(x)
         bar = RNG.normal(size=(batch, time, 12)).astype("float32")
         grads = module.backward(residuals, bar)
@@ -263,7 +266,8 @@ def test_a_size_that_nothing_tells_follows_from_the_others() -> None:
     )
     graph = gc.from_onnx(proto)
     assert [str(size) for size in graph.outputs["y"].shape] == ["batch", "time", "6"]
-    assert_right(proto, {"x": RNG.normal(size=(2, 5, 6)).astype("float32")}, graph)
+    x = RNG.normal(size=(2, 5, 6)).astype("float32")
+    assert_right(proto, {"x": x}, predictor(graph))
 
 
 def test_the_name_in_a_size_is_what_is_to_be_bound() -> None:
@@ -306,8 +310,9 @@ def test_a_bound_that_must_not_be_negative_is_checked_when_it_runs() -> None:
     )
     graph = gc.from_onnx(proto)
     assert str(graph.outputs["y"].shape[1]) == "-batch + time"
+    predict = predictor(graph)
     for batch, time in ((1, 3), (2, 2), (2, 7)):
-        assert_right(proto, {"x": RNG.normal(size=(batch, time, 6)).astype("float32")}, graph)
+        assert_right(proto, {"x": RNG.normal(size=(batch, time, 6)).astype("float32")}, predict)
     predict = gc.compile(graph, inference=True).load().predict
     with pytest.raises(ValueError, match="an index needs -batch \\+ time >= 0"):
         predict(np.zeros((3, 2, 6), "float32"))

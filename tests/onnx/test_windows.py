@@ -195,6 +195,7 @@ REFUSED = [
     (Case("Resize", (IMAGE,), {"keep_aspect_ratio_policy": "not_larger", "axes": [2, 3]},
           (None, None, ints(9, 9)), named=SIZES), "'not_larger' needs sizes that are known"),
     (Case("Resize", (IMAGE,), {}, (None, floats(1, 1, 2))), "scales are 4 numbers, got 3"),
+    (Case("Resize", (IMAGE,), {"axes": [7]}, (None, floats(2)), opset=18), "axis 7"),
 ]  # fmt: skip
 
 

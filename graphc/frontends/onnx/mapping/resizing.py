@@ -13,6 +13,7 @@ from graphc.frontends.onnx.tensors import shortest
 from graphc.ir.dims import Extent
 from graphc.ir.node import Node
 from graphc.ops.interpolation import scaled
+from graphc.ops.operands import axis_of
 
 
 @maps("Resize", since=11)
@@ -25,7 +26,7 @@ def resize(
     keep_aspect_ratio_policy: str = "stretch",
 ) -> Node:  # fmt: skip
     """Interpolation along axes, by scales or to sizes."""
-    chosen = [axis % x.ndim for axis in (range(x.ndim) if axes is None else axes)]
+    chosen = [axis_of("Resize", axis, x) for axis in (range(x.ndim) if axes is None else axes)]
     options: dict[str, Any] = {
         "mode": mode,
         "coordinates": coordinate_transformation_mode,
